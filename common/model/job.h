@@ -1,0 +1,60 @@
+/* What an operator signs: everything that decides what happens on a target, and to whom.
+ * The bytes that are signed are wire_encode_job()'s; a relay verifies the bytes first and decodes
+ * them after.
+ */
+#ifndef PUSHER_MODEL_JOB_H
+#define PUSHER_MODEL_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/model/id.h"
+#include "common/model/limits.h"
+
+/* Account the task runs as. Order is part of the wire format. */
+enum run_as {
+    RUN_AS_SYSTEM,
+    RUN_AS_LOCAL_SERVICE,
+    RUN_AS_NETWORK_SERVICE,
+    RUN_AS_USER,
+    RUN_AS_COUNT
+};
+
+/* What stage 2 asks for. Order is part of the wire format. */
+enum ping_mode { PING_REQUIRE, PING_PREFER, PING_SKIP, PING_MODE_COUNT };
+
+/* How --at and --until are meant. Order is part of the wire format. */
+enum time_zone { TIME_UTC, TIME_TARGET, TIME_ZONE_COUNT };
+
+struct job {
+    struct push_id push;
+    uint32_t generation;                        /* 1, then +1 for every `pusher retry` */
+    char package_name[LIMIT_PACKAGE_NAME_SIZE]; /* file name under C:\SPDISTRO */
+    uint64_t package_bytes;                     /* size of the file */
+    uint8_t package_digest[LIMIT_DIGEST_BYTES]; /* SHA-256 of the file */
+    char command[LIMIT_COMMAND_SIZE];           /* Exec/Command; "" = C:\SPDISTRO\<package_name> */
+    char arguments[LIMIT_ARGUMENTS_SIZE];       /* Exec/Arguments; "" = none */
+    enum run_as run_as;
+    enum ping_mode ping;
+    bool replace_path;         /* an unsafe C:\SPDISTRO is renamed aside */
+    bool verify;               /* read the copied file back and compare digests */
+    enum time_zone zone;       /* of start_unix_s and end_unix_s */
+    int64_t start_unix_s;      /* StartBoundary; 0 = as soon as registered */
+    int64_t end_unix_s;        /* EndBoundary (--until) */
+    uint32_t run_timeout_s;    /* ExecutionTimeLimit */
+    int64_t not_before_unix_s; /* a relay refuses the job before this ... */
+    int64_t not_after_unix_s;  /* ... and never registers after this (<= end_unix_s) */
+    uint32_t target_count;     /* leaves under targets_root */
+    uint8_t
+        targets_root[LIMIT_DIGEST_BYTES]; /* Merkle root over the targets in order, see merkle.h */
+    uint64_t counter;                     /* operator's, rises with every signature */
+};
+
+/* The push account, in the clear: at the CLI before sealing and at the relay after opening, nowhere
+ * else. */
+struct credential {
+    char account[LIMIT_ACCOUNT_SIZE]; /* "user", "DOMAIN\user", "user@realm", ".\user" */
+    char secret[LIMIT_SECRET_SIZE];   /* password, UTF-8; wiped by the owner after use */
+};
+
+#endif

@@ -1,0 +1,349 @@
+/* Every message between Pusher's programs, as plain structs. common/wire turns them into bytes and
+ * back; docs/PROTOCOL.md tells who sends what when.
+ *
+ * A decoded message owns what its pointers point to: free it with message_release. A message that
+ * is only encoded may borrow. Counts and text lengths were checked against model/limits.h by the
+ * decoder; nothing else was: the receiver treats every value as a stranger's.
+ */
+#ifndef PUSHER_MODEL_MESSAGE_H
+#define PUSHER_MODEL_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/err.h"
+#include "common/model/id.h"
+#include "common/model/job.h"
+#include "common/model/limits.h"
+#include "common/model/outcome.h"
+
+#define MESSAGE_PROTOCOL_VERSION 1U
+
+enum message_kind {
+    MESSAGE_NONE,
+    /* relay link: relay -> coordinator */
+    MESSAGE_HELLO,
+    MESSAGE_HEARTBEAT,
+    MESSAGE_RESULTS,
+    /* relay link: coordinator -> relay */
+    MESSAGE_WELCOME,
+    MESSAGE_HEARTBEAT_ACK,
+    MESSAGE_JOB,
+    MESSAGE_LEASE,
+    MESSAGE_RESULTS_ACK,
+    MESSAGE_STOP,
+    MESSAGE_CLOSE,
+    /* package link: relay -> coordinator, coordinator -> relay */
+    MESSAGE_CHUNK_REQUEST,
+    MESSAGE_CHUNK,
+    /* control link: CLI -> coordinator */
+    MESSAGE_PACKAGE_OFFER,
+    MESSAGE_PACKAGE_DATA,
+    MESSAGE_PUSH_BEGIN,
+    MESSAGE_PUSH_TARGETS,
+    MESSAGE_PUSH_COMMIT,
+    MESSAGE_PUSH_STOP,
+    MESSAGE_RELAYS_GET,
+    MESSAGE_STATUS_GET,
+    MESSAGE_REPORT_GET,
+    MESSAGE_LIST_GET,
+    /* control link: coordinator -> CLI */
+    MESSAGE_OK,
+    MESSAGE_FAIL,
+    MESSAGE_PACKAGE_WANT,
+    MESSAGE_RELAYS,
+    MESSAGE_STATUS,
+    MESSAGE_REPORT_ROWS,
+    MESSAGE_REPORT_END,
+    MESSAGE_LIST,
+    MESSAGE_KIND_COUNT,
+};
+
+/* First message of a relay on every connection and after every restart. */
+struct message_hello {
+    uint32_t protocol_version;
+    char relay_name[LIMIT_SITE_NAME_SIZE]; /* for people; identity is the CURVE key */
+    uint64_t instance;                     /* random, drawn at each start of the relay process */
+    uint8_t seal_key[LIMIT_KEY_BYTES];     /* X25519 key that credentials are sealed to */
+    uint32_t credit;                       /* targets it is willing to hold at once */
+};
+
+/* Answer to hello. The epoch rises with every hello of this relay and marks every later message
+ * both ways. */
+struct message_welcome {
+    uint64_t epoch;
+    uint32_t lease_ms;     /* leases last this long from the relay's last acknowledged heartbeat */
+    uint32_t heartbeat_ms; /* how often to send one */
+};
+
+struct message_heartbeat {
+    uint64_t epoch;
+    uint64_t sent_boottime_ms;     /* relay's CLOCK_BOOTTIME, echoed in the ack */
+    uint32_t credit;               /* targets it is willing to hold at once, all leases counted */
+    uint32_t running[STAGE_COUNT]; /* targets in each stage now, for the live view */
+};
+
+struct message_heartbeat_ack {
+    uint64_t epoch;
+    uint64_t sent_boottime_ms; /* the lease runs from this moment of the relay's clock */
+};
+
+/* The operator's signed job and the credential sealed to this relay. */
+struct message_job {
+    uint8_t *signed_job; /* trust/signed.h bytes */
+    size_t signed_job_size;
+    uint8_t *sealed_credential; /* trust/signed.h bytes around a sealed box; size 0: none */
+    size_t sealed_credential_size;
+};
+
+struct lease_entry {
+    uint32_t target_no; /* dense, 0-based, the operator's order */
+    uint32_t attempt;   /* from 1; rises when a lease is given anew */
+    char *name;         /* target as the operator gave it */
+};
+
+struct message_lease {
+    uint64_t epoch;
+    struct push_id push;
+    uint32_t generation;
+    struct lease_entry *entries; /* ascending target_no */
+    uint32_t entry_count;
+    uint8_t *proof; /* Merkle multiproof for the entries, see trust/merkle.h */
+    size_t proof_size;
+};
+
+struct result_row {
+    struct push_id push;
+    uint32_t generation;
+    uint32_t target_no;
+    uint32_t attempt;
+    struct outcome outcome; /* terminal state */
+};
+
+struct message_results {
+    uint64_t epoch;
+    uint64_t sequence; /* of this batch, ascending per epoch */
+    struct result_row *rows;
+    uint32_t row_count;
+};
+
+/* Sent only after the rows of the batch are committed at the coordinator. */
+struct message_results_ack {
+    uint64_t epoch;
+    uint64_t sequence;
+};
+
+/* STOP: register nothing new for this push and generation; CLOSE: every row is terminal, tombstones
+ * may go. */
+struct message_push_ref {
+    uint64_t epoch;
+    struct push_id push;
+    uint32_t generation;
+};
+
+struct message_chunk_request {
+    uint8_t digest[LIMIT_DIGEST_BYTES];
+    uint64_t offset;
+    uint32_t size; /* at most LIMIT_CHUNK_BYTES */
+};
+
+struct message_chunk {
+    uint8_t digest[LIMIT_DIGEST_BYTES];
+    uint64_t offset;
+    uint64_t total; /* package size; 0: the coordinator does not have this package */
+    uint8_t *data;
+    size_t size;
+};
+
+struct message_package_offer {
+    uint8_t digest[LIMIT_DIGEST_BYTES];
+    uint64_t bytes;
+    char name[LIMIT_PACKAGE_NAME_SIZE];
+};
+
+/* Answer: send from this offset; offset == bytes: it is there already, whole and checked. */
+struct message_package_want {
+    uint64_t offset;
+};
+
+struct message_package_data {
+    uint8_t digest[LIMIT_DIGEST_BYTES];
+    uint64_t offset;
+    uint8_t *data; /* the coordinator answers each with MESSAGE_PACKAGE_WANT (next offset) or
+                      MESSAGE_FAIL */
+    size_t size;
+};
+
+/* Opens, or joins, a push. Answer: OK with `existing` when the push is already committed (targets
+ * need not be sent). */
+struct message_push_begin {
+    struct push_id push;
+    uint32_t target_count;
+};
+
+struct message_push_targets {
+    struct push_id push;
+    uint32_t first_no;
+    char **names;
+    uint32_t name_count;
+};
+
+/* Ends the upload (or signs an existing push again: --resume). All or nothing. */
+struct message_push_commit {
+    struct push_id push;
+    uint8_t *signed_job;
+    size_t signed_job_size;
+    uint8_t *sealed_credential;
+    size_t sealed_credential_size;
+    bool resume; /* the push exists; go on with what is not terminal */
+};
+
+/* Stops leasing. cancel: rows that never began become CANCELLED; else the push waits for --resume.
+ */
+struct message_push_stop {
+    struct push_id push;
+    bool cancel;
+};
+
+struct relay_row {
+    char name[LIMIT_SITE_NAME_SIZE];
+    char site[LIMIT_SITE_NAME_SIZE];
+    uint8_t seal_key[LIMIT_KEY_BYTES];
+    bool live;
+    uint64_t silent_ms;            /* since its last message */
+    uint32_t leased;               /* targets it holds */
+    uint32_t running[STAGE_COUNT]; /* as its last heartbeat said */
+};
+
+struct message_relays {
+    struct relay_row *rows;
+    uint32_t row_count;
+};
+
+/* Counts by state; submitted is always their sum. */
+struct totals {
+    uint32_t by_state[TARGET_STATE_COUNT];
+    uint32_t attempted; /* rows whose stage 1 began */
+    uint32_t reboot;    /* exit codes 3010 and 1641 */
+};
+
+enum push_state { PUSH_OPEN, PUSH_STOPPED, PUSH_CANCELLING, PUSH_CLOSED, PUSH_STATE_COUNT };
+
+/* One push as the store has it. */
+struct push_summary {
+    struct push_id push;
+    uint32_t generation;
+    enum push_state state;
+    char package_name[LIMIT_PACKAGE_NAME_SIZE];
+    uint64_t package_bytes;
+    uint8_t package_digest[LIMIT_DIGEST_BYTES];
+    uint64_t created_unix_ms;
+    uint64_t closed_unix_ms; /* 0 while open */
+    bool wait; /* --wait: scheduled is not yet success (always false in this version) */
+    char operator_key[2 * LIMIT_KEY_BYTES + 1]; /* hexadecimal public key that signed the job */
+    char account[LIMIT_ACCOUNT_SIZE];           /* who asked: "uid 1000" on the control socket */
+    struct totals totals;
+};
+
+/* Selects a push: by id, by a prefix of its text, or the newest one. */
+struct push_selector {
+    char prefix[PUSH_ID_TEXT_SIZE]; /* "" = newest */
+};
+
+struct message_status {
+    struct push_summary push;
+    struct relay_row *relays;
+    uint32_t relay_count;
+};
+
+/* Which rows a report wants; every filter that is set must fit. */
+struct report_filter {
+    struct push_selector push;
+    bool failed_only;                    /* rows that are terminal and not a success */
+    enum stage stage;                    /* STAGE_COUNT: any */
+    enum reason reason;                  /* REASON_NONE: any */
+    char site[LIMIT_SITE_NAME_SIZE];     /* "": any */
+    char target[LIMIT_TARGET_NAME_SIZE]; /* "": any; else name (any case) or address */
+};
+
+struct report_row {
+    uint32_t target_no;
+    char *target; /* as the operator gave it */
+    char site[LIMIT_SITE_NAME_SIZE];
+    char relay[LIMIT_SITE_NAME_SIZE]; /* "-" if none */
+    struct outcome outcome;
+};
+
+/* Rows come in ascending target_no; a REPORT_END with the summary closes the answer. */
+struct message_report_rows {
+    struct report_row *rows;
+    uint32_t row_count;
+};
+
+struct message_report_end {
+    struct push_summary push;
+};
+
+struct message_list {
+    struct push_summary *pushes; /* newest first */
+    uint32_t push_count;
+};
+
+/* existing: see PUSH_BEGIN. */
+struct message_ok {
+    bool existing;
+};
+
+struct message_fail {
+    enum err_code code;
+    char text[ERR_TEXT_SIZE];
+};
+
+struct message {
+    enum message_kind kind;
+    uint32_t request; /* control link: chosen by the CLI, echoed in every answer; else 0 */
+    union {
+        struct message_hello hello;
+        struct message_welcome welcome;
+        struct message_heartbeat heartbeat;
+        struct message_heartbeat_ack heartbeat_ack;
+        struct message_job job;
+        struct message_lease lease;
+        struct message_results results;
+        struct message_results_ack results_ack;
+        struct message_push_ref push_ref; /* STOP, CLOSE */
+        struct message_chunk_request chunk_request;
+        struct message_chunk chunk;
+        struct message_package_offer package_offer;
+        struct message_package_want package_want;
+        struct message_package_data package_data;
+        struct message_push_begin push_begin;
+        struct message_push_targets push_targets;
+        struct message_push_commit push_commit;
+        struct message_push_stop push_stop;
+        struct push_selector status_get;
+        struct report_filter report_get;
+        struct message_relays relays;
+        struct message_status status;
+        struct message_report_rows report_rows;
+        struct message_report_end report_end;
+        struct message_list list;
+        struct message_ok ok;
+        struct message_fail fail;
+    };
+};
+
+/* Frees what a decoded message owns and clears it. A zeroed message is fine. */
+void message_release(struct message *message);
+/* "hello", "results_ack", ... for logs; "?" when out of range. */
+const char *message_kind_word(enum message_kind kind);
+
+/* submitted = the sum over all states. */
+uint32_t totals_submitted(const struct totals *totals);
+/* queued + running (+ scheduled while waiting for exit codes). */
+uint32_t totals_pending(const struct totals *totals, bool wait);
+/* succeeded (+ scheduled when nobody waits for exit codes). */
+uint32_t totals_succeeded(const struct totals *totals, bool wait);
+
+#endif

@@ -1,0 +1,90 @@
+/* The six stages against real targets: what the relay's shell asks for and what comes back.
+ *
+ * The agent core decides which target enters which stage and when; the runner does it on the
+ * shell's event loop and answers every stage_run exactly once through `done`, never from inside
+ * stage_run itself, and never after stage_drop of that key. A target's state (addresses found, its
+ * SMB session) lives here from its first stage until stage_drop. Each stage has its own deadline
+ * inside: nothing waits without one.
+ *
+ * One file per stage: resolve.c (c-ares), ping.c (ICMP), access.c, path.c, copy.c, schedule.c;
+ * session.c owns the TCP connection that the last four share.
+ */
+#ifndef PUSHER_RELAY_STAGE_STAGE_H
+#define PUSHER_RELAY_STAGE_STAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "common/base/err.h"
+#include "common/model/job.h"
+#include "common/model/outcome.h"
+#include "common/model/stage.h"
+
+struct stage_runner;
+
+enum stage_verdict {
+    STAGE_PASSED,         /* go on to the next stage */
+    STAGE_FAILED,         /* the target leaves the pool with `reason` */
+    STAGE_EFFECT_UNKNOWN, /* schedule only: the call may have been carried out; must be read back on
+                             a new session */
+};
+
+/* What one stage of one target came to. */
+struct stage_result {
+    uint64_t key; /* as in the request */
+    enum stage stage;
+    enum stage_verdict verdict;
+    enum reason reason; /* REASON_NONE when passed */
+    enum code_kind code_kind;
+    uint32_t code;
+    char detail[LIMIT_DETAIL_SIZE];   /* on failure why; on schedule success when it starts */
+    char address[LIMIT_ADDRESS_SIZE]; /* address used so far, "" if none */
+    enum name_check name_check;
+    uint32_t tries; /* from 1 */
+    uint64_t bytes; /* package bytes written (copy) */
+};
+
+struct stage_request {
+    uint64_t key;    /* chosen by the caller, one per target in work */
+    uint32_t job_no; /* from stage_runner_add_job */
+    enum stage stage;
+    const char *target; /* host name or address as the operator gave it; copied */
+    bool read_back; /* schedule: an earlier call may have been carried out: look before registering
+                     */
+};
+
+struct stage_runner_config {
+    uv_loop_t *loop;
+    void (*done)(void *context, const struct stage_result *result);
+    void *context;
+    uint16_t smb_port; /* 445 */
+};
+
+/* Errors: ERR_IO (no DNS configuration, no ICMP socket allowed: the text names the remedy). */
+int stage_runner_new(const struct stage_runner_config *config, struct stage_runner **runner,
+                     struct err *err);
+/* Closes every session without waiting; `done` is not called again. NULL is fine. */
+void stage_runner_free(struct stage_runner *runner);
+
+/* Makes a job known: copies both; one credential object (GSSAPI, NT hash) per job is made here.
+ * Returns the job_no. Errors: ERR_INVALID (account syntax), ERR_IO (GSSAPI cannot make the
+ * credential). */
+int stage_runner_add_job(struct stage_runner *runner, const struct job *job,
+                         const struct credential *credential, uint32_t *job_no, struct err *err);
+/* The package of the job is at `path`, whole and digest-checked; needed before its first copy
+ * stage. */
+int stage_runner_set_package(struct stage_runner *runner, uint32_t job_no, const char *path,
+                             struct err *err);
+/* No target of it is in work any more. */
+void stage_runner_remove_job(struct stage_runner *runner, uint32_t job_no);
+
+/* Starts a stage. Stages of one key are run in ascending order, except that after a failed or
+ * unknown SCHEDULE the caller may ask for ACCESS again (new session) and then for SCHEDULE with
+ * read_back. */
+void stage_run(struct stage_runner *runner, const struct stage_request *request);
+/* Forgets the target: logs off and closes its session in the background. Unknown keys are ignored.
+ */
+void stage_drop(struct stage_runner *runner, uint64_t key);
+
+#endif
