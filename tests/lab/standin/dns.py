@@ -1,0 +1,32 @@
+"""The site's own DNS server: dnsmasq with an address for every target, nothing else, and a zone that never answers."""
+
+import os
+
+from . import net
+
+ZONE = "lab.test"
+SLOW_ZONE = "slow.test"
+
+
+def write(directory, targets):
+    """Writes the configuration and the hosts file; returns the command to run."""
+    folder = os.path.join(directory, "dns")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "hosts"), "w", encoding="ascii") as hosts:
+        for target in targets:
+            hosts.write(f"{target['address']} {target['host']}.{ZONE}\n")
+        hosts.write(f"{net.ROUTER_ADDRESS} dns.{ZONE}\n")
+    with open(os.path.join(folder, "dnsmasq.conf"), "w", encoding="ascii") as conf:
+        conf.write(
+            "no-resolv\nno-poll\nno-hosts\nno-daemon\nkeep-in-foreground\nbind-interfaces\n"
+            f"listen-address={net.ROUTER_ADDRESS}\n"
+            f"addn-hosts={folder}/hosts\n"
+            f"local=/{ZONE}/\nlocal=/test/\n"
+            f"server=/{SLOW_ZONE}/{net.DEAD_DNS_ADDRESS}\n"
+            "address=/#/\n"  # everything else does not exist, without asking anybody
+            "dns-forward-max=10000\ncache-size=0\nuser=root\ngroup=root\n"
+            f"pid-file={folder}/dnsmasq.pid\n"
+        )
+    with open(os.path.join(directory, "resolv.conf"), "w", encoding="ascii") as resolv:
+        resolv.write(f"search {ZONE}\nnameserver {net.ROUTER_ADDRESS}\noptions timeout:2 attempts:2\n")
+    return ["dnsmasq", f"--conf-file={folder}/dnsmasq.conf"]

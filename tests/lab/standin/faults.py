@@ -1,0 +1,115 @@
+"""What can be wrong with a target, and what a push must report for it.
+
+A fault is a name, with an argument after a colon where it takes one ("scheduler-error:0x80041318"). Each row says
+where it is made (the network, smbd's configuration of that address, the drive, the scheduler) and which stage and
+reason a correct push gives; None means that a push still succeeds.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One row of the table."""
+
+    name: str
+    stage: str | None
+    reason: str | None
+    help: str
+    nft_set: str | None = None  # the address joins this set of the packet filter
+    share: dict = field(default_factory=dict)  # options of [C$]; {"available": None} removes the share
+    target: dict = field(default_factory=dict)  # options that hold for the whole address
+    drive: str | None = None  # what is done to the drive, see drives.py
+    scheduler: bool = False  # the scheduler itself acts on the name
+    default: bool = False  # one of the ten that "--faults default" deals out
+
+    def expected(self):
+        return {"stage": self.stage, "reason": self.reason} if self.stage else None
+
+
+_ROWS = [
+    Fault("no-ping", "ping", "NO_REPLY", "drops echo requests, all else works", nft_set="noping", default=True),
+    Fault("host-down", "ping", "NO_REPLY", "nothing answers", nft_set="down", default=True),
+    Fault("port-closed", "access", "PORT_CLOSED", "port 445 answers with a reset", nft_set="closed", default=True),
+    Fault("port-filtered", "access", "CONNECT_TIMEOUT", "port 445 is silent", nft_set="filtered", default=True),
+    Fault("no-share", "access", "BAD_SHARE", "there is no C$", share={"available": None}, default=True),
+    Fault("read-only", "path", "ACCESS_DENIED", "C$ can be read only", share={"read only": "yes"}, default=True),
+    Fault("path-is-file", "path", "NOT_A_DIRECTORY", "C:\\SPDISTRO is a file", drive="path-is-file", default=True),
+    Fault("disk-full", "copy", "DISK_FULL", "folders can be made, no byte written", drive="disk-full", default=True),
+    Fault(
+        "package-held",
+        "copy",
+        "SHARING_VIOLATION",
+        "the package's final name (argument, default: the lab's --package-name) is open elsewhere, shared with nobody",
+        drive="package-held",
+        default=True,
+    ),
+    Fault("no-pipe", "schedule", "RPC_UNAVAILABLE", "there is no atsvc pipe", target={"pipe": "none"}, default=True),
+    Fault("host-unreachable", "ping", "HOST_UNREACHABLE", "a router says so", nft_set="unreachable"),
+    Fault(
+        "wrong-name",
+        "access",
+        "NAME_MISMATCH",
+        "another machine (argument, default OTHER-PC) answers behind the name",
+        target={"netbios name": "OTHER-PC"},
+    ),
+    Fault("unsafe-path", "path", "UNSAFE_PATH", "SPDISTRO exists, users may write to it", drive="unsafe-path"),
+    Fault("pipe-closed", "schedule", "RPC_UNAVAILABLE", "the pipe opens and closes before an answer", scheduler=True),
+    Fault("call-dropped", "schedule", "RPC_UNAVAILABLE", "the pipe closes instead of registering", scheduler=True),
+    Fault("answer-dropped", None, None, "the task is registered, the pipe closes before the answer", scheduler=True),
+    Fault(
+        "rpc-fault", "schedule", "SCHEDULER_REFUSED", "calls fault (argument: status, default 0x1c010003)", scheduler=True
+    ),
+    Fault(
+        "scheduler-error",
+        "schedule",
+        "SCHEDULER_REFUSED",
+        "registering fails (argument: HRESULT, default 0x80041315)",
+        scheduler=True,
+    ),
+    Fault("scheduler-slow", None, None, "every call takes a while (argument: seconds, default 3)", scheduler=True),
+    Fault("folder-conflict", "schedule", "NAME_CONFLICT", "\\Pusher exists and users may write to it", scheduler=True),
+    Fault("on-battery", None, None, "a laptop on battery: tasks that ask for mains do not start", scheduler=True),
+]
+
+FAULTS = {row.name: row for row in _ROWS}
+DEFAULT_NAMES = [row.name for row in _ROWS if row.default]
+
+
+def split(text):
+    """"name:argument" -> (Fault, argument or None)."""
+    name, _, argument = text.partition(":")
+    if name not in FAULTS:
+        raise ValueError(f"no fault called {name!r}; there are: {', '.join(FAULTS)}")
+    return FAULTS[name], argument or None
+
+
+def deal(spec, targets):
+    """Gives faults to targets (dicts with address and host). SPEC is default, none, or a comma list of NAME=FAULT for
+    one host or address, FAULT*N or FAULT for any N (1) targets. Returns {address: fault text}."""
+    if spec in (None, "", "none"):
+        return {}
+    dealt, wanted = {}, []
+    if spec == "default":
+        total = len(targets)
+        count = max(len(DEFAULT_NAMES), total // 5) if total >= 2 * len(DEFAULT_NAMES) else total // 5
+        wanted = [DEFAULT_NAMES[i % len(DEFAULT_NAMES)] for i in range(count)]
+    else:
+        names = {t["host"]: t["address"] for t in targets} | {t["address"]: t["address"] for t in targets}
+        for item in spec.split(","):
+            who, equals, text = item.strip().partition("=")
+            if equals:
+                if who not in names:
+                    raise ValueError(f"no target called {who!r}")
+                split(text)
+                dealt[names[who]] = text
+                continue
+            text, _, count = who.partition("*")
+            split(text)
+            wanted += [text] * int(count or 1)
+    free = [t["address"] for t in targets if t["address"] not in dealt]
+    if len(wanted) > len(free):
+        raise ValueError(f"{len(wanted)} faults for {len(free)} targets")
+    for index, text in enumerate(wanted):
+        dealt[free[index * len(free) // len(wanted)]] = text
+    return dealt

@@ -1,0 +1,96 @@
+"""The lab's network: one admin namespace, one target namespace that answers for every target's address, and nft
+between them to make hosts silent, dead or unreachable.
+
+    admin 10.49.0.1 --- veth --- 10.49.0.2 (router, DNS) | lo: all of 10.50.0.0/16
+"""
+
+import subprocess
+
+ADMIN_ADDRESS = "10.49.0.1"
+ROUTER_ADDRESS = "10.49.0.2"
+DEAD_DNS_ADDRESS = "10.49.0.66"
+PREFIX = "10.50.0.0/16"
+
+RULES = f"""
+table ip lab {{
+    set targets {{ type ipv4_addr; flags interval; }}
+    set down {{ type ipv4_addr; }}
+    set unreachable {{ type ipv4_addr; }}
+    set noping {{ type ipv4_addr; }}
+    set closed {{ type ipv4_addr; }}
+    set filtered {{ type ipv4_addr; }}
+    map instance {{ type ipv4_addr : ipv4_addr . inet_service; }}
+    chain input {{
+        type filter hook input priority 0; policy accept;
+        ip daddr {DEAD_DNS_ADDRESS} drop
+        ip daddr {PREFIX} ip daddr != @targets drop
+        ip daddr @down drop
+        ip daddr @unreachable reject with icmp type host-unreachable
+        ip daddr @noping icmp type echo-request drop
+        ip daddr @closed tcp dport 445 reject with tcp reset
+        ip daddr @filtered tcp dport 445 drop
+    }}
+    chain instances {{
+        type nat hook prerouting priority -100; policy accept;
+        tcp dport 445 dnat to ip daddr map @instance
+    }}
+}}
+"""
+
+
+def run(*command, feed=None):
+    done = subprocess.run(command, input=feed, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def set_up(admin_pid, subnets):
+    """Called in the target namespace while the host's /proc is still mounted there."""
+    admin_net = f"/proc/{admin_pid}/ns/net"
+
+    def admin(*command):
+        run("nsenter", f"--net={admin_net}", *command)
+
+    run("ip", "link", "set", "lo", "up")
+    admin("ip", "link", "set", "lo", "up")
+    run("ip", "link", "add", "lab0", "type", "veth", "peer", "name", "lab1", "netns", admin_net)
+    run("ip", "address", "add", f"{ROUTER_ADDRESS}/24", "dev", "lab0")
+    run("ip", "link", "set", "lab0", "up")
+    admin("ip", "address", "add", f"{ADMIN_ADDRESS}/24", "dev", "lab1")
+    admin("ip", "link", "set", "lab1", "up")
+    admin("ip", "route", "add", "default", "via", ROUTER_ADDRESS)
+    run("ip", "route", "add", "local", f"{DEAD_DNS_ADDRESS}/32", "dev", "lo")
+    for subnet in subnets:
+        run("ip", "route", "add", "local", subnet, "dev", "lo")
+    run("nft", "-f", "-", feed=RULES)
+
+
+def add_targets(addresses):
+    for start in range(0, len(addresses), 1000):
+        part = ", ".join(addresses[start : start + 1000])
+        run("nft", "-f", "-", feed=f"add element ip lab targets {{ {part} }}\n")
+
+
+def set_member(name, address, present):
+    """Puts an address into one of the fault sets, or takes it out; saying the same twice is fine."""
+    if present:
+        run("nft", "add", "element", "ip", "lab", name, f"{{ {address} }}")
+    else:
+        subprocess.run(
+            ["nft", "delete", "element", "ip", "lab", name, f"{{ {address} }}"], capture_output=True, check=False
+        )
+
+
+def set_members(name, addresses):
+    if addresses:
+        run("nft", "-f", "-", feed=f"add element ip lab {name} {{ {', '.join(addresses)} }}\n")
+
+
+def use_instance(address, port):
+    """Sends the target's port 445 to the smbd instance listening on another port; 445 is the default one."""
+    subprocess.run(
+        ["nft", "delete", "element", "ip", "lab", "instance", f"{{ {address} }}"], capture_output=True, check=False
+    )
+    if port != 445:
+        run("nft", "add", "element", "ip", "lab", "instance", f"{{ {address} : {address} . {port} }}")

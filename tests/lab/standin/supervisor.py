@@ -1,0 +1,323 @@
+"""The process that is the lab: it owns the namespaces, and with it everything in them ends.
+
+    supervisor (host) -+- admin holder: network and mount namespace for "lab run"
+                       +- init: first process of a PID namespace with its own network and mounts;
+                          starts dnsmasq, smbd, the scheduler, listens on DIR/control.sock
+
+Killing the supervisor in any way kills init (PR_SET_PDEATHSIG), and a PID namespace whose first process is gone takes
+all others along; mounts and interfaces vanish with the namespaces. So nothing can be left behind but files.
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+
+if __package__ in (None, ""):
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    __package__ = "standin"  # pylint: disable=redefined-builtin
+
+from standin import dns, drives, faults, kernel, net, smbd, spec
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def _log(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def _hold_admin(directory, ready):
+    """The admin namespace: stays until killed."""
+    kernel.die_with_parent()
+    kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWNS)
+    kernel.private_mounts()
+    kernel.bind(f"{directory}/resolv.conf", "/etc/resolv.conf")
+    os.write(ready, b"1")
+    os.close(ready)
+    while True:
+        signal.pause()
+
+
+class Init:
+    """First process of the target namespace."""
+
+    def __init__(self, lab, admin_pid):
+        self.lab = lab
+        self.directory = lab["directory"]
+        self.admin_pid = admin_pid
+        self.targets = {target["address"]: target for target in lab["targets"]}
+        self.children = {}
+        self.holders = {}
+        self.instances = []
+
+    def set_up(self):
+        kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS)
+        kernel.private_mounts()
+        net.set_up(self.admin_pid, self.lab["subnets"])
+        kernel.mount("proc", "/proc", "proc")
+        socket.sethostname("standin")
+        folder = smbd.write_passwd(self.directory, self.lab["accounts"])
+        for name in ("passwd", "group", "nsswitch.conf", "hosts"):
+            if os.path.exists(f"/etc/{name}"):
+                kernel.bind(f"{folder}/{name}", f"/etc/{name}")
+        instance = smbd.Instance(self.directory)
+        instance.write(self.lab["accounts"])
+        self.instances.append(instance)
+        for target in self.lab["targets"]:
+            drives.create(self.directory, target["address"])
+            smbd.write_target(self.directory, target)
+        for target in self.lab["targets"]:
+            if target["fault"]:
+                self._drive_and_share(target, target["fault"])
+        self._write_scheduler_faults()
+        self._start("dnsmasq", dns.write(self.directory, self.lab["targets"]))
+        for instance in self.instances:
+            self._start(f"smbd-{instance.name}", instance.command())
+        self._start("scheduler", [sys.executable, "-m", "standin.scheduler", self.directory])
+        self._wait_for_ports()
+        net.add_targets(list(self.targets))
+        for row in faults.FAULTS.values():
+            if row.nft_set:
+                net.set_members(
+                    row.nft_set,
+                    [a for a, t in self.targets.items() if t["fault"] and faults.split(t["fault"])[0] is row],
+                )
+        self._start_holder()
+
+    def _start(self, name, command):
+        log = open(f"{self.directory}/log/{name}.log", "ab")
+        environment = dict(os.environ, PYTHONPATH=os.path.dirname(HERE), PYTHONDONTWRITEBYTECODE="1")
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=environment
+        )
+        log.close()
+        self.children[process.pid] = name
+
+    def _wait_for_ports(self):
+        """Until every server accepts; the processes are ours, so a fixed patience is enough."""
+        wanted = [("127.0.0.1", instance.port) for instance in self.instances] + [(net.ROUTER_ADDRESS, 53)]
+        pipe = f"{self.directory}/np/np/atsvc"
+        for _ in range(400):
+            self.reap()
+            wanted = [place for place in wanted if not _accepts(place)]
+            if not wanted and os.path.exists(pipe):
+                return
+            select.select([], [], [], 0.05)
+        raise RuntimeError(f"no answer from {wanted or pipe}; see {self.directory}/log")
+
+    def reap(self):
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            name = self.children.pop(pid, None)
+            if name and name not in self.holders:
+                _log(f"{name} (pid {pid}) ended: {os.waitstatus_to_exitcode(status)}")
+
+    # -- faults ---------------------------------------------------------------------------------------------------
+
+    def _argument(self, row, argument):
+        if row.name == "package-held":
+            return argument or self.lab["package_name"]
+        return argument
+
+    def _drive_and_share(self, target, text):
+        row, argument = faults.split(text)
+        options = dict(row.target)
+        if row.name == "wrong-name" and argument:
+            options["netbios name"] = argument
+        if row.share or options:
+            smbd.write_target(self.directory, target, row.share, options)
+        if row.drive:
+            drives.apply(self.directory, target["address"], row.drive, self._argument(row, argument))
+
+    def _write_scheduler_faults(self):
+        table = {}
+        for address, target in self.targets.items():
+            if target["fault"]:
+                row, argument = faults.split(target["fault"])
+                if row.scheduler:
+                    table[address] = [row.name, argument]
+        path = f"{self.directory}/scheduler/faults.json"
+        with open(f"{path}.new", "w", encoding="ascii") as file:
+            json.dump(table, file)
+        os.replace(f"{path}.new", path)
+
+    def _start_holder(self):
+        """One process keeps all held packages open; it is replaced when the set changes."""
+        for name, pid in list(self.holders.items()):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            del self.holders[name]
+        held = []
+        for address, target in self.targets.items():
+            if target["fault"] and faults.split(target["fault"])[0].name == "package-held":
+                held.append(f"{address}={self._argument(*faults.split(target['fault']))}")
+        if not held:
+            return
+        ready, ours = os.pipe()
+        os.set_inheritable(ours, True)
+        log = open(f"{self.directory}/log/holder.log", "ab")
+        environment = dict(os.environ, PYTHONPATH=os.path.dirname(HERE), PYTHONDONTWRITEBYTECODE="1")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "standin.holder", self.directory, str(ours), *held],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=environment, pass_fds=(ours,),
+        )
+        log.close()
+        os.close(ours)
+        self.children[process.pid] = "holder"
+        self.holders["holder"] = process.pid
+        if os.read(ready, 1) != b"1":
+            raise RuntimeError(f"holding the package open failed; see {self.directory}/log/holder.log")
+        os.close(ready)
+
+    def set_fault(self, address, text):
+        """Takes the old fault away and makes the new one (None: healthy), while everything runs."""
+        target = self.targets[address]
+        if text:
+            faults.split(text)
+        if target["fault"]:
+            row, argument = faults.split(target["fault"])
+            target["fault"] = None
+            if row.name == "package-held":
+                self._start_holder()
+            if row.nft_set:
+                net.set_member(row.nft_set, address, False)
+            if row.share or row.target:
+                smbd.write_target(self.directory, target)
+            if row.drive:
+                drives.revert(self.directory, address, row.drive, self._argument(row, argument))
+        target["fault"], target["expected"] = text, None
+        if text:
+            row, argument = faults.split(text)
+            target["expected"] = row.expected()
+            self._drive_and_share(target, text)
+            if row.nft_set:
+                net.set_member(row.nft_set, address, True)
+            if row.name == "package-held":
+                self._start_holder()
+        self._write_scheduler_faults()
+
+    # -- control socket -------------------------------------------------------------------------------------------
+
+    def serve(self, listener):
+        listener.settimeout(0.5)
+        while True:
+            self.reap()
+            try:
+                connection, _ = listener.accept()
+            except TimeoutError:
+                continue
+            with connection:
+                connection.settimeout(10)
+                try:
+                    request = json.loads(connection.makefile("rb").readline())
+                    answer = self._answer(request)
+                except Exception as error:  # the caller is told; the lab goes on
+                    traceback.print_exc()
+                    answer = {"error": str(error)}
+                try:
+                    connection.sendall(json.dumps(answer).encode() + b"\n")
+                except OSError:
+                    pass
+
+    def _answer(self, request):
+        verb = request["do"]
+        if verb == "status":
+            return {"running": sorted(self.children.values()), "targets": list(self.targets.values())}
+        if verb == "fault":
+            if request["address"] not in self.targets:
+                raise ValueError(f"no target at {request['address']}")
+            self.set_fault(request["address"], request["fault"])
+            return {"target": self.targets[request["address"]]}
+        raise ValueError(f"unknown request {verb!r}")
+
+
+def _accepts(place):
+    try:
+        socket.create_connection(place, timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+def _be_init(lab, admin_pid, report):
+    kernel.die_with_parent()
+    try:
+        init = Init(lab, admin_pid)
+        listener = socket.socket(socket.AF_UNIX)
+        init.set_up()
+        path = f"{lab['directory']}/control.sock"
+        if os.path.exists(path):
+            os.unlink(path)
+        listener.bind(path)
+        os.chmod(path, 0o600)
+        listener.listen(64)
+    except Exception as error:
+        traceback.print_exc()
+        os.write(report, str(error).encode()[:4000] or b"unknown")
+        os._exit(1)
+    os.write(report, b"ok")
+    os.close(report)
+    init.serve(listener)
+
+
+def main(directory, report, watched):
+    """Runs until killed, or until the process WATCHED is gone (0: nobody is watched)."""
+    lab = spec.load(directory)
+    for folder in ("log", "hosts", "scheduler"):
+        os.makedirs(f"{directory}/{folder}", exist_ok=True)
+    watch = os.pidfd_open(watched) if watched else None
+    dns.write(directory, lab["targets"])
+    ready, ours = os.pipe()
+    admin = os.fork()
+    if admin == 0:
+        os.close(ready)
+        os.close(report)
+        _hold_admin(directory, ours)
+    os.close(ours)
+    if os.read(ready, 1) != b"1":
+        os.write(report, b"the admin namespace could not be made")
+        return 1
+    os.close(ready)
+    inner, inner_report = os.pipe()
+    kernel.unshare(kernel.CLONE_NEWPID)
+    init = os.fork()
+    if init == 0:
+        os.close(inner)
+        os.close(report)
+        _be_init(lab, admin, inner_report)
+    os.close(inner_report)
+    said = os.read(inner, 4096) or b"the target namespace ended at once"
+    if said == b"ok":
+        lab["processes"] = {
+            name: {"pid": pid, "start_time": kernel.start_time(pid)}
+            for name, pid in (("supervisor", os.getpid()), ("admin", admin), ("target", init))
+        }
+        lab["admin_namespace"] = os.stat(f"/proc/{admin}/ns/net").st_ino
+        spec.save(lab)
+    os.write(report, said)
+    os.close(report)
+    if said != b"ok":
+        return 1
+    init_fd = os.pidfd_open(init)
+    select.select([init_fd] + ([watch] if watch is not None else []), [], [])
+    for pid in (init, admin):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
