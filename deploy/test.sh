@@ -1,0 +1,35 @@
+#!/bin/sh
+# Installs what is missing, builds, and runs every test. Ends with ctest's summary.
+# Usage: deploy/test.sh [--quick]     --quick: unit tests and tree rules of the sanitized build only
+set -eu
+cd "$(dirname "$0")/.."
+
+started=$(date +%s)
+part() {
+    now=$(date +%s)
+    printf '\n== %s (minute %d)\n' "$1" $(((now - started) / 60))
+}
+
+part 'install'
+./deploy/install-deps.sh
+
+part 'build: address and undefined-behaviour sanitizers, warnings are errors'
+cmake --preset dev >/dev/null
+cmake --build --preset dev
+if [ "${1-}" = --quick ]; then
+    exec ctest --preset dev -L quick
+fi
+
+part 'static analysis: clang-tidy, cppcheck'
+cmake --preset tidy >/dev/null
+cmake --build --preset tidy
+tests/lint/tidy
+tests/lint/cppcheck
+
+part 'unit tests under valgrind'
+cmake --preset plain >/dev/null
+cmake --build --preset plain
+tests/unit/valgrind build/plain
+
+part 'all tests, sanitized build'
+ctest --preset dev
