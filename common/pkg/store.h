@@ -1,0 +1,55 @@
+/* Packages in a folder, by content: DIR/<hexadecimal SHA-256> is whole and was checked, and
+ * DIR/<hexadecimal SHA-256>.part is on its way.
+ *
+ * Used by the coordinator (upload from the CLI, reading for relays) and by the relay (cache). Bytes
+ * arrive in order and survive a crash of either side: whoever sends asks for the offset to go on
+ * from. A whole package got its name by rename only after its digest was right and its bytes were
+ * synced, so a file under its final name needs no second look. Files are 0600, the folder 0700.
+ * Calls block on the disk for at most one chunk, but for the ends of a package (sync) and the first
+ * append after a restart (the part is read again for its digest).
+ */
+#ifndef PUSHER_PKG_STORE_H
+#define PUSHER_PKG_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/err.h"
+#include "common/model/limits.h"
+
+struct package_store;
+
+/* Opens the folder, making it when missing (its parent must be there). *out is the caller's.
+ * Errors: ERR_IO, ERR_DENIED. */
+int package_store_new(struct package_store **out, const char *folder, struct err *err);
+void package_store_free(struct package_store *store);
+
+/* Where to go on: *offset is the bytes that are there; == bytes: whole and checked. A part or a
+ * file of another size than `bytes` allows is thrown away first. Errors: ERR_IO, ERR_LIMIT. */
+int package_store_offset(struct package_store *store, const uint8_t digest[LIMIT_DIGEST_BYTES],
+                         uint64_t bytes, uint64_t *offset, struct err *err);
+/* Appends at exactly the offset that is next; *next is where to go on after it, == bytes once the
+ * package is whole, checked and renamed. A repeated chunk (offset below what is there) is ignored
+ * with *next set. Errors: ERR_INVALID when the offset leaves a gap or the bytes pass the end (*next
+ * is set); ERR_DENIED when the whole has another digest (the part is gone: start again);
+ * ERR_NO_SPACE, ERR_IO. */
+int package_store_append(struct package_store *store, const uint8_t digest[LIMIT_DIGEST_BYTES],
+                         uint64_t bytes, uint64_t offset, const uint8_t *data, size_t size,
+                         uint64_t *next, struct err *err);
+/* Reads up to `size` bytes of a whole package at `offset`: *got bytes (0 at or past the end),
+ * *bytes is the package's size. Errors: ERR_NOT_FOUND when it is not here whole; ERR_IO. */
+int package_store_read(struct package_store *store, const uint8_t digest[LIMIT_DIGEST_BYTES],
+                       uint64_t offset, uint8_t *to, size_t size, size_t *got, uint64_t *bytes,
+                       struct err *err);
+/* A descriptor for reading a whole package, the caller's to close; *bytes is its size. Returns -1
+ * on failure. Errors: as package_store_read. */
+int package_store_open(struct package_store *store, const uint8_t digest[LIMIT_DIGEST_BYTES],
+                       uint64_t *bytes, struct err *err);
+/* Path of the whole package in `path`, whether it is there or not. Errors: ERR_LIMIT. */
+int package_store_path(const struct package_store *store, const uint8_t digest[LIMIT_DIGEST_BYTES],
+                       char *path, size_t path_size, struct err *err);
+/* Removes package and part; neither needs to be there. Errors: ERR_IO. */
+int package_store_remove(struct package_store *store, const uint8_t digest[LIMIT_DIGEST_BYTES],
+                         struct err *err);
+
+#endif
