@@ -1,0 +1,29 @@
+/* Shared by the files of this room only: GSSAPI handles and the NTLM message reader. */
+#ifndef PUSHER_RELAY_AUTH_AUTH_INTERNAL_H
+#define PUSHER_RELAY_AUTH_AUTH_INTERNAL_H
+
+#include <gssapi/gssapi.h>
+#include <gssapi/gssapi_ext.h>
+
+#include "relay/auth/auth.h"
+
+struct auth_credential {
+    gss_cred_id_t spnego; /* acquired for SPNEGO, which may negotiate NTLM only */
+    gss_cred_id_t ntlm;   /* acquired for NTLM itself */
+};
+
+/* Mechanism identifiers, DER without tag and length. */
+extern const gss_OID_desc auth_oid_ntlm;   /* 1.3.6.1.4.1.311.2.2.10, [MS-NLMP] 1.9 */
+extern const gss_OID_desc auth_oid_spnego; /* 1.3.6.1.5.5.2, RFC 4178 */
+
+/* Fills err from a GSSAPI failure: `what`, the major status in words, the minor status as native.
+ * The minor status' own text is left out, since it may name the account. Always -1. */
+int auth_gss_error(struct err *err, const char *what, OM_uint32 major, OM_uint32 minor);
+
+/* Finds an NTLM CHALLENGE in a token (raw or inside SPNEGO) and fills *peer from its target
+ * information; leaves *peer alone when there is none or it is malformed. */
+void auth_peer_from_token(struct auth_peer *peer, const uint8_t *token, size_t token_size);
+/* NegotiateFlags of the NTLM AUTHENTICATE message in a token; 0 when there is none. */
+uint32_t auth_flags_from_token(const uint8_t *token, size_t token_size);
+
+#endif

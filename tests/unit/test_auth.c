@@ -1,0 +1,445 @@
+/* Authentication: accounts, the NTLM messages that pass by, and whole logons against GSSAPI's own
+ * accepting side, with the traps known: a default credential lying about, flipped and missing MICs.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <gssapi/gssapi.h>
+#include <gssapi/gssapi_ext.h>
+
+#include "common/base/cursor.h"
+#include "common/base/hex.h"
+#include "common/base/utf16.h"
+#include "relay/auth/auth.h"
+#include "relay/auth/auth_internal.h"
+
+#define RIGHT_PASSWORD                                                                             \
+    "R\xc3\xa9"                                                                                    \
+    "al w\xc3\xb6rd" /* no colon: the file's fields end there */
+#define WRONG_PASSWORD "Not it"
+
+/* gss-ntlmssp's accepting side leaks (a library context for each hashed password, the server's
+ * name); the product never runs it, so the leak check looks away there and nowhere else. */
+void __lsan_disable(void) __attribute__((weak));
+void __lsan_enable(void) __attribute__((weak));
+
+static void leaks_ignored(bool ignored)
+{
+    if (__lsan_disable != NULL && __lsan_enable != NULL)
+        (ignored ? __lsan_disable : __lsan_enable)();
+}
+
+/* The accepting side: what a server would run. */
+struct acceptor {
+    gss_cred_id_t credential;
+    gss_ctx_id_t context;
+    bool done;
+};
+
+static char user_file[] = "/tmp/pusher-test-auth-XXXXXX";
+
+static int group_setup(void **state)
+{
+    (void)state;
+    auth_setup();
+    int fd = mkstemp(user_file);
+    const char *lines = "TESTDOM:user:" RIGHT_PASSWORD "\n:local:" RIGHT_PASSWORD "\n";
+    if (fd < 0 || write(fd, lines, strlen(lines)) != (ssize_t)strlen(lines))
+        return -1;
+    close(fd);
+    /* For the accepting side; at the same time a default credential with the right password. */
+    return setenv("NTLM_USER_FILE", user_file, 1);
+}
+
+static int group_teardown(void **state)
+{
+    (void)state;
+    unsetenv("NTLM_USER_FILE");
+    return unlink(user_file);
+}
+
+static void acceptor_init(struct acceptor *a, const gss_OID_desc *mechanism)
+{
+    OM_uint32 minor = 0;
+    gss_OID_desc oid = *mechanism;
+    gss_OID_set_desc set = {1, &oid};
+    memset(a, 0, sizeof *a);
+    leaks_ignored(true);
+    OM_uint32 major = gss_acquire_cred(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &set, GSS_C_ACCEPT,
+                                       &a->credential, NULL, NULL);
+    leaks_ignored(false);
+    assert_false(GSS_ERROR(major));
+    if (mechanism == &auth_oid_spnego) {
+        gss_OID_desc ntlm = auth_oid_ntlm;
+        gss_OID_set_desc only = {1, &ntlm};
+        assert_false(GSS_ERROR(gss_set_neg_mechs(&minor, a->credential, &only)));
+    }
+}
+
+static void acceptor_release(struct acceptor *a)
+{
+    OM_uint32 minor = 0;
+    gss_delete_sec_context(&minor, &a->context, GSS_C_NO_BUFFER);
+    gss_release_cred(&minor, &a->credential);
+}
+
+/* Appends the answer to `out`; -1 when the logon is refused. */
+static int acceptor_step(struct acceptor *a, const struct buf *in, struct buf *out)
+{
+    OM_uint32 minor = 0;
+    OM_uint32 ignored = 0;
+    gss_buffer_desc input = {in->size, in->data};
+    gss_buffer_desc output = GSS_C_EMPTY_BUFFER;
+    leaks_ignored(true);
+    OM_uint32 major =
+        gss_accept_sec_context(&minor, &a->context, a->credential, &input,
+                               GSS_C_NO_CHANNEL_BINDINGS, NULL, NULL, &output, NULL, NULL, NULL);
+    leaks_ignored(false);
+    buf_bytes(out, output.value, output.length);
+    gss_release_buffer(&ignored, &output);
+    if (GSS_ERROR(major))
+        return -1;
+    a->done = (major & GSS_S_CONTINUE_NEEDED) == 0;
+    return 0;
+}
+
+static void acceptor_key(struct acceptor *a, uint8_t key[AUTH_KEY_SIZE])
+{
+    OM_uint32 minor = 0;
+    gss_buffer_set_t set = GSS_C_NO_BUFFER_SET;
+    assert_false(GSS_ERROR(
+        gss_inquire_sec_context_by_oid(&minor, a->context, GSS_C_INQ_SSPI_SESSION_KEY, &set)));
+    memcpy(key, set->elements[0].value, AUTH_KEY_SIZE);
+    gss_release_buffer_set(&minor, &set);
+}
+
+/* One logon under test: both sides and the last token in each direction. */
+struct logon {
+    struct auth_credential *credential;
+    struct auth_context *context;
+    struct acceptor server;
+    struct buf to_server;
+    struct buf to_client;
+    struct err err;
+};
+
+static void logon_init(struct logon *l, enum auth_mechanism mechanism, const char *account,
+                       const char *password)
+{
+    memset(l, 0, sizeof *l);
+    buf_init(&l->to_server, AUTH_TOKEN_SIZE_MAX);
+    buf_init(&l->to_client, AUTH_TOKEN_SIZE_MAX);
+    acceptor_init(&l->server, mechanism == AUTH_SPNEGO ? &auth_oid_spnego : &auth_oid_ntlm);
+    assert_int_equal(auth_credential_new(account, password, &l->credential, &l->err), 0);
+    assert_int_equal(
+        auth_context_new(l->credential, mechanism, "cifs", "pc-1.example", &l->context, &l->err),
+        0);
+}
+
+static void logon_release(struct logon *l)
+{
+    auth_context_free(l->context);
+    auth_credential_free(l->credential);
+    acceptor_release(&l->server);
+    buf_release(&l->to_server);
+    buf_release(&l->to_client);
+}
+
+static int client_step(struct logon *l)
+{
+    buf_reset(&l->to_server);
+    return auth_context_step(l->context, l->to_client.data, l->to_client.size, &l->to_server,
+                             &l->err);
+}
+
+static int server_step(struct logon *l)
+{
+    buf_reset(&l->to_client);
+    return acceptor_step(&l->server, &l->to_server, &l->to_client);
+}
+
+/* Runs until the client has sent its AUTHENTICATE and the server has judged it. */
+static int logon_until_judged(struct logon *l)
+{
+    assert_int_equal(client_step(l), 0);
+    assert_int_equal(server_step(l), 0);
+    assert_int_equal(client_step(l), 0);
+    return server_step(l);
+}
+
+static void spnego_right_password_gives_both_sides_one_key(void **state)
+{
+    (void)state;
+    struct logon l;
+    uint8_t ours[AUTH_KEY_SIZE];
+    uint8_t theirs[AUTH_KEY_SIZE];
+    logon_init(&l, AUTH_SPNEGO, "TESTDOM\\user", RIGHT_PASSWORD);
+    assert_int_equal(logon_until_judged(&l), 0);
+    assert_false(auth_context_done(l.context));
+    assert_int_equal(client_step(&l), 0);
+    assert_true(auth_context_done(l.context));
+    assert_int_equal(auth_context_session_key(l.context, ours, &l.err), 0);
+    acceptor_key(&l.server, theirs);
+    assert_memory_equal(ours, theirs, sizeof ours);
+    logon_release(&l);
+}
+
+static void spnego_wrong_password_is_refused_beside_a_good_default_credential(void **state)
+{
+    (void)state;
+    struct logon l;
+    logon_init(&l, AUTH_SPNEGO, "TESTDOM\\user", WRONG_PASSWORD);
+    assert_int_equal(logon_until_judged(&l), -1);
+    logon_release(&l);
+}
+
+static void ntlm_wrong_password_is_refused(void **state)
+{
+    (void)state;
+    struct logon l;
+    logon_init(&l, AUTH_NTLM_RAW, "TESTDOM\\user", WRONG_PASSWORD);
+    assert_int_equal(logon_until_judged(&l), -1);
+    logon_release(&l);
+}
+
+static void spnego_flipped_mech_list_mic_is_refused(void **state)
+{
+    (void)state;
+    for (unsigned bit = 0; bit < 128; bit += 9) {
+        struct logon l;
+        logon_init(&l, AUTH_SPNEGO, "TESTDOM\\user", RIGHT_PASSWORD);
+        assert_int_equal(logon_until_judged(&l), 0);
+        /* The last token ends with the 16 bytes of the mechListMIC. */
+        assert_true(l.to_client.size > 16);
+        l.to_client.data[l.to_client.size - 16 + bit / 8] ^= (uint8_t)(1U << (bit % 8));
+        assert_int_equal(client_step(&l), -1);
+        assert_false(auth_context_done(l.context));
+        logon_release(&l);
+    }
+}
+
+static void spnego_missing_mech_list_mic_is_refused(void **state)
+{
+    (void)state;
+    /* NegTokenResp { negState accept-completed }, nothing else (RFC 4178 4.2.2) */
+    static const uint8_t completed[] = {0xa1, 0x07, 0x30, 0x05, 0xa0, 0x03, 0x0a, 0x01, 0x00};
+    struct logon l;
+    logon_init(&l, AUTH_SPNEGO, "TESTDOM\\user", RIGHT_PASSWORD);
+    assert_int_equal(logon_until_judged(&l), 0);
+    buf_reset(&l.to_client);
+    buf_bytes(&l.to_client, completed, sizeof completed);
+    assert_int_equal(client_step(&l), -1);
+    logon_release(&l);
+}
+
+static void spnego_reject_is_refused(void **state)
+{
+    (void)state;
+    static const uint8_t rejected[] = {0xa1, 0x07, 0x30, 0x05, 0xa0, 0x03, 0x0a, 0x01, 0x02};
+    struct logon l;
+    logon_init(&l, AUTH_SPNEGO, "TESTDOM\\user", RIGHT_PASSWORD);
+    assert_int_equal(logon_until_judged(&l), 0);
+    buf_reset(&l.to_client);
+    buf_bytes(&l.to_client, rejected, sizeof rejected);
+    assert_int_equal(client_step(&l), -1);
+    logon_release(&l);
+}
+
+static void ntlm_right_password_gives_key_flags_and_mic(void **state)
+{
+    (void)state;
+    struct logon l;
+    uint8_t ours[AUTH_KEY_SIZE];
+    uint8_t theirs[AUTH_KEY_SIZE];
+    uint8_t no_mic[16] = {0};
+    logon_init(&l, AUTH_NTLM_RAW, "TESTDOM\\user", RIGHT_PASSWORD);
+    assert_int_equal(auth_context_ntlm_flags(l.context), 0);
+    assert_int_equal(logon_until_judged(&l), 0);
+    assert_true(auth_context_done(l.context));
+    assert_int_equal(auth_context_session_key(l.context, ours, &l.err), 0);
+    acceptor_key(&l.server, theirs);
+    assert_memory_equal(ours, theirs, sizeof ours);
+    uint32_t wanted = AUTH_NTLM_SIGN | AUTH_NTLM_SEAL | AUTH_NTLM_EXTENDED_SESSIONSECURITY |
+                      AUTH_NTLM_128 | AUTH_NTLM_KEY_EXCH;
+    assert_int_equal(auth_context_ntlm_flags(l.context) & wanted, wanted);
+    /* [MS-NLMP] 2.2.1.3: MIC after 64 bytes of fields and 8 of version */
+    assert_true(l.to_server.size > 88);
+    assert_memory_not_equal(l.to_server.data + 72, no_mic, sizeof no_mic);
+    logon_release(&l);
+}
+
+static void context_step_after_the_end_is_refused(void **state)
+{
+    (void)state;
+    struct logon l;
+    logon_init(&l, AUTH_NTLM_RAW, "TESTDOM\\user", RIGHT_PASSWORD);
+    assert_int_equal(logon_until_judged(&l), 0);
+    static const uint8_t extra[] = {1, 2, 3};
+    buf_reset(&l.to_client);
+    buf_bytes(&l.to_client, extra, sizeof extra);
+    assert_int_equal(client_step(&l), -1);
+    assert_int_equal(l.err.code, ERR_PROTOCOL);
+    logon_release(&l);
+}
+
+static void challenge_damaged_is_refused_without_crash(void **state)
+{
+    (void)state;
+    struct auth_credential *credential = NULL;
+    struct err err;
+    struct logon l;
+    logon_init(&l, AUTH_SPNEGO, "TESTDOM\\user", RIGHT_PASSWORD);
+    assert_int_equal(client_step(&l), 0);
+    assert_int_equal(server_step(&l), 0);
+    struct buf challenge = l.to_client;
+    assert_int_equal(auth_credential_new("user", RIGHT_PASSWORD, &credential, &err), 0);
+    for (size_t size = 1; size < challenge.size; size++) {
+        struct auth_context *context = NULL;
+        struct buf out;
+        buf_init(&out, AUTH_TOKEN_SIZE_MAX);
+        assert_int_equal(auth_context_new(credential, AUTH_SPNEGO, "cifs", "h", &context, &err), 0);
+        assert_int_equal(auth_context_step(context, NULL, 0, &out, &err), 0);
+        uint8_t *exact = malloc(size); /* so that a read past the end shows */
+        memcpy(exact, challenge.data, size);
+        assert_int_equal(auth_context_step(context, exact, size, &out, &err), -1);
+        free(exact);
+        buf_release(&out);
+        auth_context_free(context);
+    }
+    auth_credential_free(credential);
+    logon_release(&l);
+}
+
+/* The user and domain fields of the AUTHENTICATE message that an account leads to. */
+static void sent_names(const char *account, char domain[64], char user[64])
+{
+    struct logon l;
+    logon_init(&l, AUTH_NTLM_RAW, account, RIGHT_PASSWORD);
+    assert_int_equal(client_step(&l), 0);
+    assert_int_equal(server_step(&l), 0);
+    assert_int_equal(client_step(&l), 0);
+    struct cursor c = cursor_of(l.to_server.data, l.to_server.size);
+    for (int field = 0; field < 2; field++) {
+        struct buf text;
+        buf_init(&text, 63);
+        cursor_seek(&c, 28 + 8 * (size_t)field); /* DomainNameFields, UserNameFields */
+        uint16_t size = cursor_u16le(&c);
+        cursor_skip(&c, 2);
+        struct cursor name = cursor_sub(&c, cursor_u32le(&c), size);
+        assert_true(cursor_ok(&name));
+        assert_int_equal(utf16_to_utf8(&text, cursor_bytes(&name, size), size), 0);
+        memcpy(field == 0 ? domain : user, buf_cstr(&text), text.size + 1);
+        buf_release(&text);
+    }
+    logon_release(&l);
+}
+
+static void account_forms_give_the_names_sent(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *account, *domain, *user;
+    } cases[] = {
+        {"TESTDOM\\user", "TESTDOM", "user"},
+        {"user", "", "user"},
+        {".\\user", "", "user"},
+        {"user@corp.example", "", "user@corp.example"},
+        {"d.example\\J\xc3\xbcrg", "d.example", "J\xc3\xbcrg"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char domain[64];
+        char user[64];
+        sent_names(cases[i].account, domain, user);
+        assert_string_equal(domain, cases[i].domain);
+        assert_string_equal(user, cases[i].user);
+    }
+}
+
+static void account_malformed_is_refused_without_echo(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",       "\\user", "DOM\\",    "a\\b\\c",
+                                      "@realm", "x\ny",   "\xff\xfe", "DOM\\@realm"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct auth_credential *credential = NULL;
+        struct err err = {0};
+        assert_int_equal(auth_credential_new(bad[i], "secret-word", &credential, &err), -1);
+        assert_int_equal(err.code, ERR_INVALID);
+        assert_null(strstr(err.text, "secret-word"));
+        assert_null(credential);
+    }
+    struct auth_credential *credential = NULL;
+    struct err err = {0};
+    assert_int_equal(auth_credential_new("user", "\xc3\x28", &credential, &err), -1);
+    assert_int_equal(err.code, ERR_INVALID);
+}
+
+/* [MS-NLMP] 4.2.4.3 CHALLENGE_MESSAGE: domain "Domain", server "Server". */
+static const char challenge_hex[] =
+    "4e544c4d53535000020000000c000c003800000033828ae20123456789abcdef00000000000000002400240044"
+    "000000060070170000000f530065007200760065007200"
+    "02000c0044006f006d00610069006e0001000c005300650072007600650072000000"
+    "0000";
+
+static void peer_of_published_challenge_has_its_names(void **state)
+{
+    (void)state;
+    uint8_t bytes[(sizeof challenge_hex - 1) / 2];
+    assert_int_equal(hex_decode(challenge_hex, bytes, sizeof bytes), 0);
+    struct auth_peer peer = {0};
+    auth_peer_from_token(&peer, bytes, sizeof bytes);
+    assert_true(peer.known);
+    assert_string_equal(peer.netbios_computer, "Server");
+    assert_string_equal(peer.netbios_domain, "Domain");
+    assert_string_equal(peer.dns_computer, "");
+    assert_int_equal(peer.timestamp, 0);
+}
+
+static void peer_of_damaged_challenge_never_crashes(void **state)
+{
+    (void)state;
+    uint8_t bytes[(sizeof challenge_hex - 1) / 2];
+    assert_int_equal(hex_decode(challenge_hex, bytes, sizeof bytes), 0);
+    for (size_t size = 0; size < sizeof bytes - 4; size++) {
+        struct auth_peer peer = {0};
+        uint8_t *exact = malloc(size > 0 ? size : 1);
+        memcpy(exact, bytes, size);
+        auth_peer_from_token(&peer, exact, size);
+        assert_false(peer.known);
+        free(exact);
+    }
+    for (size_t i = 0; i < sizeof bytes * 8; i++) {
+        struct auth_peer peer = {0};
+        uint8_t *damaged = malloc(sizeof bytes);
+        memcpy(damaged, bytes, sizeof bytes);
+        damaged[i / 8] ^= (uint8_t)(1U << (i % 8));
+        auth_peer_from_token(&peer, damaged, sizeof bytes);
+        free(damaged);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(spnego_right_password_gives_both_sides_one_key),
+        cmocka_unit_test(spnego_wrong_password_is_refused_beside_a_good_default_credential),
+        cmocka_unit_test(ntlm_wrong_password_is_refused),
+        cmocka_unit_test(spnego_flipped_mech_list_mic_is_refused),
+        cmocka_unit_test(spnego_missing_mech_list_mic_is_refused),
+        cmocka_unit_test(spnego_reject_is_refused),
+        cmocka_unit_test(ntlm_right_password_gives_key_flags_and_mic),
+        cmocka_unit_test(context_step_after_the_end_is_refused),
+        cmocka_unit_test(challenge_damaged_is_refused_without_crash),
+        cmocka_unit_test(account_forms_give_the_names_sent),
+        cmocka_unit_test(account_malformed_is_refused_without_echo),
+        cmocka_unit_test(peer_of_published_challenge_has_its_names),
+        cmocka_unit_test(peer_of_damaged_challenge_never_crashes),
+    };
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
