@@ -1,0 +1,455 @@
+/* One event in, effects out. */
+#include "coordinator/core/dispatch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "coordinator/core/dispatch_state.h"
+
+struct dispatch *dispatch_new(const struct dispatch_config *config)
+{
+    struct dispatch *core = mem_new(1, sizeof *core);
+    core->config = *config;
+    return core;
+}
+
+void dispatch_free(struct dispatch *core)
+{
+    if (core == NULL)
+        return;
+    for (uint32_t i = 0; i < core->push_count; i++)
+        ledger_free(core->pushes[i]);
+    free(core->pushes);
+    free(core->relays);
+    free(core);
+}
+
+static struct ledger *push_by_key(const struct dispatch *core, uint64_t key)
+{
+    for (uint32_t i = 0; i < core->push_count; i++)
+        if (core->pushes[i]->key == key)
+            return core->pushes[i];
+    return NULL;
+}
+
+static struct ledger *push_by_id(const struct dispatch *core, const struct push_id *id)
+{
+    for (uint32_t i = 0; i < core->push_count; i++)
+        if (push_id_equal(&core->pushes[i]->push, id))
+            return core->pushes[i];
+    return NULL;
+}
+
+/* ---- what the shell tells ---- */
+
+static void on_relay_known(struct dispatch *core, const struct dispatch_relay_known *known)
+{
+    if (known->relay == DISPATCH_RELAY_NONE)
+        return;
+    if (known->relay >= core->relay_count) {
+        uint16_t count = (uint16_t)(known->relay + 1);
+        core->relays = mem_resize(core->relays, count, sizeof *core->relays);
+        memset(core->relays + core->relay_count, 0,
+               (size_t)(count - core->relay_count) * sizeof *core->relays);
+        core->relay_count = count;
+    }
+    struct dispatch_relay *relay = &core->relays[known->relay];
+    relay->known = true;
+    relay->site = known->site;
+    if (known->epoch > relay->epoch)
+        relay->epoch = known->epoch;
+}
+
+/* Puts the targets where a restart left them: terminal ones aside, those that some relay may have
+ * been leased into the returned queues. */
+static void recover_targets(const struct dispatch *core, struct ledger *ledger,
+                            const struct dispatch_push_opened *opened)
+{
+    for (size_t i = 0; i < opened->history_count; i++) {
+        const struct dispatch_history *history = &opened->history[i];
+        if (history->relay == DISPATCH_RELAY_NONE)
+            continue;
+        struct ledger_share *share = ledger_share(ledger, history->relay);
+        share->recovered_mark = share->mark = history->mark;
+        share->attempt_max = history->attempt_max;
+    }
+    for (uint32_t no = 0; no < ledger->target_count; no++) {
+        enum target_state state =
+            opened->states != NULL ? (enum target_state)opened->states[no] : TARGET_QUEUED;
+        if (target_state_terminal(state)) {
+            ledger_settle(ledger, no, state == TARGET_UNKNOWN_EFFECT);
+            continue;
+        }
+        struct ledger_target *target = &ledger->targets[no];
+        uint32_t attempt = 0;
+        for (size_t i = 0; i < opened->history_count; i++) {
+            const struct dispatch_history *history = &opened->history[i];
+            bool of_site = history->relay >= core->relay_count ||
+                           core->relays[history->relay].site == target->site;
+            if (of_site && no < history->mark && history->attempt_max > attempt)
+                attempt = history->attempt_max;
+        }
+        if (attempt > 0) {
+            target->attempt = attempt;
+            ledger_return(ledger, no);
+        }
+    }
+}
+
+static void on_push_opened(struct dispatch_turn *turn, const struct dispatch_push_opened *opened)
+{
+    struct dispatch *core = turn->core;
+    if (push_by_key(core, opened->key) != NULL)
+        return;
+    struct ledger *ledger =
+        ledger_new(opened->key, &opened->push, opened->target_count, opened->sites);
+    ledger->generation = opened->generation;
+    ledger->state = opened->state;
+    ledger->not_after_unix_s = opened->not_after_unix_s;
+    ledger->lost_not_before_ms = turn->now_ms + core->config.grace_ms;
+    ledger->settle_at_ms = turn->now_ms + core->config.grace_ms;
+    recover_targets(core, ledger, opened);
+    if (core->push_count == core->push_capacity) {
+        core->push_capacity = core->push_capacity == 0 ? 8 : 2 * core->push_capacity;
+        core->pushes = mem_resize(core->pushes, core->push_capacity, sizeof(struct ledger *));
+    }
+    core->pushes[core->push_count++] = ledger;
+    settle_due(turn, ledger);
+    if (!settle_close(turn, ledger))
+        lease_fill_all(turn);
+}
+
+static void on_push_stopped(struct dispatch_turn *turn, uint64_t key, bool cancel)
+{
+    struct ledger *ledger = push_by_key(turn->core, key);
+    if (ledger == NULL || ledger->state == PUSH_CLOSED)
+        return;
+    const struct dispatch_config *config = &turn->core->config;
+    if (cancel)
+        ledger->state = PUSH_CANCELLING;
+    else if (ledger->state != PUSH_CANCELLING)
+        ledger->state = PUSH_STOPPED;
+    ledger->settle_at_ms =
+        turn->now_ms + (cancel ? config->grace_ms : 2 * (uint64_t)config->lease_ms);
+    for (uint16_t relay = 0; relay < turn->core->relay_count; relay++)
+        lease_stop(turn, ledger, relay);
+    settle_due(turn, ledger);
+    if (!settle_close(turn, ledger))
+        lease_fill_all(turn);
+}
+
+static void on_push_resumed(struct dispatch_turn *turn, uint64_t key, int64_t not_after_unix_s)
+{
+    struct ledger *ledger = push_by_key(turn->core, key);
+    if (ledger == NULL || ledger->state == PUSH_CLOSED)
+        return;
+    /* Relays drop what they hold of a stopped push: it is leased anew. What they hold of an open
+     * one they go on with; the new job reaches them with the repeated lease. */
+    bool was_open = ledger->state == PUSH_OPEN;
+    ledger->state = PUSH_OPEN;
+    ledger->not_after_unix_s = not_after_unix_s;
+    ledger->job_version++;
+    ledger->lost_not_before_ms = turn->now_ms + turn->core->config.grace_ms;
+    if (!was_open)
+        lease_revoke_push(turn, ledger);
+    for (uint16_t relay = 0; was_open && relay < turn->core->relay_count; relay++)
+        if (turn->core->relays[relay].live)
+            lease_repeat(turn, relay, UINT32_MAX);
+    lease_fill_all(turn);
+}
+
+/* ---- what relays say ---- */
+
+/* NULL, and counted, unless the relay is known and speaks in its present epoch. */
+static struct dispatch_relay *relay_of_epoch(struct dispatch *core, uint16_t relay, uint64_t epoch)
+{
+    if (relay >= core->relay_count || !core->relays[relay].known) {
+        core->counts[DISPATCH_COUNT_STRANGER]++;
+        return NULL;
+    }
+    if (!core->relays[relay].live || core->relays[relay].epoch != epoch) {
+        core->counts[DISPATCH_COUNT_EPOCH]++;
+        return NULL;
+    }
+    return &core->relays[relay];
+}
+
+static void set_credit(struct dispatch_relay *relay, uint32_t credit)
+{
+    relay->credit = credit < DISPATCH_CREDIT_MAX ? credit : DISPATCH_CREDIT_MAX;
+}
+
+static void send_ended(struct dispatch_turn *turn, uint16_t relay)
+{
+    const struct dispatch *core = turn->core;
+    for (uint32_t i = 0; i < core->ended_count; i++) {
+        struct dispatch_effect *close = effect_to_relay(turn, DISPATCH_SEND_CLOSE, relay);
+        close->push = core->ended[i].push;
+        close->generation = core->ended[i].generation;
+    }
+}
+
+static void on_hello(struct dispatch_turn *turn, uint16_t relay_no,
+                     const struct message_hello *hello)
+{
+    struct dispatch *core = turn->core;
+    if (relay_no >= core->relay_count || !core->relays[relay_no].known) {
+        core->counts[DISPATCH_COUNT_STRANGER]++;
+        return;
+    }
+    if (hello->protocol_version != MESSAGE_PROTOCOL_VERSION) {
+        core->counts[DISPATCH_COUNT_VERSION]++;
+        return;
+    }
+    struct dispatch_relay *relay = &core->relays[relay_no];
+    bool reconnect = relay->live && relay->instance == hello->instance;
+    relay->heard = true;
+    relay->heard_ms = turn->now_ms;
+    set_credit(relay, hello->credit);
+    if (!reconnect) {
+        lease_revoke(turn, relay_no);
+        memset(relay->running, 0, sizeof relay->running);
+        relay->instance = hello->instance;
+        relay->live = true;
+        /* Rises even when the store was restored from an old copy. */
+        relay->epoch = turn->now_unix_ms > relay->epoch ? turn->now_unix_ms : relay->epoch + 1;
+        (void)effect_to_relay(turn, DISPATCH_PERSIST_EPOCH, relay_no);
+    }
+    (void)effect_to_relay(turn, DISPATCH_SEND_WELCOME, relay_no);
+    send_ended(turn, relay_no);
+    if (reconnect)
+        lease_repeat(turn, relay_no, UINT32_MAX);
+    lease_fill(turn, relay_no, true);
+}
+
+/* A STOP may be lost: it is repeated while the relay still holds targets of that push. */
+static void repeat_stops(struct dispatch_turn *turn, uint16_t relay)
+{
+    for (uint32_t i = 0; i < turn->core->push_count; i++) {
+        struct ledger *ledger = turn->core->pushes[i];
+        struct ledger_share *share = ledger_share_find(ledger, relay);
+        if (share == NULL || share->leased.count == 0)
+            continue;
+        if (ledger->state == PUSH_STOPPED || ledger->state == PUSH_CANCELLING) {
+            share->stop_sent = false;
+            lease_stop(turn, ledger, relay);
+        }
+    }
+}
+
+static void on_heartbeat(struct dispatch_turn *turn, uint16_t relay_no,
+                         const struct message_heartbeat *heartbeat)
+{
+    struct dispatch_relay *relay = relay_of_epoch(turn->core, relay_no, heartbeat->epoch);
+    if (relay == NULL)
+        return;
+    relay->heard_ms = turn->now_ms;
+    set_credit(relay, heartbeat->credit);
+    memcpy(relay->running, heartbeat->running, sizeof relay->running);
+    effect_to_relay(turn, DISPATCH_SEND_HEARTBEAT_ACK, relay_no)->sent_boottime_ms =
+        heartbeat->sent_boottime_ms;
+    repeat_stops(turn, relay_no);
+    lease_fill(turn, relay_no, true);
+}
+
+static bool outcome_makes_sense(const struct outcome *outcome)
+{
+    return outcome->state < TARGET_STATE_COUNT && target_state_terminal(outcome->state) &&
+           outcome->stage <= STAGE_COUNT && outcome->reason < REASON_COUNT;
+}
+
+static bool effect_seen(enum target_state state)
+{
+    return state == TARGET_SCHEDULED || state == TARGET_SUCCEEDED;
+}
+
+/* A relay says it dropped the target without beginning. */
+static void on_dropped(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
+                       const struct result_row *row)
+{
+    const struct ledger_target *target = &ledger->targets[row->target_no];
+    if (target->phase != LEDGER_LEASED || target->relay != relay ||
+        target->attempt != row->attempt) {
+        turn->core->counts[DISPATCH_COUNT_SUPERSEDED]++;
+        return;
+    }
+    lease_forget_held(turn->core, ledger, row->target_no);
+    ledger_return(ledger, row->target_no);
+    /* When it did so although the push goes on, it must have missed the new JOB. */
+    ledger_share(ledger, relay)->job_epoch = 0;
+}
+
+static void on_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
+                   const struct result_row *row)
+{
+    uint64_t *counts = turn->core->counts;
+    const struct outcome *outcome = &row->outcome;
+    if (row->generation != ledger->generation) {
+        counts[DISPATCH_COUNT_GENERATION]++;
+        return;
+    }
+    if (!ledger_ever_leased(ledger, relay, turn->core->relays[relay].site, row->target_no)) {
+        counts[DISPATCH_COUNT_NOT_LEASED]++;
+        return;
+    }
+    const struct ledger_target *target = &ledger->targets[row->target_no];
+    bool settled = target->phase == LEDGER_UNKNOWN || target->phase == LEDGER_FINAL;
+    /* Attempts of settled rows aren't kept over a restart. */
+    if (!outcome_makes_sense(outcome) || (!settled && row->attempt > target->attempt)) {
+        counts[DISPATCH_COUNT_NONSENSE]++;
+        return;
+    }
+    if (target->phase == LEDGER_FINAL ||
+        (target->phase == LEDGER_UNKNOWN && outcome->state == TARGET_UNKNOWN_EFFECT)) {
+        counts[DISPATCH_COUNT_DUPLICATE]++;
+        return;
+    }
+    if (target->phase == LEDGER_LEASED && target->relay != relay && !effect_seen(outcome->state)) {
+        counts[DISPATCH_COUNT_SUPERSEDED]++;
+        return;
+    }
+    if (outcome->state == TARGET_CANCELLED && ledger->state != PUSH_CANCELLING && !settled) {
+        on_dropped(turn, ledger, relay, row);
+        return;
+    }
+    counts[DISPATCH_COUNT_LATE] += target->phase == LEDGER_UNKNOWN;
+    settle_row(turn, ledger, relay, row->target_no, outcome);
+}
+
+/* Closes what is complete; pushes may vanish meanwhile. */
+static void close_pushes(struct dispatch_turn *turn)
+{
+    for (uint32_t i = turn->core->push_count; i > 0; i--)
+        (void)settle_close(turn, turn->core->pushes[i - 1]);
+}
+
+static void on_results(struct dispatch_turn *turn, uint16_t relay,
+                       const struct message_results *results)
+{
+    struct dispatch *core = turn->core;
+    if (relay_of_epoch(core, relay, results->epoch) == NULL)
+        return;
+    struct ledger *ledger = NULL;
+    for (uint32_t i = 0; i < results->row_count; i++) {
+        const struct result_row *row = &results->rows[i];
+        if (ledger == NULL || !push_id_equal(&ledger->push, &row->push))
+            ledger = push_by_id(core, &row->push);
+        if (ledger == NULL)
+            core->counts[DISPATCH_COUNT_UNKNOWN_PUSH]++;
+        else
+            on_row(turn, ledger, relay, row);
+    }
+    effect_to_relay(turn, DISPATCH_SEND_RESULTS_ACK, relay)->sequence = results->sequence;
+    close_pushes(turn);
+    lease_fill(turn, relay, false);
+}
+
+/* ---- time ---- */
+
+static void on_tick(struct dispatch_turn *turn)
+{
+    struct dispatch *core = turn->core;
+    uint64_t resend_before_ms =
+        turn->now_ms > core->config.resend_ms ? turn->now_ms - core->config.resend_ms : 0;
+    for (uint16_t i = 0; i < core->relay_count; i++) {
+        struct dispatch_relay *relay = &core->relays[i];
+        if (!relay->live)
+            continue;
+        if (turn->now_ms - relay->heard_ms >= core->config.lease_ms) {
+            relay->live = false;
+            lease_revoke(turn, i);
+        } else {
+            lease_repeat(turn, i, (uint32_t)(resend_before_ms / 1000));
+        }
+    }
+    for (uint32_t i = core->push_count; i > 0; i--) {
+        settle_due(turn, core->pushes[i - 1]);
+        (void)settle_close(turn, core->pushes[i - 1]);
+    }
+}
+
+static void arm_timer(struct dispatch_turn *turn)
+{
+    uint64_t wait_ms = turn->more ? 0 : turn->core->config.heartbeat_ms / 2;
+    effect_add(turn, DISPATCH_ARM_TIMER)->at_ms = turn->now_ms + wait_ms;
+}
+
+void dispatch_step(struct dispatch *core, const struct dispatch_event *event,
+                   struct dispatch_effects *out)
+{
+    struct dispatch_turn turn = {
+        .core = core, .now_ms = event->now_ms, .now_unix_ms = event->now_unix_ms, .out = out};
+    out->count = 0;
+    out->lease_count = 0;
+    switch (event->kind) {
+    case DISPATCH_RELAY_KNOWN:
+        on_relay_known(core, &event->relay_known);
+        break;
+    case DISPATCH_PUSH_OPENED:
+        on_push_opened(&turn, &event->push_opened);
+        break;
+    case DISPATCH_PUSH_STOPPED:
+        on_push_stopped(&turn, event->push_key, event->push_stopped.cancel);
+        break;
+    case DISPATCH_PUSH_RESUMED:
+        on_push_resumed(&turn, event->push_key, event->push_resumed.not_after_unix_s);
+        break;
+    case DISPATCH_PUSH_ENDED:
+        settle_remember(core, &event->push_ended.push, event->push_ended.generation);
+        break;
+    case DISPATCH_HELLO:
+        on_hello(&turn, event->relay, event->hello);
+        break;
+    case DISPATCH_HEARTBEAT:
+        on_heartbeat(&turn, event->relay, event->heartbeat);
+        break;
+    case DISPATCH_RESULTS:
+        on_results(&turn, event->relay, event->results);
+        break;
+    case DISPATCH_TICK:
+        on_tick(&turn);
+        break;
+    }
+    if (turn.more || event->kind == DISPATCH_TICK)
+        arm_timer(&turn);
+}
+
+/* ---- views ---- */
+
+uint64_t dispatch_counted(const struct dispatch *core, enum dispatch_count what)
+{
+    return core->counts[what];
+}
+
+struct dispatch_relay_view dispatch_relay_look(const struct dispatch *core, uint16_t relay)
+{
+    struct dispatch_relay_view view = {0};
+    if (relay >= core->relay_count || !core->relays[relay].known)
+        return view;
+    const struct dispatch_relay *from = &core->relays[relay];
+    view.known = true;
+    view.live = from->live;
+    view.heard = from->heard;
+    view.heard_ms = from->heard_ms;
+    view.epoch = from->epoch;
+    view.credit = from->credit;
+    view.leased = from->leased;
+    memcpy(view.running, from->running, sizeof view.running);
+    return view;
+}
+
+uint32_t dispatch_push_leased(const struct dispatch *core, uint64_t push_key)
+{
+    const struct ledger *ledger = push_by_key(core, push_key);
+    return ledger != NULL ? ledger->leased_count : 0;
+}
+
+uint16_t dispatch_target_holder(const struct dispatch *core, uint64_t push_key, uint32_t target_no)
+{
+    const struct ledger *ledger = push_by_key(core, push_key);
+    if (ledger == NULL || target_no >= ledger->target_count ||
+        ledger->targets[target_no].phase != LEDGER_LEASED)
+        return DISPATCH_RELAY_NONE;
+    return ledger->targets[target_no].relay;
+}

@@ -1,0 +1,223 @@
+/* Giving leases out within credit, fairly over the open pushes, and taking them back. */
+#include "coordinator/core/dispatch_state.h"
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool past_deadline(const struct dispatch_turn *turn, const struct ledger *ledger)
+{
+    return ledger->not_after_unix_s > 0 &&
+           turn->now_unix_ms / 1000 >= (uint64_t)ledger->not_after_unix_s;
+}
+
+/* How many targets of the push a relay of this site could be given now. A cancelled push still
+ * gives out what came back: under STOP a relay answers such a lease with what it knows and starts
+ * nothing. */
+static uint32_t available(const struct dispatch_turn *turn, const struct ledger *ledger,
+                          uint16_t site)
+{
+    const struct ledger_queue *queue = ledger_queue_of(ledger, site);
+    if (queue == NULL)
+        return 0;
+    switch (ledger->state) {
+    case PUSH_OPEN:
+        return queue->returned.count + (past_deadline(turn, ledger) ? 0 : queue->fresh.count);
+    case PUSH_CANCELLING:
+        return queue->returned.count;
+    case PUSH_STOPPED:
+    case PUSH_CLOSED:
+    case PUSH_STATE_COUNT:
+        break;
+    }
+    return 0;
+}
+
+static void send_job(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay)
+{
+    struct ledger_share *share = ledger_share(ledger, relay);
+    struct dispatch_effect *job = effect_of_push(turn, DISPATCH_SEND_JOB, ledger);
+    job->relay = relay;
+    job->epoch = turn->core->relays[relay].epoch;
+    share->job_epoch = job->epoch;
+    share->job_version = ledger->job_version;
+    share->stop_sent = false;
+}
+
+void lease_stop(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay)
+{
+    struct ledger_share *share = ledger_share_find(ledger, relay);
+    const struct dispatch_relay *to = &turn->core->relays[relay];
+    if (share == NULL || !to->live || share->job_epoch != to->epoch || share->stop_sent)
+        return;
+    struct dispatch_effect *stop = effect_of_push(turn, DISPATCH_SEND_STOP, ledger);
+    stop->relay = relay;
+    stop->epoch = to->epoch;
+    share->stop_sent = true;
+}
+
+/* What must reach the relay before a LEASE of this push. */
+static void send_before_lease(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay)
+{
+    const struct ledger_share *share = ledger_share(ledger, relay);
+    if (share->job_epoch != turn->core->relays[relay].epoch ||
+        share->job_version != ledger->job_version)
+        send_job(turn, ledger, relay);
+    if (ledger->state == PUSH_CANCELLING)
+        lease_stop(turn, ledger, relay);
+}
+
+static void send_lease(struct dispatch_turn *turn, const struct ledger *ledger, uint16_t relay,
+                       const uint32_t *numbers, uint32_t count)
+{
+    struct dispatch_effect *lease = effect_of_push(turn, DISPATCH_SEND_LEASE, ledger);
+    lease->relay = relay;
+    lease->epoch = turn->core->relays[relay].epoch;
+    for (uint32_t i = 0; i < count; i++)
+        effect_add_lease(turn, numbers[i], ledger->targets[numbers[i]].attempt);
+    effect_sort_leases(turn);
+}
+
+/* Leases up to `count` targets of one push in one message. Returns how many. */
+static uint32_t give(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
+                     uint32_t count)
+{
+    struct dispatch_relay *to = &turn->core->relays[relay];
+    struct ledger_queue *queue = ledger_queue_of(ledger, to->site);
+    struct ledger_share *share = ledger_share(ledger, relay);
+    uint32_t numbers[LIMIT_ROWS_PER_MESSAGE];
+    uint32_t mark = share->mark;
+    uint32_t attempt_max = share->attempt_max;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t no = queue->returned.count > 0 ? queue->returned.head : queue->fresh.head;
+        ledger_lease(ledger, no, relay, (uint32_t)(turn->now_ms / 1000));
+        numbers[i] = no;
+        if (no >= mark)
+            mark = no + 1;
+        if (ledger->targets[no].attempt > attempt_max)
+            attempt_max = ledger->targets[no].attempt;
+    }
+    to->leased += count;
+    if (mark != share->mark || attempt_max != share->attempt_max) {
+        share->mark = mark;
+        share->attempt_max = attempt_max;
+        effect_of_push(turn, DISPATCH_PERSIST_LEASE, ledger)->history =
+            (struct dispatch_history){.relay = relay, .mark = mark, .attempt_max = attempt_max};
+    }
+    send_before_lease(turn, ledger, relay);
+    send_lease(turn, ledger, relay, numbers, count);
+    return count;
+}
+
+/* Enough free credit to be worth a message: an eighth of it, at most a full one. */
+static uint32_t worth(const struct dispatch_relay *relay)
+{
+    uint32_t part = relay->credit / 8;
+    if (part == 0)
+        return 1;
+    return smaller(part, LIMIT_ROWS_PER_MESSAGE);
+}
+
+void lease_fill(struct dispatch_turn *turn, uint16_t relay_no, bool top_up)
+{
+    struct dispatch *core = turn->core;
+    struct dispatch_relay *relay = &core->relays[relay_no];
+    if (!relay->live || relay->leased >= relay->credit)
+        return;
+    if (!top_up && relay->leased > 0 && relay->credit - relay->leased < worth(relay))
+        return;
+
+    uint32_t ready;
+    do {
+        ready = 0;
+        for (uint32_t i = 0; i < core->push_count; i++)
+            ready += available(turn, core->pushes[i], relay->site) > 0;
+        uint32_t room = relay->credit - relay->leased;
+        uint32_t quantum = ready > 0 ? smaller(room / ready, LIMIT_ROWS_PER_MESSAGE) : 0;
+        if (quantum == 0)
+            quantum = 1;
+        for (uint32_t i = 0; i < core->push_count && relay->leased < relay->credit; i++) {
+            struct ledger *ledger = core->pushes[(relay->turn + i) % core->push_count];
+            uint32_t count = smaller(available(turn, ledger, relay->site), quantum);
+            count = smaller(count, relay->credit - relay->leased);
+            if (count > 0)
+                (void)give(turn, ledger, relay_no, count);
+        }
+        relay->turn++;
+    } while (ready > 0 && relay->leased < relay->credit);
+}
+
+void lease_fill_all(struct dispatch_turn *turn)
+{
+    for (uint16_t relay = 0; relay < turn->core->relay_count; relay++)
+        lease_fill(turn, relay, true);
+}
+
+/* One push: what was leased before `before_s`, in full messages. */
+static void repeat_push(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
+                        uint32_t before_s)
+{
+    struct ledger_share *share = ledger_share_find(ledger, relay);
+    if (share == NULL || share->leased.count == 0)
+        return;
+    if (ledger->state == PUSH_STOPPED)
+        return; /* STOP is repeated with every heartbeat */
+    uint32_t left = share->leased.count;
+    uint32_t numbers[LIMIT_ROWS_PER_MESSAGE];
+    bool job_sent = false;
+    while (left > 0 && ledger->targets[share->leased.head].leased_at < before_s) {
+        uint32_t count = 0;
+        while (left > 0 && count < LIMIT_ROWS_PER_MESSAGE &&
+               ledger->targets[share->leased.head].leased_at < before_s) {
+            numbers[count] = share->leased.head;
+            ledger_lease_again(ledger, numbers[count], (uint32_t)(turn->now_ms / 1000));
+            count++;
+            left--;
+        }
+        if (!job_sent) {
+            send_job(turn, ledger, relay); /* it may be the JOB that was lost */
+            job_sent = true;
+        }
+        send_before_lease(turn, ledger, relay);
+        send_lease(turn, ledger, relay, numbers, count);
+        turn->core->counts[DISPATCH_COUNT_LEASES_AGAIN] += count;
+    }
+}
+
+void lease_repeat(struct dispatch_turn *turn, uint16_t relay, uint32_t before_s)
+{
+    for (uint32_t i = 0; i < turn->core->push_count; i++)
+        repeat_push(turn, turn->core->pushes[i], relay, before_s);
+}
+
+void lease_forget_held(struct dispatch *core, const struct ledger *ledger, uint32_t no)
+{
+    const struct ledger_target *target = &ledger->targets[no];
+    if (target->phase == LEDGER_LEASED)
+        core->relays[target->relay].leased--;
+}
+
+static void revoke_share(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay)
+{
+    const struct ledger_share *share = ledger_share_find(ledger, relay);
+    while (share != NULL && share->leased.count > 0) {
+        uint32_t no = share->leased.head;
+        lease_forget_held(turn->core, ledger, no);
+        ledger_return(ledger, no);
+        turn->core->counts[DISPATCH_COUNT_LEASES_LOST]++;
+    }
+}
+
+void lease_revoke(struct dispatch_turn *turn, uint16_t relay)
+{
+    for (uint32_t i = 0; i < turn->core->push_count; i++)
+        revoke_share(turn, turn->core->pushes[i], relay);
+}
+
+void lease_revoke_push(struct dispatch_turn *turn, struct ledger *ledger)
+{
+    for (uint16_t relay = 0; relay < ledger->share_count; relay++)
+        revoke_share(turn, ledger, relay);
+}

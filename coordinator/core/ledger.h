@@ -1,0 +1,107 @@
+/* One push as the dispatcher sees it: in which list every target is, who holds it, who ever held
+ * it. A data structure without opinions: the rules are in dispatch.c, lease.c and settle.c.
+ *
+ * A target is always in exactly one place: the fresh queue of its site (never leased), the returned
+ * queue of its site (was leased and came back), the share of the relay that holds it, or settled.
+ * All moves are O(1); a target takes 24 bytes.
+ */
+#ifndef PUSHER_COORDINATOR_CORE_LEDGER_H
+#define PUSHER_COORDINATOR_CORE_LEDGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/model/id.h"
+#include "common/model/message.h"
+#include "coordinator/core/bitset.h"
+
+#define LEDGER_NONE UINT32_MAX       /* no target */
+#define LEDGER_RELAY_NONE UINT16_MAX /* no relay */
+
+enum ledger_phase {
+    LEDGER_FRESH,    /* queued, never leased: no INTENT is possible */
+    LEDGER_RETURNED, /* queued, was leased: a relay may have gone past INTENT */
+    LEDGER_LEASED,   /* a relay holds it */
+    LEDGER_UNKNOWN,  /* settled as unknown_effect: may still become known */
+    LEDGER_FINAL,    /* settled for good */
+};
+
+struct ledger_target {
+    uint32_t next;      /* in its list; LEDGER_NONE at the end */
+    uint32_t previous;  /* in its list; LEDGER_NONE at the head */
+    uint32_t attempt;   /* of the newest lease; 0: never leased */
+    uint32_t leased_at; /* boot-time seconds when the newest LEASE was sent */
+    uint16_t relay;     /* who holds it, or held it last; LEDGER_RELAY_NONE */
+    uint16_t site;      /* index */
+    uint8_t phase;      /* enum ledger_phase */
+};
+
+struct ledger_list {
+    uint32_t head;  /* LEDGER_NONE when empty */
+    uint32_t tail;  /* LEDGER_NONE when empty */
+    uint32_t count; /* members */
+};
+
+/* Queues of one site. */
+struct ledger_queue {
+    struct ledger_list fresh;    /* ascending target numbers */
+    struct ledger_list returned; /* in the order they came back */
+};
+
+/* What one relay has to do with this push. */
+struct ledger_share {
+    struct ledger_list leased; /* oldest LEASE first */
+    struct bitset ever;        /* targets that it was leased since the core started */
+    uint32_t recovered_mark;   /* before that: it may have been leased numbers below this */
+    uint32_t mark;             /* persisted: 1 + the highest number it was ever leased */
+    uint32_t attempt_max;      /* persisted: highest attempt it was ever leased */
+    uint64_t job_epoch;        /* epoch in which JOB was sent; 0: not yet */
+    uint32_t job_version;      /* of the JOB that was sent */
+    bool stop_sent;            /* STOP went out after that JOB */
+};
+
+struct ledger {
+    uint64_t key;             /* the caller's name for it: the store's row */
+    struct push_id push;      /* client-chosen id */
+    uint32_t generation;      /* of the job */
+    enum push_state state;    /* as the store has it */
+    int64_t not_after_unix_s; /* of the job */
+    uint64_t settle_at_ms;    /* stopped: when what relays still hold is taken back or given up */
+    uint64_t lost_not_before_ms;   /* relays get at least until then to deliver */
+    uint32_t job_version;          /* rises when the job is signed anew */
+    uint32_t target_count;         /* all */
+    uint32_t settled_count;        /* unknown or final */
+    uint32_t unknown_count;        /* of them, unknown */
+    uint32_t leased_count;         /* held by relays */
+    struct ledger_target *targets; /* owned; target_count */
+    struct ledger_queue *queues;   /* owned; by site */
+    uint16_t site_count;           /* queues */
+    struct ledger_share **shares;  /* owned; by relay, NULL: none */
+    uint16_t share_count;          /* slots */
+};
+
+/* All targets fresh and queued. sites: one per target, or NULL when all are of site 0. */
+struct ledger *ledger_new(uint64_t key, const struct push_id *push, uint32_t target_count,
+                          const uint16_t *sites);
+void ledger_free(struct ledger *ledger);
+
+/* The relay's share, made on first use. */
+struct ledger_share *ledger_share(struct ledger *ledger, uint16_t relay);
+/* NULL when the relay has nothing to do with this push. */
+struct ledger_share *ledger_share_find(const struct ledger *ledger, uint16_t relay);
+/* NULL when no target is of that site. */
+struct ledger_queue *ledger_queue_of(const struct ledger *ledger, uint16_t site);
+/* Whether this relay may know something of the target: it was leased it once. */
+bool ledger_ever_leased(const struct ledger *ledger, uint16_t relay, uint16_t relay_site,
+                        uint32_t no);
+
+/* Moves a queued target into the relay's share, with the next attempt. */
+void ledger_lease(struct ledger *ledger, uint32_t no, uint16_t relay, uint32_t now_s);
+/* Marks the LEASE of a held target as sent anew: to the end of its share. */
+void ledger_lease_again(struct ledger *ledger, uint32_t no, uint32_t now_s);
+/* Moves a leased or fresh target to its site's returned queue. */
+void ledger_return(struct ledger *ledger, uint32_t no);
+/* Takes a target out of wherever it is. `unknown`: it may still become known. */
+void ledger_settle(struct ledger *ledger, uint32_t no, bool unknown);
+
+#endif
