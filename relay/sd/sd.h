@@ -74,7 +74,7 @@ enum sd_object {
 };
 
 /* SDDL for SchRpcCreateFolder and SchRpcRegisterTask: protected, SYSTEM and Administrators. */
-#define SD_SDDL_TASKS "O:BAG:BAD:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
+#define SD_SDDL_TASKS "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
 
 /* Appends the self-relative descriptor that C:\SPDISTRO is made with: owner Administrators,
  * protected DACL, full control for SYSTEM and Administrators, inherited by files and folders. */

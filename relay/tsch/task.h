@@ -67,16 +67,19 @@ struct task {
 /* What a task found on a target says. Fields are "" when the XML has no such element. */
 struct task_seen {
     char description[TASK_DESCRIPTION_SIZE];
-    char user_id[TASK_ACCOUNT_SIZE];  /* Principal/UserId */
-    char group_id[TASK_ACCOUNT_SIZE]; /* Principal/GroupId */
+    uint32_t principal_count;
+    char user_id[TASK_ACCOUNT_SIZE];  /* UserId of the first principal; so the next two */
+    char group_id[TASK_ACCOUNT_SIZE]; /* GroupId */
     char logon_type[TASK_ACCOUNT_SIZE];
+    uint32_t trigger_count;              /* triggers of any kind */
     char start_boundary[TASK_TIME_SIZE]; /* of the first trigger */
     char end_boundary[TASK_TIME_SIZE];
-    uint32_t action_count; /* all kinds of action together */
+    uint32_t action_count; /* actions of any kind */
     uint32_t exec_count;   /* Exec actions; the next three are the first one's */
     char command[TASK_COMMAND_SIZE];
     char arguments[TASK_ARGUMENTS_SIZE];
     char working_directory[TASK_DIRECTORY_SIZE];
+    bool oversized; /* a field did not fit and is cut: nothing of ours is that long */
 };
 
 /* "\Pusher\<32 digits>-<generation>". Returns `path`. */
@@ -90,7 +93,7 @@ char *task_description(const struct task_job *job, char text[TASK_DESCRIPTION_SI
  * end that is not after the start; a year past 9999), ERR_LIMIT. `out` is undefined on error. */
 int task_xml_build(const struct task *task, struct buf *out, struct err *err);
 /* Reads a definition as SchRpcRetrieveTask returns it. Errors: ERR_PROTOCOL (not well-formed, a
- * DTD, not a task), ERR_LIMIT (too big, too deep, a field longer than its place in task_seen). */
+ * DTD, not a task, an element twice), ERR_LIMIT (too big, too deep). */
 int task_xml_read(const uint8_t *xml, size_t size, struct task_seen *seen, struct err *err);
 
 /* Whether the task found is the one expected: same description, exactly one action, an Exec with
