@@ -6,6 +6,7 @@
 A lab made by a `with` dies with the process that made it, however that ends. Needs root.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
-from standin import kernel, spec  # noqa: E402  pylint: disable=wrong-import-position
+from standin import checks, kernel, spec  # noqa: E402  pylint: disable=wrong-import-position
 
 
 class LabError(Exception):
@@ -199,6 +200,16 @@ class Lab:
 
         return subprocess.run(command, preexec_fn=prepare, timeout=timeout, check=False, **options)
 
+    @contextlib.contextmanager
+    def network(self):
+        """This thread's new sockets are on the admin's side of the lab's network (names are still the host's)."""
+        with open("/proc/thread-self/ns/net", "rb") as own:
+            kernel.setns(f"/proc/{self.data['processes']['admin']['pid']}/ns/net", kernel.CLONE_NEWNET)
+            try:
+                yield
+            finally:
+                kernel.setns(f"/proc/self/fd/{own.fileno()}", kernel.CLONE_NEWNET)
+
     def control(self, **request):
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(30)
@@ -236,3 +247,41 @@ class Lab:
         """The target's C: as this process can read it, tmpfs of the disk-full fault included."""
         root = f"/proc/{self.data['processes']['target']['pid']}/root"
         return f"{root}{self.directory}/hosts/{self.address(host)}/C"
+
+    def facts(self):
+        """checks.facts of every target."""
+        database = checks.Database(self.directory)
+        return [checks.facts(self, target, database) for target in self.targets]
+
+    def check(self, package=None, ran=False, wait_s=0, allow=()):
+        """Facts of every target, each with its `problems` after one push of the file PACKAGE.
+
+        RAN: the package must have been started; WAIT_S: how long starts that are still due may take.
+        """
+        name = os.path.basename(package) if package else None
+        digest = checks.sha256(package) if package else None
+        deadline = time.monotonic() + wait_s
+        while True:
+            found = self.facts()
+            for row in found:
+                row["problems"] = checks.problems(row, name, digest, ran, allow)
+            due = [row for row in found if row["expected"] is None and row["tasks"] and not row["runs"]]
+            if not (ran and due) or time.monotonic() >= deadline:
+                return found
+            time.sleep(0.5)
+
+    def wait_for_runs(self, count, timeout_s=30):
+        """Until COUNT starts are recorded in the whole lab; the rows of all that are."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            runs = [run for rows in checks.Database(self.directory).rows["runs"].values() for run in rows]
+            if len(runs) >= count or time.monotonic() >= deadline:
+                return runs
+            time.sleep(0.1)
+
+    def behave(self, host, **behaviour):
+        """How programs end on a target: exit_code, seconds, output, programs={name: {...}}; nothing: success at once."""
+        path = f"{self.directory}/hosts/{self.address(host)}/behaviour.json"
+        with open(f"{path}.new", "w", encoding="utf-8") as file:
+            json.dump(behaviour, file)
+        os.replace(f"{path}.new", path)

@@ -25,6 +25,7 @@ TRAILER = 8
 SIGNATURE = 16
 
 TSCH = (uuid.UUID("86d35949-83c9-4044-b424-db363231fd0c").bytes_le, 1)
+MGMT = (uuid.UUID("afa8bd80-7d8a-11c9-bef4-08002b102989").bytes_le, 1)  # [C706] Q: every server has it
 NDR32 = (uuid.UUID("8a885d04-1ceb-11c9-9fe8-08002b104860").bytes_le, 2)
 FEATURES_PREFIX = uuid.UUID("6cb71c2c-9812-4540-0000-000000000000").bytes_le[:8]
 
@@ -59,7 +60,7 @@ class RpcConnection:
         self._dispatch = dispatch
         self._limit = fragment_max
         self._send_max = fragment_max
-        self._contexts = set()
+        self._contexts = {}  # context id -> interface
         self._auth = None  # (type, level, context id) of the bind
         self._seal = None
         self._account = None
@@ -157,12 +158,12 @@ class RpcConnection:
                 offset += 20
             if any(syntax[0].startswith(FEATURES_PREFIX) for syntax in offered):
                 results.append(struct.pack("<HH", 3, 3) + bytes(20))  # [MS-RPCE] 3.3.1.5.3 negotiate_ack
-            elif interface != TSCH:
+            elif interface not in (TSCH, MGMT):
                 results.append(struct.pack("<HH", 2, 1) + bytes(20))
             elif NDR32 not in offered:
                 results.append(struct.pack("<HH", 2, 2) + bytes(20))
             else:
-                self._contexts.add(context)
+                self._contexts[context] = interface
                 results.append(struct.pack("<HH", 0, 0) + NDR32[0] + struct.pack("<I", NDR32[1]))
         return results
 
@@ -250,10 +251,20 @@ class RpcConnection:
         if context not in self._contexts:
             return [self._fault(call_id, context, FAULT_UNKNOWN_INTERFACE)]
         try:
-            answer = self._dispatch(opnum, self._stub, self._account, self.facts)
+            if self._contexts[context] == MGMT:
+                answer = self._manage(opnum)
+            else:
+                answer = self._dispatch(opnum, self._stub, self._account, self.facts)
         except RpcFault as fault:
             return [self._fault(call_id, context, fault.status)]
         return self._respond(call_id, context, answer)
+
+    @staticmethod
+    def _manage(opnum):
+        """[C706] Q.1.3 rpc__mgmt_is_server_listening: status 0, true; the other operations are not served."""
+        if opnum != 2:
+            raise RpcFault(FAULT_OP_RANGE)
+        return struct.pack("<II", 0, 1)
 
     # -- out ------------------------------------------------------------------------------------------------------
 

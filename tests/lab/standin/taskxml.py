@@ -362,7 +362,7 @@ class _Builder:
 
 def parse(text):
     """A task definition, checked; raises TaskXmlError."""
-    if len(text) > XML_MAX:
+    if len(text) > XML_MAX or text.startswith("\ufeff"):
         raise TaskXmlError(MALFORMED, 1, 1)
     declaration = re.match(r"<\?xml\s[^>]*?encoding\s*=\s*[\"']([^\"']*)[\"']", text)
     # the call carries UTF-16; a declaration that says otherwise stops the service's parser right there

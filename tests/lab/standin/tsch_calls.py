@@ -135,9 +135,12 @@ class Calls:
         if granted & mask != mask:
             raise Failed(E_ACCESSDENIED)
 
-    def _descriptor(self, text, container, principal=None):
-        """The descriptor of a new object, from the client's SDDL (None: the parent's is inherited)."""
-        given = sddl.parse(text)
+    def _descriptor(self, text, container, principal=None, inherited=None):
+        """The descriptor of a new object, from the client's SDDL, or with None the parent's DACL and an owner of its
+        own."""
+        given = sddl.parse(inherited if text is None else text)
+        if text is None:
+            given["owner"] = given["group"] = None
         dacl = given["dacl"] if given["dacl"] is not None else []
         if not container:
             dacl = [(kind, "", mask, sid) for kind, flags, mask, sid in dacl if "IO" not in flags]
@@ -224,7 +227,7 @@ class Calls:
         self.store.set_task(
             self.target,
             path,
-            sddl=self._descriptor(text if text is not None else (old["sddl"] if old else folder), False, principal),
+            sddl=old["sddl"] if old and text is None else self._descriptor(text, False, principal, folder),
             xml=taskxml.serialize(taskxml.parse(xml), path, enabled),
             sent=xml,
             logon_type=request["logonType"],
@@ -277,7 +280,7 @@ class Calls:
         above = self.store.folder(self.target, folder)
         self._require(above, 0x4)
         for made in reversed(missing):
-            self.store.set_folder(self.target, made, self._descriptor(text if text is not None else above, True))
+            self.store.set_folder(self.target, made, self._descriptor(text, True, inherited=above))
         return S_OK
 
     def _object(self, path):
