@@ -56,7 +56,7 @@ bool key_equal(const uint8_t a[LIMIT_KEY_BYTES], const uint8_t b[LIMIT_KEY_BYTES
 
 /* Public keys that somebody trusts (borrowed). */
 struct key_set {
-    const uint8_t (*keys)[LIMIT_KEY_BYTES];
+    const uint8_t *keys; /* count keys of LIMIT_KEY_BYTES, one after the other */
     size_t count;
 };
 
