@@ -1,0 +1,241 @@
+#!/usr/bin/python3
+"""Whole pushes: the real programs against the lab, and what the machines say afterwards.
+
+Usage: test_push.py [unittest arguments]     Needs root. $PUSHER_BIN: folder of the programs (build/dev/bin).
+"""
+
+import json
+import os
+import pathlib
+import signal
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from pushing import Admin, Lab, SUCCESS, conserved, differences, settled  # noqa: E402
+
+PACKAGE = "package.exe"
+
+
+def healthy(lab):
+    return [t for t in lab.targets if t["expected"] is None]
+
+
+def rows_by_name(report):
+    return {row["target"]: row for row in report["targets"]}
+
+
+class PushCase(unittest.TestCase):
+    """One lab for the class; each test has its own desk (state folder) and package."""
+
+    TARGETS, SUBNETS, FAULTS = 10, 1, "none"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab(targets=cls.TARGETS, subnets=cls.SUBNETS, faults=cls.FAULTS, package_name=PACKAGE)
+        cls.lab.up(watch_pid=os.getpid())
+        cls.addClassCleanup(cls.lab.down)
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="push-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.admin = Admin(self.lab, self.folder / "state")
+
+    def package(self, content=b"MZ" + b"\x90" * 5000, name=PACKAGE):
+        path = self.folder / name
+        path.write_bytes(content)
+        return path
+
+    def names(self):
+        return [t["host"] for t in self.lab.targets]
+
+    def target_file(self, names=None):
+        path = self.folder / "targets.txt"
+        path.write_text("# lab\n" + "".join(n + "\n" for n in names or self.names()), encoding="utf-8")
+        return f"@{path}"
+
+    def assert_report(self, done, report):
+        self.assertIsNotNone(report, f"no report; status {done.returncode}; said:\n{done.stderr}")
+        self.assertEqual(conserved(report), [])
+
+    def assert_machine(self, target, package, tasks=1, runs=None):
+        """The machine's own word: right bytes, closed folder, exactly these tasks; nothing else in the folder."""
+        facts = self.lab.check(target["host"], package)
+        where = f"{target['host']}: {json.dumps(facts)}"
+        self.assertTrue(facts["package_ok"], where)
+        self.assertEqual(facts["leftovers"], [], where)
+        self.assertTrue(facts["folder_closed"], where)
+        self.assertEqual(len(facts["tasks"]), tasks, where)
+        self.assertTrue(facts["tasks_closed"], where)
+        if runs is not None:
+            self.assertEqual(len(facts["runs"]), runs, where)
+
+    def wait_for_runs(self, count):
+        """Until every registered task has had its time: the tasks start some seconds after they are registered."""
+        for _ in range(120):
+            if settled(self.lab) >= count:
+                return
+            time.sleep(0.5)
+        self.fail("tasks did not start")
+
+
+class TwoHundredTargets(PushCase):
+    """The push that the product promises: 200 machines, 40 of them broken in the first ten ways."""
+
+    TARGETS, SUBNETS, FAULTS = 200, 2, "default"
+
+    def test_every_row_is_right_and_every_machine_agrees(self):
+        package = self.package()
+        self.assertEqual(sum(1 for t in self.lab.targets if t["fault"]), 40)
+        done, report = self.admin.push(package, [self.target_file()], "--", "/S")
+        self.assert_report(done, report)
+        self.assertEqual(differences(self.lab, report), [])
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertEqual(report["totals"]["submitted"], 200)
+        self.assertEqual(report["totals"]["succeeded"], 160)
+        for row in report["targets"]:
+            if row["state"] not in SUCCESS:
+                self.assertTrue(row["detail"], row)
+        self.wait_for_runs(160)
+        for target in healthy(self.lab):
+            self.assert_machine(target, package, tasks=1, runs=1)
+        for target in self.lab.targets:
+            if target["expected"] is not None:
+                facts = self.lab.check(target["host"], package)
+                self.assertEqual(facts["leftovers"], [], target)
+                self.assertEqual(facts["runs"], [], target)
+                self.assertEqual(facts["tasks"], [], target)
+        self.explain(report)
+
+    def explain(self, report):
+        """`why` names stage, reason, code, cause and remedy for one target of each reason."""
+        seen = {}
+        for row in report["targets"]:
+            if row["reason"]:
+                seen.setdefault(row["reason"], row)
+        self.assertGreaterEqual(len(seen), 9, seen.keys())
+        for reason, row in seen.items():
+            said = self.admin.run("why", row["target"])
+            self.assertEqual(said.returncode, 0, said.stderr)
+            for word in (reason, row["stage"], row["target"]):
+                self.assertIn(word, said.stdout)
+
+
+class Repeats(PushCase):
+    """The same push again, the same name again, crashes in between."""
+
+    TARGETS = 30
+
+    def test_second_push_of_the_same_name_overwrites(self):
+        first = self.package(b"first version " * 100)
+        done, report = self.admin.push(first, [self.target_file()])
+        self.assert_report(done, report)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        second = self.package(b"second, and longer than the first " * 4000)
+        done, report = self.admin.push(second, [self.target_file()])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        before = {t["host"]: len(self.lab.check(t["host"], second)["tasks"]) for t in self.lab.targets}
+        for target in self.lab.targets:
+            self.assert_machine(target, second, tasks=before[target["host"]])
+            self.assertGreaterEqual(before[target["host"]], 2)
+        # The very same push again: from the same desk, and from one that lost its state.
+        push = report["push"]["id"]
+        for desk in (self.admin, Admin(self.lab, self.folder / "another")):
+            again, same = desk.push(second, [self.target_file()], "--push-id", push)
+            self.assertEqual(again.returncode, 0, again.stderr)
+            self.assertEqual(same["push"]["id"], push)
+            self.assertEqual(same["totals"]["succeeded"], len(self.lab.targets))
+            for target in self.lab.targets:
+                self.assert_machine(target, second, tasks=before[target["host"]])
+
+    def crash(self, daemon, times):
+        package = self.package(os.urandom(3 << 20), name=f"crash-{daemon}.exe")
+        known = {t["host"]: len(self.lab.check(t["host"], package)["tasks"]) for t in self.lab.targets}
+        process = self.admin.popen(*self.admin.push_arguments(package, [self.target_file()], "-o", "json"))
+        killed = set()
+        deadline = time.monotonic() + 120
+        while process.poll() is None and len(killed) < times and time.monotonic() < deadline:
+            for pid in set(self.admin.daemons(daemon)) - killed:
+                if self.copied(package) == 0 and not killed:
+                    continue  # not yet in the middle
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+            time.sleep(0.02)
+        out, said = process.communicate(timeout=240)
+        self.assertEqual(len(killed), times, said)
+        self.assertEqual(process.returncode, 0, said)
+        report = json.loads(out)
+        self.assertEqual(conserved(report), [])
+        self.assertEqual(report["totals"]["succeeded"], len(self.lab.targets), said)
+        for target in self.lab.targets:
+            self.assert_machine(target, package, tasks=known[target["host"]] + 1)
+
+    def copied(self, package):
+        return sum(os.path.exists(f"{self.lab.drive(t['host'])}/SPDISTRO/{package.name}") for t in self.lab.targets)
+
+    def test_killed_relay_push_finishes_and_nothing_is_scheduled_twice(self):
+        self.crash("pusher-relay", 2)
+
+    def test_killed_coordinator_push_finishes_and_nothing_is_scheduled_twice(self):
+        self.crash("pusher-coordinator", 2)
+
+    def test_interrupted_push_says_how_to_go_on_and_resumes(self):
+        package = self.package(os.urandom(8 << 20), name="interrupted.exe")
+        process = self.admin.popen(*self.admin.push_arguments(package, [self.target_file()], "-o", "json"))
+        deadline = time.monotonic() + 60
+        while self.copied(package) == 0 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, said)
+        self.assertIn("--resume", said)
+        self.assertEqual(self.admin.daemons("pusher-relay") + self.admin.daemons("pusher-coordinator"), [])
+        push = self.admin.report()["push"]["id"]
+        lab = self.lab.data
+        done = self.admin.run("push", "--resume", push, package, "--user", lab["account"], "--password-file",
+                              lab["password_file"], "-y", "-o", "json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = json.loads(done.stdout)
+        self.assertEqual(report["totals"]["succeeded"], len(self.lab.targets))
+        for target in self.lab.targets:
+            self.assertEqual(len([t for t in self.lab.check(target["host"], package)["tasks"] if push in t["path"]]), 1)
+
+
+class Refusals(PushCase):
+    """What is wrong with the account or the machine is said as it is."""
+
+    TARGETS = 6
+
+    def push_as(self, user, *options):
+        package = self.package()
+        return self.admin.run("push", package, "-t", self.target_file(), "--user", user, "--password-file",
+                              f"{self.lab.data['directory']}/passwords/{user}", "-y", "-o", "json", *options)
+
+    def test_account_without_rights_is_access_denied(self):
+        done = self.push_as("plainuser")
+        self.assertEqual(done.returncode, 3, done.stderr)
+        for row in json.loads(done.stdout)["targets"]:
+            self.assertEqual((row["stage"], row["reason"], row["code"]), ("access", "ACCESS_DENIED", "0xC0000022"))
+
+    def test_disabled_account_is_named(self):
+        done = self.push_as("disabled")
+        reasons = {row["reason"] for row in json.loads(done.stdout)["targets"]}
+        self.assertLessEqual(reasons, {"ACCOUNT_DISABLED", "CREDENTIAL_BRAKE"})
+        self.assertIn("ACCOUNT_DISABLED", reasons)
+
+    def test_names_nobody_knows_fail_at_resolve(self):
+        package = self.package()
+        done, report = self.admin.push(package, ["pc-0001", "no-such-machine", "10.50.255.254"])
+        rows = rows_by_name(report)
+        self.assertEqual((rows["no-such-machine"]["stage"], rows["no-such-machine"]["reason"]),
+                         ("resolve", "NXDOMAIN"))
+        self.assertIn(rows["pc-0001"]["state"], SUCCESS)
+        self.assertEqual(done.returncode, 3)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
