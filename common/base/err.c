@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void fill(struct err *err, enum err_code code, int64_t native, const char *format,
-                 va_list args)
+__attribute__((format(printf, 4, 0))) static void
+fill(struct err *err, enum err_code code, int64_t native, const char *format, va_list args)
 {
     err->code = code;
     err->native = native;
