@@ -1,0 +1,247 @@
+/* What the files of the agent core share; nobody else includes it.
+ *
+ * A target is an entry in a table: found by (push, target number), linked into one queue at a time,
+ * some fifty bytes. While it is leased to us and has no outcome it also has a `work`. Entries are
+ * named by index, since the table moves when it grows.
+ */
+#ifndef PUSHER_RELAY_CORE_AGENT_STATE_H
+#define PUSHER_RELAY_CORE_AGENT_STATE_H
+
+#include "relay/core/agent.h"
+
+#define ENTRY_NONE UINT32_MAX
+#define BATCHES_MAX 8U
+#define PUSHES_MAX 1024U /* pushes known at once, and jobs */
+#define TRIALS_MAX 16U   /* unanswered logons of a credential without a success */
+#define RETRY_PAUSE_MAX_MS 16000U
+#define TIMER_PAUSE_MAX_MS 60000U /* the wall clock may jump: look again at least so often */
+
+enum entry_status {
+    ENTRY_FREE,    /* not in the table */
+    ENTRY_INTENT,  /* INTENT journalled, no outcome, not leased: waits for a lease */
+    ENTRY_WAITING, /* has work, in its job's queue for work->stage */
+    ENTRY_RUNNING, /* has work, work->stage is running */
+    ENTRY_PAUSED,  /* has work, effect unknown: in agent.paused until work->retry_at_ms */
+    ENTRY_UNSENT,  /* outcome journalled, in agent.unsent */
+    ENTRY_SENT,    /* outcome in a batch that waits for its ack */
+    ENTRY_ACKED,   /* tombstone until CLOSE */
+};
+
+/* A target between lease and outcome. */
+struct work {
+    uint32_t serial;           /* upper half of its key */
+    uint32_t job;              /* index into agent.jobs */
+    enum stage stage;          /* the one that runs, or that it waits for */
+    bool begun;                /* a stage was run under this key */
+    bool leased;               /* false: the lease lapsed while SCHEDULE ran */
+    bool has_session;          /* counted in agent.sessions */
+    bool trial;                /* counted in its credential's trials */
+    bool read_back;            /* the running SCHEDULE was told to look first */
+    uint64_t started_ms;       /* stage 1 began */
+    uint64_t started_unix_ms;  /* 0: not yet */
+    uint64_t stage_started_ms; /* the running stage */
+    uint64_t retry_at_ms;      /* while paused */
+    uint64_t unknown_since_ms; /* first unknown effect */
+    uint32_t retry_pause_ms;   /* the next pause */
+    uint32_t schedule_tries;   /* over all rounds */
+    uint32_t stage_ms[STAGE_COUNT];
+    uint64_t bytes;             /* written so far */
+    enum name_check name_check; /* as the last stage said */
+    char address[LIMIT_ADDRESS_SIZE];
+    struct agent_stage_done *unknown; /* owned: what first made the effect unknown; else NULL */
+    char name[];                      /* as the operator gave it */
+};
+
+struct entry {
+    uint32_t hash_next;
+    uint32_t prev, next; /* in the one queue it is in */
+    uint32_t push;       /* index into agent.pushes */
+    uint32_t target_no;
+    uint32_t attempt;
+    enum entry_status status;
+    bool intent;       /* INTENT is journalled */
+    struct work *work; /* owned; NULL unless waiting, running or paused */
+};
+
+struct queue {
+    uint32_t head, tail, count;
+};
+
+struct table {
+    struct entry *entries;
+    uint32_t count; /* used part of entries, free ones included */
+    uint32_t capacity;
+    uint32_t free;     /* list through hash_next */
+    uint32_t used;     /* entries that are not free */
+    uint32_t *buckets; /* power of two */
+    uint32_t bucket_count;
+};
+
+enum package_state { PACKAGE_FETCHING, PACKAGE_READY, PACKAGE_FAILED };
+
+/* An accepted job. A push has one current job; one that was replaced lives until its targets have
+ * ended. */
+struct job_slot {
+    bool used;
+    uint32_t push; /* index */
+    uint64_t counter;
+    int64_t not_after_unix_ms;
+    uint32_t job_no;
+    uint32_t credential; /* index into agent.credentials */
+    enum package_state package;
+    char package_detail[LIMIT_DETAIL_SIZE]; /* when failed */
+    uint32_t refs;                          /* works that name it */
+    uint32_t sessions;                      /* of them, holding an SMB session */
+    struct queue waiting[STAGE_COUNT];
+};
+
+struct push_slot {
+    bool used;
+    struct push_id id;
+    uint32_t generation;
+    bool stopped;
+    bool refused; /* and no job accepted */
+    char refusal[LIMIT_DETAIL_SIZE];
+    uint32_t job;              /* current one, or ENTRY_NONE */
+    uint64_t counter;          /* highest accepted */
+    int64_t not_after_unix_ms; /* of that */
+};
+
+/* The brake on one credential: see brake.c. */
+struct credential_slot {
+    uint32_t refs; /* jobs that use it; 0: free */
+    uint32_t credential_no;
+    bool local_account;
+    bool proven;  /* a logon succeeded */
+    bool stopped; /* no logon any more */
+    uint32_t failures;
+    uint32_t trials;        /* first logons without an answer */
+    uint64_t last_trial_ms; /* 0: none holds up the next */
+    uint32_t last_trial;    /* serial of that work */
+};
+
+struct batch {
+    bool used;
+    uint64_t sequence;
+    uint64_t sent_ms;
+    uint32_t count;
+    uint32_t rows[LIMIT_ROWS_PER_MESSAGE]; /* entries; ENTRY_NONE: taken out again */
+};
+
+struct agent {
+    struct agent_config config;
+    uint64_t now_ms, now_unix_ms;  /* of the event */
+    struct agent_effects *effects; /* of the step; borrowed */
+
+    uint64_t epoch; /* 0: none */
+    uint32_t lease_ms, heartbeat_ms;
+    uint64_t lease_from_ms;
+    bool lease_valid;
+    bool hello_out;          /* HELLO said, WELCOME not heard */
+    uint64_t hello_first_ms; /* first HELLO of this connection without WELCOME */
+    uint64_t hello_next_ms;
+    uint64_t heartbeat_next_ms;
+    uint64_t heard_ms; /* last WELCOME or ack */
+    uint64_t timer_ms; /* armed */
+    bool shutting_down, finished;
+    uint64_t shutdown_at_ms;
+
+    struct table table;
+    struct push_slot *pushes;
+    uint32_t push_count;
+    struct job_slot *jobs;
+    uint32_t job_count;
+    uint32_t job_turn; /* whose queue is looked at first */
+    struct credential_slot *credentials;
+    uint32_t credential_count;
+    struct queue paused, unsent;
+    struct batch batches[BATCHES_MAX];
+    uint64_t sequence; /* last one used in this epoch */
+    uint32_t serial;   /* last one used */
+    uint32_t held;
+    uint32_t running; /* entries in ENTRY_RUNNING */
+    uint32_t in_stage[STAGE_COUNT];
+    uint32_t stage_runs[STAGE_COUNT];
+    uint32_t sessions;
+    uint64_t ignored;
+    uint32_t lapses;
+};
+
+/* effects.c: the returned effect is zeroed but for its kind, valid until the next one. */
+void effects_reset(struct agent_effects *effects);
+struct agent_effect *effect_add(struct agent *agent, enum agent_effect_kind kind);
+void effect_ref(struct agent *agent, const struct agent_ref *ref);
+uint32_t effect_outcome(struct agent *agent, const struct outcome *outcome);
+
+/* table.c */
+void table_init(struct table *table);
+void table_release(struct table *table);
+uint32_t table_find(const struct table *table, uint32_t push, uint32_t target_no);
+/* A new entry, status ENTRY_INTENT; the caller knows that there is none. */
+uint32_t table_add(struct table *table, uint32_t push, uint32_t target_no);
+void table_remove(struct table *table, uint32_t index);
+void queue_init(struct queue *queue);
+void queue_push(struct table *table, struct queue *queue, uint32_t index);
+void queue_remove(struct table *table, struct queue *queue, uint32_t index);
+
+/* jobs.c */
+uint32_t push_find(const struct agent *agent, const struct push_id *id, uint32_t generation);
+/* Finds or makes; ENTRY_NONE when there are too many. */
+uint32_t push_get(struct agent *agent, const struct push_id *id, uint32_t generation);
+void on_job(struct agent *agent, const struct agent_job *job);
+void on_stop(struct agent *agent, const struct message_push_ref *ref);
+void on_close(struct agent *agent, const struct message_push_ref *ref);
+void on_package(struct agent *agent, uint32_t job_no, const char *failure);
+/* Removes the job when nothing needs it any more. */
+void job_settle(struct agent *agent, uint32_t job);
+bool job_expired(const struct agent *agent, const struct job_slot *job);
+
+/* lease.c */
+void on_link_up(struct agent *agent);
+void on_welcome(struct agent *agent, const struct message_welcome *welcome);
+void on_heartbeat_ack(struct agent *agent, const struct message_heartbeat_ack *ack);
+void on_lease(struct agent *agent, const struct agent_lease *lease);
+/* Gives up what may not go on when the lease has run out. */
+void lease_check(struct agent *agent);
+/* Heartbeats and HELLOs that are due. */
+void lease_speak(struct agent *agent);
+/* When lease_check or lease_speak have something to do next. */
+uint64_t lease_due_ms(const struct agent *agent);
+
+/* brake.c */
+uint32_t credential_get(struct agent *agent, uint32_t credential_no, bool local_account);
+void credential_drop(struct agent *agent, uint32_t credential);
+/* Whether a logon may start now. */
+bool brake_allows(const struct agent *agent, const struct credential_slot *credential);
+void brake_began(struct agent *agent, struct work *work);
+/* `done` NULL: given up without an answer. */
+void brake_ended(struct agent *agent, struct work *work, const struct agent_stage_done *done);
+/* When a held-up logon may start; UINT64_MAX when none waits for time. */
+uint64_t brake_due_ms(const struct agent *agent, const struct credential_slot *credential);
+
+/* work.c */
+void work_begin(struct agent *agent, uint32_t index, uint32_t job, const char *name);
+/* Journals the outcome, forgets the work, queues the row. */
+void work_finish(struct agent *agent, uint32_t index, const struct outcome *outcome);
+/* Forgets the work without an outcome; the entry goes too unless INTENT is journalled. */
+void work_give_up(struct agent *agent, uint32_t index);
+void on_stage_done(struct agent *agent, const struct agent_stage_done *done);
+/* Ends what may not wait any longer, then starts what may start. */
+void work_schedule(struct agent *agent);
+uint64_t work_due_ms(const struct agent *agent);
+
+/* results.c */
+struct agent_ref entry_ref(const struct agent *agent, uint32_t index);
+void on_journal(struct agent *agent, const struct agent_ref *ref, bool outcome, bool acked);
+void on_results_ack(struct agent *agent, const struct message_results_ack *ack);
+/* An outcome that is known answers this attempt again. */
+void results_renew(struct agent *agent, uint32_t index, uint32_t attempt);
+/* The entry leaves the queue or batch that it is in. */
+void results_forget(struct agent *agent, uint32_t index);
+/* Everything unacknowledged is to be sent again. */
+void results_requeue(struct agent *agent);
+void results_send(struct agent *agent);
+uint64_t results_due_ms(const struct agent *agent);
+uint32_t results_unacknowledged(const struct agent *agent);
+
+#endif

@@ -1,0 +1,230 @@
+/* The link's state: HELLO, epoch, heartbeats, the lease and when it runs out, new targets. */
+#include <string.h>
+
+#include "common/base/text.h"
+#include "relay/core/agent_state.h"
+
+/* A coordinator's times are taken within reason: neither a busy loop nor a lease of weeks. */
+#define HEARTBEAT_MIN_MS 100U
+#define HEARTBEAT_MAX_MS 60000U
+#define LEASE_MAX_MS 600000U
+#define HEARTBEATS_UNHEARD_MAX 3U
+
+static uint32_t credit(const struct agent *agent)
+{
+    return agent->shutting_down ? 0 : agent->config.held_max;
+}
+
+static void say_hello(struct agent *agent)
+{
+    if (!agent->hello_out)
+        agent->hello_first_ms = agent->now_ms;
+    agent->hello_out = true;
+    agent->hello_next_ms = agent->now_ms + agent->config.hello_retry_ms;
+    struct agent_effect *effect = effect_add(agent, AGENT_SEND_HELLO);
+    effect->hello = agent->config.hello;
+    effect->hello.protocol_version = MESSAGE_PROTOCOL_VERSION;
+    effect->hello.credit = credit(agent);
+}
+
+static void say_heartbeat(struct agent *agent)
+{
+    struct agent_effect *effect = effect_add(agent, AGENT_SEND_HEARTBEAT);
+    effect->heartbeat.epoch = agent->epoch;
+    effect->heartbeat.sent_boottime_ms = agent->now_ms;
+    effect->heartbeat.credit = credit(agent);
+    memcpy(effect->heartbeat.running, agent->in_stage, sizeof agent->in_stage);
+    agent->heartbeat_next_ms = agent->now_ms + agent->heartbeat_ms;
+}
+
+static uint64_t lease_stop_ms(const struct agent *agent)
+{
+    return agent->lease_from_ms + (uint64_t)agent->lease_ms * 8 / 10;
+}
+
+/* Nothing that was leased holds any longer. SCHEDULE where it runs goes on to its end, since its
+ * INTENT is journalled and the target arbitrates; the rest is leased anew. */
+static void lose_leases(struct agent *agent)
+{
+    for (uint32_t i = 0; i < agent->table.count; i++) {
+        struct entry *entry = &agent->table.entries[i];
+        if (!entry->work)
+            continue;
+        if (entry->status == ENTRY_RUNNING && entry->intent && entry->work->stage == STAGE_SCHEDULE)
+            entry->work->leased = false;
+        else
+            work_give_up(agent, i);
+    }
+}
+
+void on_link_up(struct agent *agent)
+{
+    agent->hello_out = false; /* a WELCOME of the connection before cannot come any more */
+    say_hello(agent);
+}
+
+static uint32_t clamp(uint32_t value, uint32_t min, uint32_t max)
+{
+    if (value < min)
+        return min;
+    return value > max ? max : value;
+}
+
+void on_welcome(struct agent *agent, const struct message_welcome *welcome)
+{
+    if (!agent->hello_out || welcome->epoch == 0) {
+        agent->ignored++;
+        return;
+    }
+    if (welcome->epoch != agent->epoch) {
+        lose_leases(agent);
+        agent->epoch = welcome->epoch;
+        agent->sequence = 0;
+    }
+    results_requeue(agent);
+    agent->hello_out = false;
+    agent->lease_ms = clamp(welcome->lease_ms, 0, LEASE_MAX_MS);
+    agent->heartbeat_ms = clamp(welcome->heartbeat_ms, HEARTBEAT_MIN_MS, HEARTBEAT_MAX_MS);
+    /* Which of several HELLOs is answered cannot be told: the first is the safe one. */
+    agent->lease_from_ms = agent->hello_first_ms;
+    agent->lease_valid = agent->now_ms < lease_stop_ms(agent);
+    agent->heard_ms = agent->now_ms;
+    say_heartbeat(agent);
+}
+
+void on_heartbeat_ack(struct agent *agent, const struct message_heartbeat_ack *ack)
+{
+    if (agent->epoch == 0 || ack->epoch != agent->epoch || ack->sent_boottime_ms > agent->now_ms) {
+        agent->ignored++;
+        return;
+    }
+    agent->heard_ms = agent->now_ms;
+    if (ack->sent_boottime_ms > agent->lease_from_ms)
+        agent->lease_from_ms = ack->sent_boottime_ms;
+    if (agent->now_ms < lease_stop_ms(agent))
+        agent->lease_valid = true;
+}
+
+/* The coordinator may still hold the leases when its ack comes late, and would wait for results of
+ * targets that were given up here. So we come back as a new instance: every lease of the old one
+ * goes back to the queue. */
+void lease_check(struct agent *agent)
+{
+    if (!agent->lease_valid || agent->now_ms < lease_stop_ms(agent))
+        return;
+    agent->lease_valid = false;
+    agent->lapses++;
+    if (agent->held == 0)
+        return;
+    lose_leases(agent);
+    results_requeue(agent);
+    agent->config.hello.instance++;
+    agent->epoch = 0;
+    agent->hello_out = false;
+    say_hello(agent);
+}
+
+void lease_speak(struct agent *agent)
+{
+    if (agent->hello_out) {
+        if (agent->now_ms >= agent->hello_next_ms)
+            say_hello(agent);
+    } else if (agent->epoch != 0 &&
+               agent->now_ms >=
+                   agent->heard_ms + (uint64_t)HEARTBEATS_UNHEARD_MAX * agent->heartbeat_ms) {
+        say_hello(agent);
+    }
+    if (agent->epoch != 0 && agent->now_ms >= agent->heartbeat_next_ms)
+        say_heartbeat(agent);
+}
+
+uint64_t lease_due_ms(const struct agent *agent)
+{
+    uint64_t due = UINT64_MAX;
+    if (agent->hello_out)
+        due = agent->hello_next_ms;
+    if (agent->epoch != 0 && agent->heartbeat_next_ms < due)
+        due = agent->heartbeat_next_ms;
+    if (agent->lease_valid && lease_stop_ms(agent) < due)
+        due = lease_stop_ms(agent);
+    return due;
+}
+
+static void refuse_target(struct agent *agent, uint32_t push, const struct lease_entry *from,
+                          const char *why)
+{
+    uint32_t index = table_find(&agent->table, push, from->target_no);
+    if (index != ENTRY_NONE && agent->table.entries[index].status != ENTRY_INTENT) {
+        if (agent->table.entries[index].work)
+            agent->ignored++;
+        else
+            results_renew(agent, index, from->attempt);
+        return;
+    }
+    struct outcome outcome = {
+        .state = TARGET_FAILED, .stage = STAGE_COUNT, .reason = REASON_JOB_REFUSED};
+    (void)text_copy(outcome.detail, sizeof outcome.detail, why);
+    if (index == ENTRY_NONE) {
+        index = table_add(&agent->table, push, from->target_no);
+    } else {
+        /* An earlier life of ours may have registered it, and cannot look under a refused job. */
+        outcome.state = TARGET_UNKNOWN_EFFECT;
+        outcome.stage = STAGE_SCHEDULE;
+    }
+    agent->table.entries[index].attempt = from->attempt;
+    work_finish(agent, index, &outcome);
+}
+
+static void take_target(struct agent *agent, uint32_t push, const struct lease_entry *from)
+{
+    uint32_t index = table_find(&agent->table, push, from->target_no);
+    if (index != ENTRY_NONE) {
+        struct entry *entry = &agent->table.entries[index];
+        if (entry->work) {
+            if (from->attempt < entry->attempt) {
+                agent->ignored++;
+            } else {
+                entry->attempt = from->attempt;
+                entry->work->leased = true;
+            }
+            return;
+        }
+        if (entry->status != ENTRY_INTENT) {
+            results_renew(agent, index, from->attempt);
+            return;
+        }
+    }
+    if (agent->held >= agent->config.held_max) {
+        agent->ignored++; /* past the credit; the lease is repeated */
+        return;
+    }
+    if (index == ENTRY_NONE)
+        index = table_add(&agent->table, push, from->target_no);
+    agent->table.entries[index].attempt = from->attempt;
+    work_begin(agent, index, agent->pushes[push].job, from->name);
+}
+
+void on_lease(struct agent *agent, const struct agent_lease *lease)
+{
+    uint32_t push = push_find(agent, &lease->push, lease->generation);
+    if (agent->epoch == 0 || lease->epoch != agent->epoch || push == ENTRY_NONE ||
+        agent->pushes[push].stopped || agent->shutting_down) {
+        agent->ignored++;
+        return;
+    }
+    const struct push_slot *slot = &agent->pushes[push];
+    if (slot->job == ENTRY_NONE && !slot->refused) {
+        agent->ignored++; /* JOB was lost; the coordinator says both again */
+        return;
+    }
+    for (uint32_t i = 0; i < lease->entry_count; i++) {
+        const struct lease_entry *entry = &lease->entries[i];
+        if (slot->job == ENTRY_NONE)
+            refuse_target(agent, push, entry, slot->refusal);
+        else if (!lease->verified)
+            refuse_target(agent, push, entry,
+                          "nothing shows that the operator named this target: lease refused");
+        else
+            take_target(agent, push, entry);
+    }
+}

@@ -1,0 +1,472 @@
+/* Targets on their way through the stages: who may start, what a result leads to, the outcome. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "relay/core/agent_state.h"
+
+static struct work *work_of(const struct agent *agent, uint32_t index)
+{
+    return agent->table.entries[index].work;
+}
+
+static uint64_t key_of(const struct agent *agent, uint32_t index)
+{
+    return (uint64_t)work_of(agent, index)->serial << 32 | index;
+}
+
+static void add_detail(char to[LIMIT_DETAIL_SIZE], const char *first, const char *second)
+{
+    (void)text_copy(to, LIMIT_DETAIL_SIZE, first);
+    size_t used = strlen(to);
+    (void)text_copy(to + used, LIMIT_DETAIL_SIZE - used, second);
+}
+
+static void close_session(struct agent *agent, struct work *work)
+{
+    if (!work->has_session)
+        return;
+    work->has_session = false;
+    agent->sessions--;
+    agent->jobs[work->job].sessions--;
+}
+
+/* Into its job's queue for the stage. */
+static void wait_for(struct agent *agent, uint32_t index, enum stage stage)
+{
+    struct work *work = work_of(agent, index);
+    if (work->begun) {
+        agent->in_stage[work->stage]--;
+        agent->in_stage[stage]++;
+    }
+    work->stage = stage;
+    agent->table.entries[index].status = ENTRY_WAITING;
+    queue_push(&agent->table, &agent->jobs[work->job].waiting[stage], index);
+}
+
+static void leave_status(struct agent *agent, uint32_t index)
+{
+    struct entry *entry = &agent->table.entries[index];
+    struct work *work = entry->work;
+    if (entry->status == ENTRY_WAITING) {
+        queue_remove(&agent->table, &agent->jobs[work->job].waiting[work->stage], index);
+    } else if (entry->status == ENTRY_PAUSED) {
+        queue_remove(&agent->table, &agent->paused, index);
+    } else if (entry->status == ENTRY_RUNNING) {
+        agent->running--;
+        agent->stage_runs[work->stage]--;
+        if (work->trial)
+            brake_ended(agent, work, NULL);
+    }
+}
+
+/* The runner forgets the target; a further stage would run under a new key. */
+static void drop_key(struct agent *agent, uint32_t index)
+{
+    struct work *work = work_of(agent, index);
+    close_session(agent, work);
+    if (work->begun) {
+        effect_add(agent, AGENT_DROP)->key = key_of(agent, index);
+        agent->in_stage[work->stage]--;
+    }
+    work->begun = false;
+    work->serial = ++agent->serial;
+}
+
+static void forget_work(struct agent *agent, uint32_t index)
+{
+    struct entry *entry = &agent->table.entries[index];
+    leave_status(agent, index);
+    drop_key(agent, index);
+    uint32_t job = entry->work->job;
+    agent->jobs[job].refs--;
+    agent->held--;
+    free(entry->work->unknown);
+    free(entry->work);
+    entry->work = NULL;
+    entry->status = ENTRY_INTENT;
+    job_settle(agent, job);
+}
+
+void work_begin(struct agent *agent, uint32_t index, uint32_t job, const char *name)
+{
+    size_t size = strlen(name) + 1; /* < LIMIT_TARGET_NAME_SIZE, by the decoder */
+    struct work *work = mem_new(1, sizeof *work + size);
+    memcpy(work->name, name, size);
+    work->serial = ++agent->serial;
+    work->job = job;
+    work->leased = true;
+    work->retry_pause_ms = agent->config.retry_first_ms;
+    agent->table.entries[index].work = work;
+    agent->jobs[job].refs++;
+    agent->held++;
+    wait_for(agent, index, STAGE_RESOLVE);
+}
+
+void work_give_up(struct agent *agent, uint32_t index)
+{
+    forget_work(agent, index);
+    if (!agent->table.entries[index].intent)
+        table_remove(&agent->table, index);
+}
+
+void work_finish(struct agent *agent, uint32_t index, const struct outcome *outcome)
+{
+    struct agent_effect *effect = effect_add(agent, AGENT_PERSIST_OUTCOME);
+    effect->persist.ref = entry_ref(agent, index);
+    effect->persist.outcome_no = effect_outcome(agent, outcome);
+    if (agent->table.entries[index].work)
+        forget_work(agent, index);
+    agent->table.entries[index].status = ENTRY_UNSENT;
+    agent->table.entries[index].intent = false;
+    queue_push(&agent->table, &agent->unsent, index);
+}
+
+/* What is known of the target whatever the end. */
+static struct outcome outcome_so_far(const struct agent *agent, const struct work *work)
+{
+    struct outcome outcome = {.stage = work->started_unix_ms ? work->stage : STAGE_COUNT};
+    (void)text_copy(outcome.address, sizeof outcome.address, work->address);
+    outcome.name_check = work->name_check;
+    outcome.bytes = work->bytes;
+    outcome.started_unix_ms = work->started_unix_ms;
+    if (work->started_unix_ms) {
+        uint64_t elapsed = agent->now_ms - work->started_ms;
+        outcome.elapsed_ms = elapsed < UINT32_MAX ? (uint32_t)elapsed : UINT32_MAX;
+    }
+    memcpy(outcome.stage_ms, work->stage_ms, sizeof outcome.stage_ms);
+    return outcome;
+}
+
+static void finish_with(struct agent *agent, uint32_t index, enum stage stage, enum reason reason,
+                        const char *detail)
+{
+    struct outcome outcome = outcome_so_far(agent, work_of(agent, index));
+    outcome.state = reason_state(reason);
+    outcome.stage = stage;
+    outcome.reason = reason;
+    (void)text_copy(outcome.detail, sizeof outcome.detail, detail);
+    work_finish(agent, index, &outcome);
+}
+
+static void finish_done(struct agent *agent, uint32_t index, const struct agent_stage_done *done)
+{
+    const struct work *work = work_of(agent, index);
+    struct outcome outcome = outcome_so_far(agent, work);
+    bool passed = done->verdict == AGENT_PASSED;
+    enum reason reason = done->reason;
+    if (!passed && (reason == REASON_NONE || reason >= REASON_COUNT))
+        reason = REASON_INTERNAL;
+    outcome.state = passed ? TARGET_SCHEDULED : reason_state(reason);
+    outcome.stage = done->stage;
+    outcome.reason = passed ? REASON_NONE : reason;
+    outcome.code_kind = done->code_kind;
+    outcome.code = done->code;
+    outcome.tries = done->stage == STAGE_SCHEDULE ? work->schedule_tries : done->tries;
+    (void)text_copy(outcome.detail, sizeof outcome.detail, done->detail);
+    work_finish(agent, index, &outcome);
+}
+
+static void finish_unknown(struct agent *agent, uint32_t index)
+{
+    const struct work *work = work_of(agent, index);
+    struct outcome outcome = outcome_so_far(agent, work);
+    outcome.state = TARGET_UNKNOWN_EFFECT;
+    outcome.stage = STAGE_SCHEDULE;
+    outcome.reason = REASON_EXPIRED;
+    outcome.tries = work->schedule_tries;
+    const char *why = "the job's deadline passed";
+    if (work->unknown) {
+        outcome.reason = work->unknown->reason;
+        outcome.code_kind = work->unknown->code_kind;
+        outcome.code = work->unknown->code;
+        why = work->unknown->detail;
+    }
+    add_detail(outcome.detail, "may be scheduled, and could not be looked up: ", why);
+    work_finish(agent, index, &outcome);
+}
+
+static void expire(struct agent *agent, uint32_t index)
+{
+    const struct work *work = work_of(agent, index);
+    if (agent->table.entries[index].intent)
+        finish_unknown(agent, index);
+    else
+        finish_with(agent, index, work->started_unix_ms ? work->stage : STAGE_COUNT, REASON_EXPIRED,
+                    "the job's deadline passed");
+}
+
+/* INTENT is journalled and the task may be there: look again later, on a new session; anything but
+ * a failed SCHEDULE also begins again with the name. */
+static void pause_unknown(struct agent *agent, uint32_t index, const struct agent_stage_done *done)
+{
+    struct entry *entry = &agent->table.entries[index];
+    struct work *work = entry->work;
+    if (!work->unknown) {
+        work->unknown = mem_new(1, sizeof *work->unknown);
+        *work->unknown = *done;
+        if (done->reason == REASON_NONE || done->reason >= REASON_COUNT)
+            work->unknown->reason = REASON_CONN_LOST;
+        work->unknown_since_ms = agent->now_ms;
+    }
+    if (!work->leased) {
+        work_give_up(agent, index); /* whoever gets the lease looks again */
+        return;
+    }
+    if (agent->now_ms >= work->unknown_since_ms + agent->config.read_back_ms) {
+        finish_unknown(agent, index);
+        return;
+    }
+    if (done->stage == STAGE_SCHEDULE)
+        close_session(agent, work);
+    else
+        drop_key(agent, index);
+    work->retry_at_ms = agent->now_ms + work->retry_pause_ms;
+    work->retry_pause_ms *= 2;
+    if (work->retry_pause_ms > RETRY_PAUSE_MAX_MS)
+        work->retry_pause_ms = RETRY_PAUSE_MAX_MS;
+    entry->status = ENTRY_PAUSED;
+    queue_push(&agent->table, &agent->paused, index);
+}
+
+static bool effect_unknown(const struct entry *entry, const struct agent_stage_done *done)
+{
+    if (!entry->intent)
+        return false;
+    if (done->stage != STAGE_SCHEDULE || done->verdict == AGENT_EFFECT_UNKNOWN)
+        return true;
+    /* It was to look first and broke on the way: what the earlier call did stays unknown. */
+    return entry->work->read_back && done->reason < REASON_COUNT && reason_transient(done->reason);
+}
+
+static void note_done(struct agent *agent, struct work *work, const struct agent_stage_done *done)
+{
+    uint64_t ms = agent->now_ms - work->stage_started_ms + work->stage_ms[done->stage];
+    work->stage_ms[done->stage] = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+    if (done->address[0])
+        (void)text_copy(work->address, sizeof work->address, done->address);
+    if (done->name_check < NAME_CHECK_COUNT && done->name_check != NAME_NOT_CHECKED)
+        work->name_check = done->name_check;
+    work->bytes += done->bytes;
+    if (done->stage == STAGE_SCHEDULE)
+        work->schedule_tries += done->tries;
+}
+
+void on_stage_done(struct agent *agent, const struct agent_stage_done *done)
+{
+    uint32_t index = (uint32_t)done->key;
+    struct entry *entry = index < agent->table.count ? &agent->table.entries[index] : NULL;
+    if (!entry || entry->status != ENTRY_RUNNING || entry->work->serial != done->key >> 32 ||
+        entry->work->stage != done->stage) {
+        agent->ignored++; /* dropped meanwhile */
+        return;
+    }
+    struct work *work = entry->work;
+    agent->running--;
+    agent->stage_runs[work->stage]--;
+    note_done(agent, work, done);
+    if (done->stage == STAGE_ACCESS)
+        brake_ended(agent, work, done);
+    entry->status = ENTRY_INTENT; /* in no queue for the moment */
+    if (done->verdict != AGENT_PASSED && effect_unknown(entry, done))
+        pause_unknown(agent, index, done);
+    else if (done->verdict != AGENT_PASSED || done->stage == STAGE_SCHEDULE)
+        finish_done(agent, index, done);
+    else if (entry->intent && done->stage == STAGE_ACCESS)
+        wait_for(agent, index, STAGE_SCHEDULE); /* the copy was whole before INTENT */
+    else
+        wait_for(agent, index, done->stage + 1);
+}
+
+static bool may_enter(const struct agent *agent, const struct job_slot *job, enum stage stage)
+{
+    const struct entry *head = &agent->table.entries[job->waiting[stage].head];
+    switch (stage) {
+    case STAGE_RESOLVE:
+        return agent->stage_runs[stage] < agent->config.resolve_max;
+    case STAGE_PING:
+        return agent->stage_runs[stage] < agent->config.ping_max;
+    case STAGE_ACCESS:
+        return agent->sessions < agent->config.session_max &&
+               (head->intent || job->package == PACKAGE_READY ||
+                job->sessions < agent->config.package_wait_max) &&
+               brake_allows(agent, &agent->credentials[job->credential]);
+    case STAGE_COPY:
+        return job->package == PACKAGE_READY;
+    case STAGE_PATH:
+    case STAGE_SCHEDULE:
+        return true;
+    case STAGE_COUNT:
+        break;
+    }
+    return false;
+}
+
+static void start_stage(struct agent *agent, uint32_t index)
+{
+    struct entry *entry = &agent->table.entries[index];
+    struct work *work = entry->work;
+    struct job_slot *job = &agent->jobs[work->job];
+    queue_remove(&agent->table, &job->waiting[work->stage], index);
+    if (!work->begun) {
+        work->begun = true;
+        agent->in_stage[work->stage]++;
+    }
+    if (!work->started_unix_ms) {
+        work->started_ms = agent->now_ms;
+        work->started_unix_ms = agent->now_unix_ms ? agent->now_unix_ms : 1;
+    }
+    if (work->stage == STAGE_ACCESS) {
+        work->has_session = true;
+        agent->sessions++;
+        job->sessions++;
+        brake_began(agent, work);
+    }
+    work->read_back = work->stage == STAGE_SCHEDULE && entry->intent;
+    if (work->stage == STAGE_SCHEDULE && !entry->intent) {
+        entry->intent = true;
+        effect_add(agent, AGENT_PERSIST_INTENT)->persist.ref = entry_ref(agent, index);
+    }
+    entry->status = ENTRY_RUNNING;
+    work->stage_started_ms = agent->now_ms;
+    agent->running++;
+    agent->stage_runs[work->stage]++;
+    struct agent_effect *effect = effect_add(agent, AGENT_RUN_STAGE);
+    effect->run.key = key_of(agent, index);
+    effect->run.job_no = job->job_no;
+    effect->run.stage = work->stage;
+    effect->run.target = work->name;
+    effect->run.read_back = work->read_back;
+}
+
+/* One target of each job in turn, so that no push waits for another's end. */
+static void fill_stage(struct agent *agent, enum stage stage)
+{
+    bool started = true;
+    while (started) {
+        started = false;
+        for (uint32_t i = 0; i < agent->job_count; i++) {
+            struct job_slot *job = &agent->jobs[(agent->job_turn + i) % agent->job_count];
+            if (job->used && job->waiting[stage].count > 0 && may_enter(agent, job, stage)) {
+                start_stage(agent, job->waiting[stage].head);
+                started = true;
+            }
+        }
+    }
+}
+
+static void expire_job(struct agent *agent, struct job_slot *job)
+{
+    for (int stage = 0; stage < STAGE_COUNT; stage++) {
+        while (job->waiting[stage].count > 0)
+            expire(agent, job->waiting[stage].head);
+    }
+}
+
+/* Ends the waiting targets of a job whose package cannot be had, up to the copy. */
+static void end_packageless(struct agent *agent, struct job_slot *job)
+{
+    for (int stage = STAGE_ACCESS; stage <= STAGE_COPY; stage++) {
+        uint32_t next;
+        for (uint32_t i = job->waiting[stage].head; i != ENTRY_NONE; i = next) {
+            next = agent->table.entries[i].next;
+            if (!agent->table.entries[i].intent)
+                finish_with(agent, i, STAGE_COPY, REASON_INTERNAL, job->package_detail);
+        }
+    }
+}
+
+static void end_braked(struct agent *agent, struct job_slot *job)
+{
+    uint32_t next;
+    for (uint32_t i = job->waiting[STAGE_ACCESS].head; i != ENTRY_NONE; i = next) {
+        next = agent->table.entries[i].next;
+        if (!agent->table.entries[i].intent)
+            finish_with(agent, i, STAGE_ACCESS, REASON_CREDENTIAL_BRAKE,
+                        "not tried: the account was refused on other machines");
+    }
+}
+
+/* One that past INTENT waits for a logon which the brake forbids. */
+static void end_braked_intents(struct agent *agent, struct job_slot *job)
+{
+    static const struct agent_stage_done braked = {
+        .stage = STAGE_ACCESS,
+        .verdict = AGENT_FAILED,
+        .reason = REASON_CREDENTIAL_BRAKE,
+        .detail = "not tried: the account was refused on other machines",
+    };
+    while (job->waiting[STAGE_ACCESS].count > 0) {
+        uint32_t index = job->waiting[STAGE_ACCESS].head;
+        queue_remove(&agent->table, &job->waiting[STAGE_ACCESS], index);
+        agent->table.entries[index].status = ENTRY_INTENT;
+        pause_unknown(agent, index, &braked);
+    }
+}
+
+static void resume_paused(struct agent *agent)
+{
+    uint32_t next;
+    for (uint32_t i = agent->paused.head; i != ENTRY_NONE; i = next) {
+        next = agent->table.entries[i].next;
+        struct work *work = work_of(agent, i);
+        if (job_expired(agent, &agent->jobs[work->job])) {
+            expire(agent, i);
+        } else if (agent->lease_valid && !agent->shutting_down &&
+                   agent->now_ms >= work->retry_at_ms) {
+            queue_remove(&agent->table, &agent->paused, i);
+            wait_for(agent, i, work->begun ? STAGE_ACCESS : STAGE_RESOLVE);
+        }
+    }
+}
+
+void work_schedule(struct agent *agent)
+{
+    resume_paused(agent);
+    for (uint32_t i = 0; i < agent->job_count; i++) {
+        if (agent->jobs[i].used && job_expired(agent, &agent->jobs[i]))
+            expire_job(agent, &agent->jobs[i]);
+        if (agent->jobs[i].used && agent->jobs[i].package == PACKAGE_FAILED)
+            end_packageless(agent, &agent->jobs[i]);
+        if (agent->jobs[i].used && agent->credentials[agent->jobs[i].credential].stopped) {
+            end_braked(agent, &agent->jobs[i]);
+            if (agent->jobs[i].used)
+                end_braked_intents(agent, &agent->jobs[i]);
+        }
+    }
+    if (!agent->lease_valid || agent->shutting_down || agent->job_count == 0)
+        return;
+    /* The nearer to the end, the sooner: a session that is open costs the target, too. */
+    for (int stage = STAGE_COUNT - 1; stage >= 0; stage--)
+        fill_stage(agent, (enum stage)stage);
+    agent->job_turn = (agent->job_turn + 1) % agent->job_count;
+}
+
+uint64_t work_due_ms(const struct agent *agent)
+{
+    uint64_t due = UINT64_MAX;
+    for (uint32_t i = agent->paused.head; i != ENTRY_NONE; i = agent->table.entries[i].next) {
+        if (work_of(agent, i)->retry_at_ms < due && agent->lease_valid)
+            due = work_of(agent, i)->retry_at_ms;
+    }
+    for (uint32_t i = 0; i < agent->job_count; i++) {
+        const struct job_slot *job = &agent->jobs[i];
+        if (!job->used || job->refs == 0)
+            continue;
+        uint64_t at = agent->now_ms;
+        if (!job_expired(agent, job)) {
+            uint64_t left = (uint64_t)job->not_after_unix_ms - agent->now_unix_ms;
+            at += left < TIMER_PAUSE_MAX_MS ? left : TIMER_PAUSE_MAX_MS;
+        } else {
+            at += 1000; /* only running stages are left: they end by themselves */
+        }
+        if (at < due)
+            due = at;
+        uint64_t brake = brake_due_ms(agent, &agent->credentials[job->credential]);
+        if (job->waiting[STAGE_ACCESS].count > 0 && brake < due)
+            due = brake;
+    }
+    return due;
+}
