@@ -23,8 +23,9 @@ enum run_as {
 /* What stage 2 asks for. Order is part of the wire format. */
 enum ping_mode { PING_REQUIRE, PING_PREFER, PING_SKIP, PING_MODE_COUNT };
 
-/* How --at and --until are meant. Order is part of the wire format. */
-enum time_zone { TIME_UTC, TIME_TARGET, TIME_ZONE_COUNT };
+/* How --at and --until are meant. Order is part of the wire format. (TIME_UTC is a macro of
+ * time.h.) */
+enum time_zone { TIME_ZONE_UTC, TIME_ZONE_TARGET, TIME_ZONE_COUNT };
 
 struct job {
     struct push_id push;

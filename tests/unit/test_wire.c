@@ -870,7 +870,7 @@ static void fill_job(struct job *job)
     job->ping = PING_SKIP;
     job->replace_path = true;
     job->verify = true;
-    job->zone = TIME_TARGET;
+    job->zone = TIME_ZONE_TARGET;
     job->end_unix_s = -5;
     job->target_count = LIMIT_TARGETS_MAX;
 }

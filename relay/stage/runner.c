@@ -1,0 +1,355 @@
+/* The runner: jobs, the table of targets, and results on their way out. */
+#include "relay/stage/runner.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "relay/auth/auth.h"
+#include "relay/stage/session.h"
+
+#define BUCKETS_FIRST 1024
+
+static size_t bucket_of(const struct stage_runner *runner, uint64_t key)
+{
+    /* Fibonacci hashing: keys are dense numbers or random ones */
+    return (size_t)((key * 0x9E3779B97F4A7C15ULL) >> 20) & (runner->bucket_count - 1);
+}
+
+static struct stage_target *table_find(struct stage_runner *runner, uint64_t key)
+{
+    struct stage_target *target = runner->buckets[bucket_of(runner, key)];
+    while (target != NULL && target->key != key)
+        target = target->next;
+    return target;
+}
+
+static void table_grow(struct stage_runner *runner)
+{
+    struct stage_target **old = runner->buckets;
+    size_t old_count = runner->bucket_count;
+    runner->bucket_count = old_count * 2;
+    runner->buckets = mem_new(runner->bucket_count, sizeof(struct stage_target *));
+    for (size_t i = 0; i < old_count; i++) {
+        while (old[i] != NULL) {
+            struct stage_target *target = old[i];
+            old[i] = target->next;
+            size_t at = bucket_of(runner, target->key);
+            target->next = runner->buckets[at];
+            runner->buckets[at] = target;
+        }
+    }
+    free(old);
+}
+
+static struct stage_job *job_find(struct stage_runner *runner, uint32_t no)
+{
+    struct stage_job *job = runner->jobs;
+    while (job != NULL && (job->no != no || job->removed))
+        job = job->next;
+    return job;
+}
+
+static void job_free_if_idle(struct stage_runner *runner, struct stage_job *job)
+{
+    if (!job->removed || job->target_count > 0 || job->session_count > 0)
+        return;
+    struct stage_job **link = &runner->jobs;
+    while (*link != job)
+        link = &(*link)->next;
+    *link = job->next;
+    if (job->package_fd >= 0)
+        (void)close(job->package_fd);
+    auth_credential_free(job->credential);
+    free(job);
+}
+
+void stage_job_session_ended(struct stage_runner *runner, struct stage_job *job)
+{
+    assert(job->session_count > 0);
+    job->session_count--;
+    job_free_if_idle(runner, job);
+}
+
+static struct stage_target *target_new(struct stage_runner *runner,
+                                       const struct stage_request *request, struct stage_job *job)
+{
+    struct stage_target *target = mem_new(1, sizeof *target);
+    target->runner = runner;
+    target->job = job;
+    target->key = request->key;
+    target->name = mem_strdup(request->target);
+    job->target_count++;
+    if (runner->target_count++ >= runner->bucket_count)
+        table_grow(runner);
+    size_t at = bucket_of(runner, target->key);
+    target->next = runner->buckets[at];
+    runner->buckets[at] = target;
+    return target;
+}
+
+static void target_free(struct stage_target *target)
+{
+    struct stage_runner *runner = target->runner;
+    resolve_cancel(target);
+    ping_cancel(target);
+    session_end(target);
+    if (target->ending != NULL)
+        target->ending->target = NULL;
+    struct stage_target **link = &runner->buckets[bucket_of(runner, target->key)];
+    while (*link != target)
+        link = &(*link)->next;
+    *link = target->next;
+    runner->target_count--;
+    target->job->target_count--;
+    job_free_if_idle(runner, target->job);
+    free(target->name);
+    free(target);
+}
+
+/* --- Results --- */
+
+static void on_deliver(uv_idle_t *idle)
+{
+    struct stage_runner *runner = idle->data;
+    struct stage_ending *ending = runner->endings;
+    runner->endings = NULL;
+    runner->endings_tail = &runner->endings;
+    runner->delivering = ending;
+    while (runner->delivering != NULL) {
+        ending = runner->delivering;
+        runner->delivering = ending->next;
+        if (ending->target != NULL) {
+            ending->target->ending = NULL;
+            ending->target->running = false;
+            runner->config.done(runner->config.context, &ending->result);
+        }
+        free(ending);
+    }
+    if (runner->endings == NULL)
+        (void)uv_idle_stop(idle);
+}
+
+static void target_end(struct stage_target *target, const struct stage_result *result)
+{
+    struct stage_runner *runner = target->runner;
+    assert(target->running && target->ending == NULL);
+    struct stage_ending *ending = mem_new(1, sizeof *ending);
+    ending->target = target;
+    ending->result = *result;
+    ending->result.key = target->key;
+    ending->result.stage = target->stage;
+    ending->result.name_check = target->name_check;
+    ending->result.tries = target->tries;
+    ending->result.bytes = target->bytes;
+    target_address_text(target, ending->result.address);
+    target->ending = ending;
+    *runner->endings_tail = ending;
+    runner->endings_tail = &ending->next;
+    (void)uv_idle_start(runner->deliver, on_deliver);
+}
+
+void target_pass(struct stage_target *target, const char *format, ...)
+{
+    struct stage_result result = {.verdict = STAGE_PASSED};
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(result.detail, sizeof result.detail, format, args);
+    va_end(args);
+    target_end(target, &result);
+}
+
+void target_fail(struct stage_target *target, enum reason reason, enum code_kind kind,
+                 uint32_t code, const char *format, ...)
+{
+    struct stage_result result = {
+        .verdict = STAGE_FAILED, .reason = reason, .code_kind = kind, .code = code};
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(result.detail, sizeof result.detail, format, args);
+    va_end(args);
+    target_end(target, &result);
+}
+
+void target_unknown(struct stage_target *target, enum reason reason, enum code_kind kind,
+                    uint32_t code, const char *format, ...)
+{
+    struct stage_result result = {
+        .verdict = STAGE_EFFECT_UNKNOWN, .reason = reason, .code_kind = kind, .code = code};
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(result.detail, sizeof result.detail, format, args);
+    va_end(args);
+    target_end(target, &result);
+}
+
+/* --- Jobs --- */
+
+int stage_runner_add_job(struct stage_runner *runner, const struct job *job,
+                         const struct credential *credential, uint32_t *job_no, struct err *err)
+{
+    struct auth_credential *made;
+    if (auth_credential_new(credential->account, credential->secret, &made, err) != 0)
+        return -1;
+    struct stage_job *added = mem_new(1, sizeof *added);
+    added->job = *job;
+    added->credential = made;
+    added->package_fd = -1;
+    added->no = ++runner->job_no_last;
+    added->next = runner->jobs;
+    runner->jobs = added;
+    *job_no = added->no;
+    return 0;
+}
+
+int stage_runner_set_package(struct stage_runner *runner, uint32_t job_no, const char *path,
+                             struct err *err)
+{
+    struct stage_job *job = job_find(runner, job_no);
+    if (job == NULL)
+        return err_set(err, ERR_NOT_FOUND, "no job %u", job_no);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return err_set_errno(err, errno, "cannot open package %s", path);
+    struct stat found;
+    if (fstat(fd, &found) != 0 || !S_ISREG(found.st_mode) ||
+        (uint64_t)found.st_size != job->job.package_bytes) {
+        (void)close(fd);
+        return err_set(err, ERR_INVALID, "package %s is not a file of %llu bytes", path,
+                       (unsigned long long)job->job.package_bytes);
+    }
+    if (job->package_fd >= 0)
+        (void)close(job->package_fd);
+    job->package_fd = fd;
+    return 0;
+}
+
+void stage_runner_remove_job(struct stage_runner *runner, uint32_t job_no)
+{
+    struct stage_job *job = job_find(runner, job_no);
+    if (job == NULL)
+        return;
+    job->removed = true;
+    job_free_if_idle(runner, job);
+}
+
+/* --- Stages --- */
+
+static void stage_begin(struct stage_target *target)
+{
+    switch (target->stage) {
+    case STAGE_RESOLVE:
+        resolve_begin(target);
+        return;
+    case STAGE_PING:
+        ping_begin(target);
+        return;
+    case STAGE_ACCESS:
+    case STAGE_PATH:
+    case STAGE_COPY:
+    case STAGE_SCHEDULE:
+        session_stage_begin(target);
+        return;
+    case STAGE_COUNT:
+        break;
+    }
+    assert(!"a stage that does not exist");
+}
+
+void stage_run(struct stage_runner *runner, const struct stage_request *request)
+{
+    struct stage_target *target = table_find(runner, request->key);
+    if (target == NULL) {
+        struct stage_job *job = job_find(runner, request->job_no);
+        assert(job != NULL);
+        target = target_new(runner, request, job);
+    }
+    assert(!target->running);
+    assert(request->stage == STAGE_RESOLVE || target->address_count > 0);
+    target->running = true;
+    target->stage = request->stage;
+    target->read_back = request->read_back;
+    target->tries = 1;
+    stage_begin(target);
+}
+
+void stage_drop(struct stage_runner *runner, uint64_t key)
+{
+    struct stage_target *target = table_find(runner, key);
+    if (target != NULL)
+        target_free(target);
+}
+
+/* --- Life --- */
+
+int stage_runner_new(const struct stage_runner_config *config, struct stage_runner **runner,
+                     struct err *err)
+{
+    struct stage_runner *made = mem_new(1, sizeof *made);
+    made->config = *config;
+    made->resolver = resolver_new(made, err);
+    if (made->resolver == NULL) {
+        free(made);
+        return -1;
+    }
+    made->pinger = pinger_new(made);
+    made->bucket_count = BUCKETS_FIRST;
+    made->buckets = mem_new(made->bucket_count, sizeof(struct stage_target *));
+    made->endings_tail = &made->endings;
+    made->received = mem_new(1, STAGE_BUFFER_BYTES);
+    made->scratch = mem_new(1, STAGE_BUFFER_BYTES);
+    made->deliver = mem_new(1, sizeof *made->deliver);
+    (void)uv_idle_init(config->loop, made->deliver);
+    made->deliver->data = made;
+    *runner = made;
+    return 0;
+}
+
+static void free_on_close(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static void endings_free(struct stage_ending *ending)
+{
+    while (ending != NULL) {
+        struct stage_ending *next = ending->next;
+        if (ending->target != NULL)
+            ending->target->ending = NULL;
+        free(ending);
+        ending = next;
+    }
+}
+
+void stage_runner_free(struct stage_runner *runner)
+{
+    if (runner == NULL)
+        return;
+    endings_free(runner->endings);
+    endings_free(runner->delivering);
+    runner->delivering = NULL;
+    for (size_t i = 0; i < runner->bucket_count; i++)
+        while (runner->buckets[i] != NULL)
+            target_free(runner->buckets[i]);
+    sessions_abandon(runner);
+    while (runner->jobs != NULL) {
+        runner->jobs->removed = true;
+        job_free_if_idle(runner, runner->jobs);
+    }
+    resolver_free(runner->resolver);
+    pinger_free(runner->pinger);
+    (void)uv_idle_stop(runner->deliver);
+    uv_close((uv_handle_t *)runner->deliver, free_on_close);
+    free(runner->buckets);
+    free(runner->received);
+    free(runner->scratch);
+    free(runner);
+}

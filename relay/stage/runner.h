@@ -1,0 +1,125 @@
+/* Inside of the stage runner: what the stages' files share.
+ *
+ * A target lives in the runner's table from its first stage until stage_drop. One stage of a target
+ * runs at a time; whichever file runs it ends it with exactly one of target_pass, target_fail and
+ * target_unknown. Results are queued and handed out from the loop, so a stage may end anywhere,
+ * and the caller may drop the target inside `done`.
+ *
+ * Starting a stage: STAGE_begin(target). Abandoning it: STAGE_cancel(target), which leaves no
+ * callback behind that could touch the target.
+ */
+#ifndef PUSHER_RELAY_STAGE_RUNNER_H
+#define PUSHER_RELAY_STAGE_RUNNER_H
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+#include "relay/stage/stage.h"
+
+#define STAGE_ADDRESSES_MAX 4   /* of one name; the first is used */
+#define STAGE_FOLDER "SPDISTRO" /* below C:\ */
+
+union stage_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+struct auth_credential; /* relay/auth */
+struct ping_probe;      /* ping.c */
+struct pinger;          /* ping.c */
+struct resolve_query;   /* resolve.c */
+struct resolver;        /* resolve.c */
+struct session;         /* session.c */
+
+/* One push that this relay works on. */
+struct stage_job {
+    struct stage_job *next;             /* of the runner's list */
+    uint32_t no;                        /* job_no */
+    uint32_t target_count;              /* targets in the table that belong to it */
+    uint32_t session_count;             /* connections that still use its credential */
+    bool removed;                       /* freed with its last target and connection */
+    struct job job;                     /* as signed */
+    struct auth_credential *credential; /* owned; shared by all sessions of the push */
+    int package_fd;                     /* -1 until stage_runner_set_package */
+};
+
+/* A result on its way to the caller. */
+struct stage_ending {
+    struct stage_ending *next;
+    struct stage_target *target; /* NULL: dropped in the meantime */
+    struct stage_result result;
+};
+
+/* One target in work: small, since thousands wait at a time. */
+struct stage_target {
+    struct stage_target *next; /* in its bucket */
+    struct stage_runner *runner;
+    struct stage_job *job;
+    uint64_t key;
+    char *name;                                         /* owned */
+    union stage_address addresses[STAGE_ADDRESSES_MAX]; /* in the order of the answer */
+    uint8_t address_count;
+    bool name_is_address; /* given as an address: its name can't be checked */
+    bool running;         /* a stage was asked for and has not ended */
+    bool read_back;       /* of the request */
+    enum stage stage;     /* the running one, or the last */
+    enum name_check name_check;
+    uint32_t tries;              /* of the running stage */
+    uint64_t bytes;              /* package bytes written */
+    struct stage_ending *ending; /* queued result, NULL if none */
+    struct resolve_query *query; /* owned by resolve.c */
+    struct ping_probe *probe;    /* owned by ping.c */
+    struct session *session;     /* owned by session.c; NULL while there is no connection */
+};
+
+struct stage_runner {
+    struct stage_runner_config config;
+    struct stage_target **buckets; /* bucket_count lists */
+    size_t bucket_count;           /* a power of two */
+    size_t target_count;
+    struct stage_job *jobs;
+    uint32_t job_no_last;
+    struct stage_ending *endings; /* oldest first */
+    struct stage_ending **endings_tail;
+    struct stage_ending *delivering; /* the rest of those being handed out now */
+    uv_idle_t *deliver;              /* runs while endings wait; freed by its close callback */
+    struct resolver *resolver;
+    struct pinger *pinger;
+    struct session *sessions; /* every connection that is not closed */
+    uint8_t *received;        /* STAGE_BUFFER_BYTES: what a socket gave, within one callback */
+    uint8_t *scratch;         /* STAGE_BUFFER_BYTES: package bytes, within one function */
+};
+
+#define STAGE_BUFFER_BYTES (256U << 10)
+
+/* Ends the running stage of the target. `format` may be "" (no detail). */
+void target_pass(struct stage_target *target, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void target_fail(struct stage_target *target, enum reason reason, enum code_kind kind,
+                 uint32_t code, const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* STAGE_EFFECT_UNKNOWN: schedule only. */
+void target_unknown(struct stage_target *target, enum reason reason, enum code_kind kind,
+                    uint32_t code, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* A connection of the job is closed for good. */
+void stage_job_session_ended(struct stage_runner *runner, struct stage_job *job);
+
+/* Text of the address in use; "" when none. */
+void target_address_text(const struct stage_target *target, char text[LIMIT_ADDRESS_SIZE]);
+
+/* Reads an IPv4 or IPv6 literal (a scope after % is allowed). Returns 0 or -1. */
+int stage_address_parse(const char *text, union stage_address *address);
+
+struct resolver *resolver_new(struct stage_runner *runner, struct err *err);
+void resolver_free(struct resolver *resolver);
+void resolve_begin(struct stage_target *target);
+void resolve_cancel(struct stage_target *target);
+
+struct pinger *pinger_new(struct stage_runner *runner);
+void pinger_free(struct pinger *pinger);
+void ping_begin(struct stage_target *target);
+void ping_cancel(struct stage_target *target);
+
+#endif

@@ -1,0 +1,572 @@
+/* The TCP connection under stages 3 to 6: connecting, moving bytes, deadlines, ending. */
+#include "relay/stage/session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "common/base/mem.h"
+#include "relay/stage/statusmap.h"
+
+#define CONNECT_TIMEOUT_MS 5000
+#define AGAIN_DELAY_MS 500
+#define LOGOFF_TIMEOUT_MS 2000
+#define USER_TIMEOUT_MS 30000
+#define READS_PER_WAKE 8
+#define OUTPUT_BYTES_MAX (256U << 10) /* queued for one socket */
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static const struct stage_steps *steps_of(enum stage stage)
+{
+    switch (stage) {
+    case STAGE_PATH:
+        return &path_steps;
+    case STAGE_COPY:
+        return &copy_steps;
+    case STAGE_SCHEDULE:
+        return &schedule_steps;
+    case STAGE_ACCESS:
+    case STAGE_RESOLVE:
+    case STAGE_PING:
+    case STAGE_COUNT:
+        break;
+    }
+    return &access_steps;
+}
+
+static uint64_t now_ms(const struct session *session)
+{
+    return uv_now(session->runner->config.loop);
+}
+
+/* --- Ending --- */
+
+static void handle_closed(uv_handle_t *handle)
+{
+    struct session *session = handle->data;
+    if (--session->handle_count == 0)
+        free(session);
+}
+
+static void steps_release(struct session *session)
+{
+    if (session->steps->release != NULL)
+        session->steps->release(session);
+}
+
+/* Closes at once. The memory goes when libuv is done with it; `closed` tells everybody on the way
+ * back. */
+static void session_close(struct session *session)
+{
+    if (session->closed)
+        return;
+    session->closed = true;
+    steps_release(session);
+    if (session->target != NULL)
+        session->target->session = NULL;
+    session->target = NULL;
+    if (session->previous != NULL)
+        session->previous->next = session->next;
+    else
+        session->runner->sessions = session->next;
+    if (session->next != NULL)
+        session->next->previous = session->previous;
+    smb_conn_free(session->conn);
+    session->conn = NULL;
+    (void)uv_timer_stop(&session->timer);
+    uv_close((uv_handle_t *)&session->timer, handle_closed);
+    if (session->fd >= 0) {
+        (void)uv_poll_stop(&session->poll);
+        uv_close((uv_handle_t *)&session->poll, handle_closed);
+        (void)close(session->fd);
+        session->fd = -1;
+    }
+    stage_job_session_ended(session->runner, session->job);
+}
+
+void sessions_abandon(struct stage_runner *runner)
+{
+    while (runner->sessions != NULL)
+        session_close(runner->sessions);
+}
+
+/* --- Deadlines --- */
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct session *session = timer->data;
+    session->on_timer(session);
+}
+
+static void timed_out(struct session *session);
+
+/* Waits for an answer. */
+static void session_arm(struct session *session)
+{
+    uint64_t wait = session->steps->idle_ms;
+    uint64_t now = now_ms(session);
+    if (session->stage_deadline_ms != 0) {
+        uint64_t left = session->stage_deadline_ms > now ? session->stage_deadline_ms - now : 0;
+        wait = left < wait ? left : wait;
+    }
+    session->on_timer = timed_out;
+    (void)uv_timer_start(&session->timer, on_timer, wait, 0);
+}
+
+static void session_disarm(struct session *session)
+{
+    (void)uv_timer_stop(&session->timer);
+}
+
+static void flush_output(struct session *session);
+
+static void pause_over(struct session *session)
+{
+    void (*action)(struct session *) = session->on_pause;
+    session_arm(session);
+    action(session);
+    if (!session->closed)
+        flush_output(session);
+}
+
+void session_pause(struct session *session, uint32_t ms, void (*action)(struct session *session))
+{
+    session->on_pause = action;
+    session->on_timer = pause_over;
+    (void)uv_timer_start(&session->timer, on_timer, ms, 0);
+}
+
+/* --- Results --- */
+
+static void stage_over(struct session *session)
+{
+    steps_release(session);
+    session_disarm(session);
+}
+
+void session_pass(struct session *session, const char *detail)
+{
+    struct stage_target *target = session->target;
+    stage_over(session);
+    target_pass(target, "%s", detail);
+}
+
+void session_fail(struct session *session, enum reason reason, enum code_kind kind, uint32_t code,
+                  const char *format, ...)
+{
+    char text[LIMIT_DETAIL_SIZE];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    struct stage_target *target = session->target;
+    stage_over(session);
+    target_fail(target, reason, kind, code, "%s", text);
+}
+
+void session_fail_status(struct session *session, uint32_t status, const char *what)
+{
+    const char *name = ntstatus_name(status);
+    session_fail(session, status_reason(session->target->stage, status), CODE_NTSTATUS, status,
+                 "%s: %s", what, name != NULL ? name : "unknown status");
+}
+
+void session_fail_request(struct session *session, const struct err *err)
+{
+    struct stage_target *target = session->target;
+    session_close(session);
+    target_fail(target, REASON_INTERNAL, CODE_NONE, 0, "%s", err->text);
+}
+
+/* --- Losing the connection --- */
+
+static struct session *session_new(struct stage_target *target);
+static void connect_now(struct session *session);
+
+void session_lost_default(struct session *session, const struct session_loss *loss)
+{
+    struct stage_target *target = session->target;
+    uint32_t tries_max = session->steps->tries_max;
+    uint64_t deadline = session->stage_deadline_ms;
+    session_close(session);
+    if (!loss->again || target->tries >= tries_max) {
+        target_fail(target, loss->reason, loss->kind, loss->code, "%s", loss->text);
+        return;
+    }
+    target->tries++;
+    struct session *fresh = session_new(target);
+    fresh->stage_deadline_ms = deadline;
+    session_pause(fresh, AGAIN_DELAY_MS, connect_now);
+}
+
+static void session_lost(struct session *session, const struct session_loss *loss)
+{
+    if (session->target == NULL || !session->target->running || session->target->ending != NULL) {
+        session_close(session); /* between stages: the next one connects again */
+        return;
+    }
+    if (session->steps->lost != NULL)
+        session->steps->lost(session, loss);
+    else
+        session_lost_default(session, loss);
+}
+
+static void timed_out(struct session *session)
+{
+    struct session_loss loss = {.kind = CODE_ERRNO, .code = ETIMEDOUT};
+    if (session->target == NULL) {
+        session_close(session);
+        return;
+    }
+    if (!session->connected) {
+        loss.reason = REASON_CONNECT_TIMEOUT;
+        (void)snprintf(loss.text, sizeof loss.text, "TCP port %u: no answer in %u s",
+                       session->runner->config.smb_port, CONNECT_TIMEOUT_MS / 1000);
+    } else {
+        loss.reason = REASON_CONN_LOST;
+        (void)snprintf(loss.text, sizeof loss.text, "connected, but no answer in time");
+    }
+    session_lost(session, &loss);
+}
+
+/* A socket error, before or after the connection stood. */
+static void socket_failed(struct session *session, int error)
+{
+    struct session_loss loss = {
+        .reason = REASON_CONN_LOST, .kind = CODE_ERRNO, .code = (uint32_t)error, .again = true};
+    const char *what = session->connected ? "connection lost" : "cannot connect";
+    if (!session->connected) {
+        switch (error) {
+        case ECONNREFUSED:
+            loss.reason = REASON_PORT_CLOSED;
+            break;
+        case EHOSTUNREACH:
+        case ENETUNREACH:
+        case ENETDOWN:
+        case EHOSTDOWN:
+            loss.reason = REASON_HOST_UNREACHABLE;
+            break;
+        case ETIMEDOUT:
+            loss.reason = REASON_CONNECT_TIMEOUT;
+            loss.again = false;
+            break;
+        case EMFILE:
+        case ENFILE:
+        case EADDRNOTAVAIL:
+        case ENOBUFS:
+        case ENOMEM:
+            loss.reason = REASON_INTERNAL; /* the relay's own limits */
+            break;
+        default:
+            break;
+        }
+    }
+    (void)snprintf(loss.text, sizeof loss.text, "TCP port %u: %s: %s",
+                   session->runner->config.smb_port, what, strerror(error));
+    session_lost(session, &loss);
+}
+
+/* The engine refused what came. */
+static void engine_failed(struct session *session, const struct err *err)
+{
+    enum smb_failure failure = smb_conn_failure(session->conn);
+    struct session_loss loss = {.reason = failure_reason(failure, (uint32_t)err->native),
+                                .kind = err->native != 0 ? CODE_NTSTATUS : CODE_NONE,
+                                .code = (uint32_t)err->native,
+                                .again = failure == SMB_FAILURE_SESSION_LOST};
+    (void)snprintf(loss.text, sizeof loss.text, "%.*s", (int)sizeof loss.text - 1, err->text);
+    session_lost(session, &loss);
+}
+
+/* --- Bytes --- */
+
+static void poll_update(struct session *session, bool writable)
+{
+    if (writable == session->writable_wanted)
+        return;
+    session->writable_wanted = writable;
+    (void)uv_poll_start(&session->poll, UV_READABLE | (writable ? UV_WRITABLE : 0), on_poll);
+}
+
+static void flush_output(struct session *session)
+{
+    const uint8_t *bytes;
+    size_t size;
+    while (smb_conn_output(session->conn, &bytes, &size)) {
+        ssize_t sent = send(session->fd, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent > 0) {
+            smb_conn_sent(session->conn, (size_t)sent);
+            if (session->steps->room != NULL && session->target != NULL)
+                session->steps->room(session);
+            if (session->closed)
+                return;
+            continue;
+        }
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            poll_update(session, true);
+            return;
+        }
+        socket_failed(session, sent < 0 ? errno : EPIPE);
+        return;
+    }
+    poll_update(session, false);
+}
+
+/* Lets the stage write more, then sends. */
+static void pump_output(struct session *session)
+{
+    if (session->steps->room != NULL && session->target != NULL)
+        session->steps->room(session);
+    if (!session->closed)
+        flush_output(session);
+}
+
+static void on_reply(struct session *session, const struct smb_reply *reply)
+{
+    if (session->target == NULL) {
+        if (reply->op == SMB_OP_LOGOFF)
+            session_close(session);
+        return;
+    }
+    if (!session->target->running || session->target->ending != NULL ||
+        reply->tag >> 32 != session->generation)
+        return; /* of a stage that is over: closing of handles and the like */
+    if (session->on_timer != pause_over)
+        session_arm(session);
+    session->steps->reply(session, reply);
+}
+
+/* Returns false when the session is gone. */
+static bool take_bytes(struct session *session, const uint8_t *bytes, size_t size)
+{
+    struct err err;
+    if (smb_conn_receive(session->conn, bytes, size, &err) != 0) {
+        engine_failed(session, &err);
+        return false;
+    }
+    if (session->negotiated_ms == 0 && smb_conn_server(session->conn)->system_time != 0)
+        session->negotiated_ms = now_ms(session);
+    struct smb_reply reply;
+    while (!session->closed && smb_conn_next_reply(session->conn, &reply))
+        on_reply(session, &reply);
+    return !session->closed;
+}
+
+static void read_socket(struct session *session)
+{
+    for (int i = 0; i < READS_PER_WAKE; i++) {
+        ssize_t got =
+            recv(session->fd, session->runner->received, STAGE_BUFFER_BYTES, MSG_DONTWAIT);
+        if (got > 0) {
+            if (!take_bytes(session, session->runner->received, (size_t)got))
+                return;
+            if ((size_t)got < STAGE_BUFFER_BYTES)
+                return;
+            continue;
+        }
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        socket_failed(session, got < 0 ? errno : ECONNRESET);
+        return;
+    }
+}
+
+static void on_connected(struct session *session)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (getsockopt(session->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+        error = errno;
+    if (error != 0) {
+        socket_failed(session, error);
+        return;
+    }
+    session->connected = true;
+    session->writable_wanted = true; /* as the poll stands */
+    session->steps->start(session);
+    if (!session->closed)
+        session_arm(session);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct session *session = poll->data;
+    (void)events;
+    if (status < 0 && session->connected)
+        /* libuv stopped the poll because of an error; reading tells which */
+        (void)uv_poll_start(poll, UV_READABLE | (session->writable_wanted ? UV_WRITABLE : 0),
+                            on_poll);
+    if (!session->connected)
+        on_connected(session);
+    else
+        read_socket(session);
+    if (!session->closed && session->connected)
+        pump_output(session);
+}
+
+/* --- Connecting --- */
+
+static int make_engine(struct session *session, struct err *err)
+{
+    struct smb_config config = {
+        .credential = session->job->credential,
+        .output_size_max = OUTPUT_BYTES_MAX,
+    };
+    char address[LIMIT_ADDRESS_SIZE];
+    target_address_text(session->target, address);
+    config.host = session->target->name_is_address ? address : session->target->name;
+    if (getrandom(config.client_guid, sizeof config.client_guid, 0) < 0 ||
+        getrandom(config.salt, sizeof config.salt, 0) < 0)
+        return err_set_errno(err, errno, "no random bytes");
+    return smb_conn_new(&config, &session->conn, err);
+}
+
+static void set_options(int fd)
+{
+    int on = 1;
+    int idle_s = 10;
+    int interval_s = 5;
+    int count = 3;
+    unsigned user_timeout_ms = USER_TIMEOUT_MS;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
+}
+
+static void connect_now(struct session *session)
+{
+    union stage_address to = session->target->addresses[0];
+    bool v4 = to.any.sa_family == AF_INET;
+    if (v4)
+        to.v4.sin_port = htons(session->runner->config.smb_port);
+    else
+        to.v6.sin6_port = htons(session->runner->config.smb_port);
+    int fd = socket(to.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        socket_failed(session, errno);
+        return;
+    }
+    set_options(fd);
+    int status = uv_poll_init(session->runner->config.loop, &session->poll, fd);
+    if (status != 0) {
+        (void)close(fd);
+        socket_failed(session, -status);
+        return;
+    }
+    session->fd = fd;
+    session->poll.data = session;
+    session->handle_count++;
+    struct err err;
+    if (make_engine(session, &err) != 0) {
+        session_fail_request(session, &err);
+        return;
+    }
+    session->on_timer = timed_out;
+    (void)uv_timer_start(&session->timer, on_timer, CONNECT_TIMEOUT_MS, 0);
+    if (connect(fd, &to.any, v4 ? sizeof to.v4 : sizeof to.v6) != 0 && errno != EINPROGRESS) {
+        socket_failed(session, errno);
+        return;
+    }
+    (void)uv_poll_start(&session->poll, UV_READABLE | UV_WRITABLE, on_poll);
+}
+
+static struct session *session_new(struct stage_target *target)
+{
+    struct stage_runner *runner = target->runner;
+    struct session *session = mem_new(1, sizeof *session);
+    session->runner = runner;
+    session->target = target;
+    session->job = target->job;
+    session->job->session_count++;
+    session->steps = &access_steps;
+    session->fd = -1;
+    session->next = runner->sessions;
+    if (runner->sessions != NULL)
+        runner->sessions->previous = session;
+    runner->sessions = session;
+    (void)uv_timer_init(runner->config.loop, &session->timer);
+    session->timer.data = session;
+    session->handle_count = 1;
+    target->session = session;
+    return session;
+}
+
+/* --- For the stages --- */
+
+uint64_t session_tag(const struct session *session, uint32_t step)
+{
+    return (uint64_t)session->generation << 32 | step;
+}
+
+uint32_t session_step(uint64_t tag)
+{
+    return (uint32_t)tag;
+}
+
+static void stage_start(struct session *session)
+{
+    session->generation++;
+    session->steps = steps_of(session->target->stage);
+    session_arm(session);
+    session->steps->start(session);
+    if (!session->closed)
+        flush_output(session);
+}
+
+void session_up(struct session *session)
+{
+    session->up = true;
+    if (session->target->stage == STAGE_ACCESS)
+        session_pass(session, "");
+    else
+        stage_start(session);
+}
+
+void session_stage_begin(struct stage_target *target)
+{
+    if (target->stage == STAGE_ACCESS)
+        session_end(target);
+    uint32_t total_ms = steps_of(target->stage)->total_ms;
+    struct session *session = target->session;
+    bool fresh = session == NULL;
+    if (fresh)
+        session = session_new(target);
+    session->stage_deadline_ms = total_ms != 0 ? now_ms(session) + total_ms : 0;
+    if (fresh)
+        connect_now(session);
+    else
+        stage_start(session);
+}
+
+void session_end(struct stage_target *target)
+{
+    struct session *session = target->session;
+    if (session == NULL)
+        return;
+    steps_release(session);
+    session->steps = &access_steps;
+    target->session = NULL;
+    session->target = NULL;
+    if (session->conn == NULL || !smb_conn_ready(session->conn) ||
+        smb_logoff(session->conn, 0, NULL) != 0) {
+        session_close(session);
+        return;
+    }
+    session->on_timer = timed_out;
+    (void)uv_timer_start(&session->timer, on_timer, LOGOFF_TIMEOUT_MS, 0);
+    flush_output(session);
+}

@@ -1,0 +1,261 @@
+/* Runs stages against targets, without agent, journal or coordinator: for tests of relay/stage.
+ *
+ *     stage_probe [OPTION...] TARGET...
+ *
+ * One line per stage that ended, tab-separated: target, stage, verdict, reason, code kind, code,
+ * tries, bytes, name check, address, elapsed ms, detail. Options: see `options` below.
+ * Exit status 0 when every target got an end, 1 when one did not, 2 for usage.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "relay/auth/auth.h"
+#include "relay/stage/stage.h"
+
+#define WINDOW 512 /* targets in work at a time */
+
+struct probe_target {
+    const char *name;
+    uint64_t started_ms; /* of the running stage */
+    bool read_back;
+    uint32_t unknown_count; /* STAGE_EFFECT_UNKNOWN so far */
+};
+
+struct probe {
+    uv_loop_t loop;
+    struct stage_runner *runner;
+    uint32_t job_no;
+    enum stage last; /* stop after it */
+    bool keep_read_back;
+    struct probe_target *targets;
+    size_t count;
+    size_t next;
+    size_t ended;
+};
+
+static const struct option options[] = {
+    {"user", required_argument, NULL, 'u'},
+    {"password-file", required_argument, NULL, 'p'},
+    {"package", required_argument, NULL, 'f'},
+    {"name", required_argument, NULL, 'n'},
+    {"push", required_argument, NULL, 'i'},
+    {"generation", required_argument, NULL, 'g'},
+    {"ping", required_argument, NULL, 'P'},
+    {"last", required_argument, NULL, 'l'},
+    {"command", required_argument, NULL, 'c'},
+    {"arguments", required_argument, NULL, 'a'},
+    {"start", required_argument, NULL, 's'},
+    {"replace-path", no_argument, NULL, 'R'},
+    {"verify", no_argument, NULL, 'V'},
+    {"read-back", no_argument, NULL, 'B'},
+    {NULL, 0, NULL, 0},
+};
+
+static void run_stage(struct probe *probe, size_t at, enum stage stage)
+{
+    struct probe_target *target = &probe->targets[at];
+    struct stage_request request = {.key = at + 1,
+                                    .job_no = probe->job_no,
+                                    .stage = stage,
+                                    .target = target->name,
+                                    .read_back = target->read_back || probe->keep_read_back};
+    target->started_ms = uv_now(&probe->loop);
+    stage_run(probe->runner, &request);
+}
+
+static void start_more(struct probe *probe)
+{
+    while (probe->next < probe->count && probe->next < probe->ended + WINDOW)
+        run_stage(probe, probe->next++, STAGE_RESOLVE);
+}
+
+static const char *verdict_word(enum stage_verdict verdict)
+{
+    switch (verdict) {
+    case STAGE_PASSED:
+        return "passed";
+    case STAGE_FAILED:
+        return "failed";
+    case STAGE_EFFECT_UNKNOWN:
+        return "unknown";
+    }
+    return "?";
+}
+
+static void on_done(void *context, const struct stage_result *result)
+{
+    struct probe *probe = context;
+    struct probe_target *target = &probe->targets[result->key - 1];
+    char code[16];
+    char detail[1024];
+    (void)printf("%s\t%s\t%s\t%s\t%s\t%s\t%u\t%llu\t%d\t%s\t%llu\t%s\n", target->name,
+                 stage_word(result->stage), verdict_word(result->verdict),
+                 reason_word(result->reason), code_kind_word(result->code_kind),
+                 outcome_code_text(result->code_kind, result->code, code), result->tries,
+                 (unsigned long long)result->bytes, result->name_check, result->address,
+                 (unsigned long long)(uv_now(&probe->loop) - target->started_ms),
+                 text_printable(detail, sizeof detail, result->detail));
+    bool passed = result->verdict == STAGE_PASSED;
+    if (result->verdict == STAGE_EFFECT_UNKNOWN && target->unknown_count++ == 0) {
+        target->read_back = true;
+        run_stage(probe, result->key - 1, STAGE_ACCESS);
+        return;
+    }
+    if (passed && result->stage < probe->last) {
+        bool skip_to_schedule = target->read_back && result->stage == STAGE_ACCESS;
+        run_stage(probe, result->key - 1,
+                  skip_to_schedule ? STAGE_SCHEDULE : (enum stage)(result->stage + 1));
+        return;
+    }
+    stage_drop(probe->runner, result->key);
+    probe->ended++;
+    start_more(probe);
+}
+
+/* The file's first line. */
+static int read_line(const char *path, char *to, size_t size)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return -1;
+    char *line = fgets(to, (int)size, file);
+    (void)fclose(file);
+    if (line == NULL)
+        return -1;
+    to[strcspn(to, "\n")] = '\0';
+    return 0;
+}
+
+static int digest_package(const char *path, struct job *job)
+{
+    struct stat found;
+    FILE *file = fopen(path, "re");
+    if (file == NULL || fstat(fileno(file), &found) != 0) {
+        if (file != NULL)
+            (void)fclose(file);
+        return -1;
+    }
+    uint8_t *bytes = mem_new(1, (size_t)found.st_size + 1);
+    job->package_bytes = fread(bytes, 1, (size_t)found.st_size, file);
+    (void)fclose(file);
+    (void)SHA256(bytes, (size_t)job->package_bytes, job->package_digest);
+    free(bytes);
+    return 0;
+}
+
+static int take_option(struct probe *probe, struct job *job, struct credential *credential,
+                       const char **package, int letter)
+{
+    static const char *const modes[] = {"require", "prefer", "skip"};
+    uint64_t number;
+    switch (letter) {
+    case 'u':
+        return text_copy(credential->account, sizeof credential->account, optarg) ? 0 : -1;
+    case 'p':
+        return read_line(optarg, credential->secret, sizeof credential->secret);
+    case 'f':
+        *package = optarg;
+        return digest_package(optarg, job);
+    case 'n':
+        return text_copy(job->package_name, sizeof job->package_name, optarg) ? 0 : -1;
+    case 'i':
+        return push_id_from_text(optarg, &job->push);
+    case 'g':
+        if (text_to_u64(optarg, UINT32_MAX, &number) != 0)
+            return -1;
+        job->generation = (uint32_t)number;
+        return 0;
+    case 'P':
+        for (int i = 0; i < PING_MODE_COUNT; i++)
+            if (strcmp(optarg, modes[i]) == 0) {
+                job->ping = (enum ping_mode)i;
+                return 0;
+            }
+        return -1;
+    case 'l':
+        probe->last = stage_from_word(optarg);
+        return probe->last < STAGE_COUNT ? 0 : -1;
+    case 'c':
+        return text_copy(job->command, sizeof job->command, optarg) ? 0 : -1;
+    case 'a':
+        return text_copy(job->arguments, sizeof job->arguments, optarg) ? 0 : -1;
+    case 's':
+        if (text_to_u64(optarg, INT64_MAX, &number) != 0)
+            return -1;
+        job->start_unix_s = (int64_t)number;
+        return 0;
+    case 'R':
+        job->replace_path = true;
+        return 0;
+    case 'V':
+        job->verify = true;
+        return 0;
+    case 'B':
+        probe->keep_read_back = true;
+        return 0;
+    default:
+        return -1;
+    }
+}
+
+static int fail(const struct err *err)
+{
+    (void)fprintf(stderr, "stage_probe: %s\n", err->text);
+    return 1;
+}
+
+static int run(struct probe *probe, const struct job *job, const struct credential *credential,
+               const char *package)
+{
+    struct err err;
+    struct stage_runner_config config = {
+        .loop = &probe->loop, .done = on_done, .context = probe, .smb_port = 445};
+    if (stage_runner_new(&config, &probe->runner, &err) != 0)
+        return fail(&err);
+    if (stage_runner_add_job(probe->runner, job, credential, &probe->job_no, &err) != 0)
+        return fail(&err);
+    if (package != NULL &&
+        stage_runner_set_package(probe->runner, probe->job_no, package, &err) != 0)
+        return fail(&err);
+    start_more(probe);
+    while (probe->ended < probe->count)
+        (void)uv_run(&probe->loop, UV_RUN_ONCE);
+    stage_runner_remove_job(probe->runner, probe->job_no);
+    stage_runner_free(probe->runner);
+    (void)uv_run(&probe->loop, UV_RUN_DEFAULT);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct probe probe = {.last = STAGE_SCHEDULE};
+    struct job job = {.generation = 1, .package_name = "package.exe", .run_timeout_s = 7200};
+    struct credential credential = {0};
+    const char *package = NULL;
+    int letter;
+    job.end_unix_s = (int64_t)time(NULL) + 86400;
+    while ((letter = getopt_long(argc, argv, "", options, NULL)) != -1)
+        if (take_option(&probe, &job, &credential, &package, letter) != 0) {
+            (void)fprintf(stderr, "stage_probe: bad option\n");
+            return 2;
+        }
+    probe.count = (size_t)(argc - optind);
+    probe.targets = mem_new(probe.count + 1, sizeof *probe.targets);
+    for (size_t i = 0; i < probe.count; i++)
+        probe.targets[i].name = argv[optind + (int)i];
+    auth_setup();
+    (void)uv_loop_init(&probe.loop);
+    int status = run(&probe, &job, &credential, package);
+    if (uv_loop_close(&probe.loop) != 0 && status == 0)
+        status = 1; /* a handle was left open */
+    free(probe.targets);
+    return status;
+}
