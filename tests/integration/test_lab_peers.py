@@ -437,6 +437,53 @@ class Network(LabCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 
+class Variants(LabCase):
+    OPTIONS = {
+        "targets": 8,
+        "faults": "pc-0001=smb-2.1,pc-0002=smb-3.0.2,pc-0003=must-encrypt,pc-0004=smb1-only,pc-0005=other-password,"
+        "pc-0006=access-denied,pc-0007=clock:7200,pc-0008=wrong-name",
+    }
+
+    def negotiate(self, host):
+        """(dialect, SystemTime as seconds since 1970) of an SMB2 NEGOTIATE for 2.1 to 3.0.2, None when it is cut."""
+        request = b"\xfeSMB" + struct.pack("<HHIHHIIQIIQ", 64, 0, 0, 0, 31, 0, 0, 0, 0, 0, 0) + bytes(16)
+        request += struct.pack("<HHHHI", 36, 3, 1, 0, 0) + bytes(24) + struct.pack("<HHH", 0x210, 0x300, 0x302)
+        with socket.create_connection((self.lab.address(host), 445), 5) as sock:
+            sock.sendall(struct.pack(">I", len(request)) + request)
+            answer = sock.recv(4096)[4:]
+        if not answer:
+            return None
+        (stamp,) = struct.unpack_from("<Q", answer, 64 + 40)
+        return struct.unpack_from("<H", answer, 64 + 4)[0], stamp / 1e7 - 11644473600
+
+    def test_dialects_are_those_of_the_instance(self):
+        self.assertEqual(self.negotiate("pc-0001")[0], 0x210)
+        self.assertEqual(self.negotiate("pc-0002")[0], 0x302)
+        self.assertIsNone(self.negotiate("pc-0004"))
+
+    def test_clock_is_off_in_negotiate_and_scheduler(self):
+        self.assertAlmostEqual(self.negotiate("pc-0007")[1] - time.time(), 7200, delta=60)
+        self.assertAlmostEqual(self.negotiate("pc-0001")[1] - time.time(), 0, delta=60)
+        dce = self.rpc("pc-0007")
+        tsch.hSchRpcRegisterTask(dce, "\\now", task_xml(start=7201), tsch.TASK_CREATE, SAFE, 5)
+        deadline = time.monotonic() + 20
+        while not self.lab.wait_for_runs(1, 0) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.assertEqual(tsch.hSchRpcGetLastRunInfo(dce, "\\now")["pLastReturnCode"], 0x80070002)
+
+    def test_accounts_and_shares_differ_per_target(self):
+        for host, status in (("pc-0005", "LOGON_FAILURE"), ("pc-0006", "ACCESS_DENIED")):
+            done = self.smbclient(host, "ls")
+            self.assertIn(f"NT_STATUS_{status}", done.stdout + done.stderr)
+        self.assertEqual(self.smbclient("pc-0003", "ls").returncode, 0)
+
+    def test_other_machine_says_another_name(self):
+        connection = SMBConnection(self.lab.address("pc-0008"), self.lab.address("pc-0008"))
+        connection.login(self.user, self.password)
+        self.assertEqual(connection.getServerName(), "OTHER-PC")
+        connection.getSMBServer().close_session()
+
+
 class Life(unittest.TestCase):
     """Nothing of a lab outlives it."""
 
@@ -483,12 +530,17 @@ class Life(unittest.TestCase):
             again = subprocess.run([tool, "up", "--dir", directory], capture_output=True, text=True)
             self.assertEqual(again.returncode, 1)
             self.assertRegex(again.stderr, "already")
-            inside = subprocess.Popen([tool, "run", "--dir", directory, "--", "sleep", "600"])
+            inside = subprocess.Popen(
+                [tool, "run", "--dir", directory, "--", "sh", "-c", "echo in; exec sleep 600"],
+                stdout=subprocess.PIPE, text=True,
+            )
+            self.assertEqual(inside.stdout.readline(), "in\n")
             for _ in range(2):
                 down = subprocess.run([tool, "down", "--dir", directory], capture_output=True, text=True)
                 self.assertEqual(down.returncode, 0, down.stderr)
             self.assertTrue(self.gone(directory))
             inside.wait(timeout=10)
+            inside.stdout.close()
             self.assertFalse(os.path.exists(f"{directory}/lab.json"))
 
     def test_supervisor_killed_leaves_no_process(self):

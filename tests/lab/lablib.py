@@ -253,8 +253,8 @@ class Lab:
         database = checks.Database(self.directory)
         return [checks.facts(self, target, database) for target in self.targets]
 
-    def check(self, package=None, ran=False, wait_s=0, allow=()):
-        """Facts of every target, each with its `problems` after one push of the file PACKAGE.
+    def check(self, package=None, ran=False, wait_s=0, allow=(), pushes=1):
+        """Facts of every target, each with its `problems` after one push (or more) of the file PACKAGE.
 
         RAN: the package must have been started; WAIT_S: how long starts that are still due may take.
         """
@@ -264,11 +264,18 @@ class Lab:
         while True:
             found = self.facts()
             for row in found:
-                row["problems"] = checks.problems(row, name, digest, ran, allow)
-            due = [row for row in found if row["expected"] is None and row["tasks"] and not row["runs"]]
+                row["problems"] = checks.problems(row, name, digest, ran, allow, pushes)
+            due = [row for row in found if row["expected"] is None and len(row["tasks"]) > len(row["runs"])]
             if not (ran and due) or time.monotonic() >= deadline:
                 return found
             time.sleep(0.5)
+
+    def check_report(self, report, hosts=None):
+        """What a JSON report says otherwise than the faults predict; HOSTS: the targets pushed to, if not all."""
+        wanted = None if hosts is None else {self.address(host) for host in hosts}
+        return checks.report_problems(
+            [target for target in self.targets if wanted is None or target["address"] in wanted], report
+        )
 
     def wait_for_runs(self, count, timeout_s=30):
         """Until COUNT starts are recorded in the whole lab; the rows of all that are."""

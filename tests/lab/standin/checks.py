@@ -139,11 +139,11 @@ def facts(lab, target, database=None):
     return found
 
 
-def problems(found, package=None, digest=None, ran=False, allow=()):
-    """What is wrong about one target's facts after one push of PACKAGE (its name) with this digest.
+def problems(found, package=None, digest=None, ran=False, allow=(), pushes=1):
+    """What is wrong about one target's facts after PUSHES pushes of PACKAGE (its name), the last with this digest.
 
-    RAN: the start time has passed, so the package must have been started exactly once. ALLOW: patterns of further file
-    names that may be in SPDISTRO.
+    RAN: the start times have passed, so each push must have started the package exactly once. ALLOW: patterns of
+    further file names that may be in SPDISTRO.
     """
     fault = (found["fault"] or "").partition(":")[0]
     stage = found["expected"]["stage"] if found["expected"] else None
@@ -156,7 +156,16 @@ def problems(found, package=None, digest=None, ran=False, allow=()):
         wrong.append(f"left in {FOLDER}: {', '.join(others)}")
     copied = next((f for f in found["files"] if f["name"] == package), None)
     if stage is None:
-        wrong += _success_problems(found, package, digest, ran, copied)
+        wrong += _success_problems(found, package, digest, copied)
+        if len(found["tasks"]) != pushes:
+            wrong.append(f"{len(found['tasks'])} tasks instead of {pushes}")
+        if len(found["runs"]) > pushes or (ran and len(found["runs"]) != pushes):
+            wrong.append(f"started {len(found['runs'])} times instead of {pushes}")
+        if digest and pushes == 1:
+            wrong += [
+                f"what was started was {run['file'] or 'missing'}, not the package"
+                for run in found["runs"] if run["sha256"] != digest
+            ]
         return wrong
     if found["tasks"]:
         wrong.append(f"{len(found['tasks'])} tasks on a target that failed")
@@ -171,7 +180,7 @@ def problems(found, package=None, digest=None, ran=False, allow=()):
     return wrong
 
 
-def _success_problems(found, package, digest, ran, copied):
+def _success_problems(found, package, digest, copied):
     wrong = []
     if not found["path"]["is_directory"]:
         return [f"no folder {FOLDER}"]
@@ -186,8 +195,6 @@ def _success_problems(found, package, digest, ran, copied):
             wrong.append(f"{package} has other bytes")
         if not copied["descriptor"]["safe"]:
             wrong.append(f"{package}: {copied['descriptor']['why']}")
-    if len(found["tasks"]) != 1:
-        wrong.append(f"{len(found['tasks'])} tasks instead of one")
     for task in found["tasks"]:
         said = _sddl_problem(task["sddl"])
         if said:
@@ -198,11 +205,30 @@ def _success_problems(found, package, digest, ran, copied):
             wrong.append(f"folder {path}: {said}")
     if any(login["level"] != 6 for login in found["logins"]):
         wrong.append("a call below PKT_PRIVACY")
-    if ran and len(found["runs"]) != 1:
-        wrong.append(f"started {len(found['runs'])} times instead of once")
-    if not ran and len(found["runs"]) > 1:
-        wrong.append(f"started {len(found['runs'])} times")
-    for run in found["runs"]:
-        if digest and run["sha256"] != digest:
-            wrong.append(f"what was started was {run['file'] or 'missing'}, not the package")
+    return wrong
+
+
+def report_problems(targets, report):
+    """What a JSON report (schema 1) says otherwise than the targets' faults predict, one sentence each."""
+    wrong, rows = [], {}
+    for row in report.get("targets", []):
+        rows.setdefault(str(row.get("target", "")).lower(), []).append(row)
+    known = set()
+    for target in targets:
+        names = {target["address"], target["host"], target["fqdn"]}
+        known |= names
+        mine = [row for name in names for row in rows.get(name, [])]
+        if len(mine) != 1:
+            wrong.append(f"{target['host']}: {len(mine)} rows instead of one")
+            continue
+        row, expected = mine[0], target["expected"]
+        said = f"{row.get('state')} at {row.get('stage')}, reason {row.get('reason')}"
+        if expected is None:
+            if row.get("state") not in ("scheduled", "succeeded") or row.get("reason"):
+                wrong.append(f"{target['host']} ({target['fault'] or 'healthy'}): {said} instead of success")
+        elif (row.get("stage"), row.get("reason")) != (expected["stage"], expected["reason"]):
+            wrong.append(
+                f"{target['host']} ({target['fault']}): {said} instead of {expected['reason']} at {expected['stage']}"
+            )
+    wrong += [f"{name}: a row for something that is no target" for name in sorted(set(rows) - known)]
     return wrong

@@ -20,6 +20,7 @@ class Fault:
     share: dict = field(default_factory=dict)  # options of [C$]; {"available": None} removes the share
     target: dict = field(default_factory=dict)  # options that hold for the whole address
     drive: str | None = None  # what is done to the drive, see drives.py
+    instance: dict | None = None  # [global] options of an smbd of its own that serves the address
     scheduler: bool = False  # the scheduler itself acts on the name
     default: bool = False  # one of the ten that "--faults default" deals out
 
@@ -52,6 +53,27 @@ _ROWS = [
         "NAME_MISMATCH",
         "another machine (argument, default OTHER-PC) answers behind the name",
         target={"netbios name": "OTHER-PC"},
+    ),
+    Fault(
+        "access-denied", "access", "ACCESS_DENIED", "C$ is closed to the account (as remote UAC does)",
+        share={"valid users": "pushadmin2"},
+    ),
+    Fault("other-password", "access", "LOGON_FAILURE", "the accounts have other passwords there", instance={}),
+    Fault("smb-2.1", None, None, "speaks SMB 2.1 at most", instance={"server max protocol": "SMB2_10"}),
+    Fault("smb-3.0", None, None, "speaks SMB 3.0 at most", instance={"server max protocol": "SMB3_00"}),
+    Fault("smb-3.0.2", None, None, "speaks SMB 3.0.2 at most", instance={"server max protocol": "SMB3_02"}),
+    Fault(
+        "smb1-only", "access", "DIALECT_REFUSED", "speaks SMB 1 only",
+        instance={"server min protocol": "NT1", "server max protocol": "NT1"},
+    ),
+    Fault("must-encrypt", None, None, "answers encrypted sessions only", instance={"server smb encrypt": "required"}),
+    Fault("no-encrypt", None, None, "cannot encrypt", instance={"server smb encrypt": "off"}),
+    Fault(
+        "guest-sessions", None, None, "makes a wrong password a guest session",
+        instance={"map to guest": "bad password"},
+    ),
+    Fault(
+        "clock", None, None, "its clock is off (argument: seconds, negative is behind, default 3600)", instance={}
     ),
     Fault("unsafe-path", "path", "UNSAFE_PATH", "SPDISTRO exists, users may write to it", drive="unsafe-path"),
     Fault("pipe-closed", "schedule", "RPC_UNAVAILABLE", "the pipe opens and closes before an answer", scheduler=True),

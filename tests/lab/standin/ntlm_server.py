@@ -88,10 +88,11 @@ class SealState:
 class NtlmServer:
     """One exchange: negotiate -> challenge -> authenticate."""
 
-    def __init__(self, accounts, netbios, dns_name):
+    def __init__(self, accounts, netbios, dns_name, clock_s=0):
         self._accounts = {account["user"].lower(): account for account in accounts}
         self._netbios = netbios
         self._dns_name = dns_name
+        self._clock_s = clock_s
         self._challenge = os.urandom(8)
         self._negotiate = b""
         self._challenge_message = b""
@@ -109,7 +110,7 @@ class NtlmServer:
             | NEGOTIATE_ESS | NEGOTIATE_TARGET_INFO | NEGOTIATE_VERSION
         )
         name = self._netbios.encode("utf-16-le")
-        stamp = int((time.time() + 11644473600) * 10_000_000)
+        stamp = int((time.time() + self._clock_s + 11644473600) * 10_000_000)
         domain = self._dns_name.partition(".")[2]
         info = b"".join(
             struct.pack("<HH", kind, len(value)) + value

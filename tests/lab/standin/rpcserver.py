@@ -55,8 +55,8 @@ class RpcFault(Exception):
 class RpcConnection:
     """One client on one pipe. `dispatch(opnum, stub, account, facts)` returns the response's stub."""
 
-    def __init__(self, accounts, netbios, dns_name, dispatch, fragment_max=FRAGMENT_MAX):
-        self._ntlm = ntlm_server.NtlmServer(accounts, netbios, dns_name)
+    def __init__(self, accounts, netbios, dns_name, dispatch, fragment_max=FRAGMENT_MAX, clock_s=0):
+        self._ntlm = ntlm_server.NtlmServer(accounts, netbios, dns_name, clock_s)
         self._dispatch = dispatch
         self._limit = fragment_max
         self._send_max = fragment_max

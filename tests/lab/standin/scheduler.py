@@ -84,7 +84,7 @@ class Scheduler:
         target = self.targets.get(address)
         if target is None:
             return
-        self._prepare(address, fault)
+        self._prepare(address, fault, argument)
         calls = tsch_calls.Calls(self.store, self.runner, address, request.client_address)
         if fault == "scheduler-error":
             calls.refuse = int(argument or "0x80041315", 0)
@@ -94,7 +94,8 @@ class Scheduler:
             return self._dispatch(calls, (fault, argument), opnum, stub, account, facts)
 
         connection = rpcserver.RpcConnection(
-            self.lab["accounts"], target["netbios"], f"{target['netbios'].lower()}.{dns.ZONE}", dispatch, limit
+            self.lab["accounts"], target["netbios"], f"{target['netbios'].lower()}.{dns.ZONE}", dispatch, limit,
+            clock_s=self.runner.offsets.get(address, 0),
         )
         while True:
             (length,) = struct.unpack("<H", await reader.readexactly(2))
@@ -129,9 +130,12 @@ class Scheduler:
             address, request.client_address, facts.get("user"), "refused", None, None, None, facts | {"why": why}
         )
 
-    def _prepare(self, address, fault):
+    def _prepare(self, address, fault, argument):
         if fault == "folder-conflict" and self.store.folder(address, "\\Pusher") is None:
             self.store.set_folder(address, "\\Pusher", USER_FOLDER_SDDL)
+        self.runner.offsets.pop(address, None)
+        if fault == "clock":
+            self.runner.offsets[address] = int(argument or 3600)
         if fault == "on-battery":
             self.runner.on_battery.add(address)
         else:

@@ -30,8 +30,9 @@ DEFAULT_OPTIONS = {
 class Instance:
     """One smbd with its own private directories."""
 
-    def __init__(self, directory, name="default", port=445, options=None):
+    def __init__(self, directory, name="default", port=445, options=None, clock_s=0):
         self.name = name
+        self.clock_s = clock_s  # how far its clock is ahead
         self.port = port
         self.options = DEFAULT_OPTIONS | (options or {})
         self.lab = directory
@@ -114,8 +115,27 @@ class Instance:
         if done.returncode != 0:
             raise RuntimeError(f"pdbedit {' '.join(arguments)}: {done.stderr.strip()}")
 
+    def environment(self):
+        """A clock of its own comes from a library that is loaded before the C library's functions."""
+        if not self.clock_s:
+            return {}
+        return {"LD_PRELOAD": clock_library(self.lab), "LAB_CLOCK_SHIFT_S": str(self.clock_s)}
+
     def command(self):
         return ["smbd", "--foreground", "--no-process-group", f"--configfile={self.conf}"]
+
+
+def clock_library(directory):
+    """Compiles clock_shift.c, once for each lab."""
+    library = os.path.join(directory, "smbd", "clock_shift.so")
+    if not os.path.exists(library):
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clock_shift.c")
+        done = subprocess.run(
+            ["cc", "-O1", "-fPIC", "-shared", "-o", library, source], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"cc clock_shift.c: {done.stderr.strip()}")
+    return library
 
 
 def write_target(directory, target, share=None, options=None):

@@ -52,7 +52,8 @@ class Init:
         self.targets = {target["address"]: target for target in lab["targets"]}
         self.children = {}
         self.holders = {}
-        self.instances = []
+        self.instances = {}  # name -> smbd.Instance
+        self.running = False
 
     def set_up(self):
         kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS)
@@ -64,9 +65,7 @@ class Init:
         for name in ("passwd", "group", "nsswitch.conf", "hosts"):
             if os.path.exists(f"/etc/{name}"):
                 kernel.bind(f"{folder}/{name}", f"/etc/{name}")
-        instance = smbd.Instance(self.directory)
-        instance.write(self.lab["accounts"])
-        self.instances.append(instance)
+        self._add_instance("default", 445, {}, 0)
         for target in self.lab["targets"]:
             drives.create(self.directory, target["address"])
             smbd.write_target(self.directory, target)
@@ -75,8 +74,9 @@ class Init:
                 self._drive_and_share(target, target["fault"])
         self._write_scheduler_faults()
         self._start("dnsmasq", dns.write(self.directory, self.lab["targets"]))
-        for instance in self.instances:
-            self._start(f"smbd-{instance.name}", instance.command())
+        for instance in self.instances.values():
+            self._start(f"smbd-{instance.name}", instance.command(), instance.environment())
+        self.running = True
         self._start("scheduler", [sys.executable, "-m", "standin.scheduler", self.directory])
         self._wait_for_ports()
         net.add_targets(list(self.targets))
@@ -88,9 +88,32 @@ class Init:
                 )
         self._start_holder()
 
-    def _start(self, name, command):
+    def _add_instance(self, name, port, options, clock_s):
+        accounts = self.lab["accounts"]
+        if name == "other-password":
+            accounts = [dict(account, nt_hash="00" * 16) for account in accounts]
+        instance = smbd.Instance(self.directory, name, port, options, clock_s)
+        instance.write(accounts)
+        self.instances[name] = instance
+        return instance
+
+    def _instance_for(self, row, argument):
+        """The smbd that a fault asks for; it is started when first needed, and stays."""
+        if row.instance is None:
+            return self.instances["default"]
+        clock_s = int(argument or 3600) if row.name == "clock" else 0
+        name = f"clock{clock_s:+d}" if clock_s else row.name
+        instance = self.instances.get(name)
+        if instance is None:
+            instance = self._add_instance(name, 4450 + len(self.instances), row.instance, clock_s)
+            if self.running:
+                self._start(f"smbd-{name}", instance.command(), instance.environment())
+                self._wait_for_ports()
+        return instance
+
+    def _start(self, name, command, more=None):
         log = open(f"{self.directory}/log/{name}.log", "ab")
-        environment = dict(os.environ, PYTHONPATH=os.path.dirname(HERE), PYTHONDONTWRITEBYTECODE="1")
+        environment = dict(os.environ, PYTHONPATH=os.path.dirname(HERE), PYTHONDONTWRITEBYTECODE="1", **(more or {}))
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=environment
         )
@@ -99,7 +122,7 @@ class Init:
 
     def _wait_for_ports(self):
         """Until every server accepts; the processes are ours, so a fixed patience is enough."""
-        wanted = [("127.0.0.1", instance.port) for instance in self.instances] + [(net.ROUTER_ADDRESS, 53)]
+        wanted = [("127.0.0.1", instance.port) for instance in self.instances.values()] + [(net.ROUTER_ADDRESS, 53)]
         pipe = f"{self.directory}/np/np/atsvc"
         for _ in range(400):
             self.reap()
@@ -137,13 +160,15 @@ class Init:
             smbd.write_target(self.directory, target, row.share, options)
         if row.drive:
             drives.apply(self.directory, target["address"], row.drive, self._argument(row, argument))
+        if row.instance is not None:
+            net.use_instance(target["address"], self._instance_for(row, argument).port)
 
     def _write_scheduler_faults(self):
         table = {}
         for address, target in self.targets.items():
             if target["fault"]:
                 row, argument = faults.split(target["fault"])
-                if row.scheduler:
+                if row.scheduler or row.name == "clock":
                     table[address] = [row.name, argument]
         path = f"{self.directory}/scheduler/faults.json"
         with open(f"{path}.new", "w", encoding="ascii") as file:
@@ -192,6 +217,8 @@ class Init:
                 self._start_holder()
             if row.nft_set:
                 net.set_member(row.nft_set, address, False)
+            if row.instance is not None:
+                net.use_instance(address, 445)
             if row.share or row.target:
                 smbd.write_target(self.directory, target)
             if row.drive:
