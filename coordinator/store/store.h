@@ -1,0 +1,184 @@
+/* The coordinator's memory: pushes, their targets' rows, relays, how far leases reached.
+ *
+ * Called by the coordinator's shell alone, from one thread. Every report is a fold over this store.
+ * Today's back end is SQLite (store_open); another one implements this header and passes the same
+ * conformance test.
+ *
+ * Writes collect in one transaction, opened by the first of them and ended by store_commit: what a
+ * loop turn persists is durable together. Reads see the writes before them, committed or not.
+ * After a failed write or commit nothing of the open transaction counts any more and the store
+ * refuses everything but store_close (never retry an fsync): the process ends and starts again.
+ * Errors on that way: ERR_NO_SPACE (disk full), ERR_IO (anything else; the text says how to go on).
+ * Functions name only what they add to these.
+ *
+ * A push's key is the store's own number for it, rising. Sites and relays are small dense numbers,
+ * in the order they were first seen. Target numbers are the operator's order, dense from 0.
+ */
+#ifndef PUSHER_COORDINATOR_STORE_STORE_H
+#define PUSHER_COORDINATOR_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/err.h"
+#include "common/model/id.h"
+#include "common/model/message.h"
+
+#define STORE_RELAY_NONE UINT16_MAX
+
+struct store;
+
+/* Opens the file, or makes it when nothing is there. A file that is damaged, empty, of another
+ * program or of a newer version is refused and left alone. Errors: ERR_INVALID (damaged, foreign,
+ * newer; the text says how to go on), ERR_DENIED (not readable or writable), ERR_IO, ERR_NO_SPACE.
+ */
+int store_open(struct store **out, const char *path, struct err *err);
+/* Gives up what was not committed. NULL is fine. */
+void store_close(struct store *store);
+/* Makes all writes since the last call durable. Without writes: nothing. */
+int store_commit(struct store *store, struct err *err);
+/* Whether there are writes that are not committed. */
+bool store_dirty(const struct store *store);
+
+/* ---- sites and relays ---- */
+
+/* The number of a site, given on first sight. */
+int store_site(struct store *store, const char *name, uint16_t *site, struct err *err);
+
+struct store_relay {
+    uint16_t relay;                       /* number */
+    uint16_t site;                        /* number */
+    uint8_t key[LIMIT_KEY_BYTES];         /* CURVE public key: who it is */
+    uint8_t seal_key[LIMIT_KEY_BYTES];    /* zeroes until its first HELLO */
+    char name[LIMIT_SITE_NAME_SIZE];      /* "" until its first HELLO */
+    char site_name[LIMIT_SITE_NAME_SIZE]; /* of `site`; filled by the store */
+    uint64_t epoch;                       /* newest given out; 0: none */
+};
+
+/* The relay of this key, given a number on first sight; its site is set to `site`. */
+int store_relay(struct store *store, const uint8_t key[LIMIT_KEY_BYTES], uint16_t site,
+                struct store_relay *out, struct err *err);
+/* What its HELLO said of it. */
+int store_relay_said(struct store *store, uint16_t relay, const char *name,
+                     const uint8_t seal_key[LIMIT_KEY_BYTES], struct err *err);
+int store_relay_epoch(struct store *store, uint16_t relay, uint64_t epoch, struct err *err);
+/* How many relays and sites there are: their numbers are below. */
+int store_relay_count(struct store *store, uint16_t *count, struct err *err);
+/* Errors: ERR_NOT_FOUND. */
+int store_relay_get(struct store *store, uint16_t relay, struct store_relay *out, struct err *err);
+
+/* ---- a push, from upload to its end ---- */
+
+/* Begins an upload: a push that nobody sees until store_push_commit. An upload of the same id that
+ * was not committed is thrown away. Errors: ERR_EXISTS when the push is committed. */
+int store_upload_begin(struct store *store, const struct push_id *push, uint32_t target_count,
+                       uint64_t *key, struct err *err);
+/* Adds names from target number first_no on; all in `site`. */
+int store_upload_targets(struct store *store, uint64_t key, uint16_t site, uint32_t first_no,
+                         char *const *names, uint32_t name_count, struct err *err);
+/* Throws an upload away. Committed pushes are left alone. */
+int store_upload_drop(struct store *store, uint64_t key, struct err *err);
+/* ... all of them: at start. */
+int store_upload_sweep(struct store *store, struct err *err);
+
+/* What a commit brings, and a resume replaces (then only what the new job says). */
+struct store_push {
+    struct push_id push;
+    uint32_t generation;
+    const char *package_name;
+    uint64_t package_bytes;
+    const uint8_t *package_digest; /* LIMIT_DIGEST_BYTES */
+    int64_t not_after_unix_s;
+    const uint8_t *operator_key; /* LIMIT_KEY_BYTES */
+    const char *account;         /* who asked */
+    uint64_t created_unix_ms;
+    const uint8_t *signed_job;
+    size_t signed_job_size;
+    const uint8_t *sealed_credential;
+    size_t sealed_credential_size;
+};
+
+/* Makes the upload a push in state PUSH_OPEN, every target queued. */
+int store_push_commit(struct store *store, uint64_t key, const struct store_push *push,
+                      struct err *err);
+/* Fails, with PACKAGE_IN_USE, the targets of a freshly committed push that an open push still needs
+ * another package of the same file name on. Compares target names without case. */
+int store_push_refuse_in_use(struct store *store, uint64_t key, struct err *err);
+/* Puts the newly signed job in place of the old one; the push is PUSH_OPEN again. */
+int store_push_resume(struct store *store, uint64_t key, const struct store_push *push,
+                      struct err *err);
+/* PUSH_CLOSED drops the sealed credential and notes the time. */
+int store_push_state(struct store *store, uint64_t key, enum push_state state, uint64_t now_unix_ms,
+                     struct err *err);
+/* Records a row; what stood there is overwritten. */
+int store_outcome(struct store *store, uint64_t key, uint32_t target_no, uint16_t relay,
+                  const struct outcome *outcome, struct err *err);
+/* How far a relay's leases reach; overwrites. */
+struct store_lease {
+    uint16_t relay;
+    uint32_t mark;
+    uint32_t attempt_max;
+};
+
+int store_lease(struct store *store, uint64_t key, const struct store_lease *lease,
+                struct err *err);
+
+/* ---- looking ---- */
+
+/* The push of this id, committed. Errors: ERR_NOT_FOUND. */
+int store_find_id(struct store *store, const struct push_id *push, uint64_t *key, struct err *err);
+/* The one push whose id begins so, or the newest. Errors: ERR_NOT_FOUND; ERR_INVALID when several
+ * begin so, or the prefix is no hexadecimal number. */
+int store_find(struct store *store, const struct push_selector *selector, uint64_t *key,
+               struct err *err);
+/* The summary with its totals. No row is touched, however many targets. Errors: ERR_NOT_FOUND. */
+int store_summary(struct store *store, uint64_t key, struct push_summary *out, struct err *err);
+/* Newest first, up to `max`; *count says how many. */
+int store_list(struct store *store, struct push_summary *out, uint32_t max, uint32_t *count,
+               struct err *err);
+/* Appends the signed job and the sealed credential; either buffer may be NULL. Errors:
+ * ERR_NOT_FOUND. */
+int store_push_blobs(struct store *store, uint64_t key, struct buf *signed_job,
+                     struct buf *sealed_credential, struct err *err);
+/* The name of one target, to be freed. Errors: ERR_NOT_FOUND. */
+int store_target_name(struct store *store, uint64_t key, uint32_t target_no, char **name,
+                      struct err *err);
+/* Calls `each` for every target in ascending order. `each` returns 0 to go on. */
+int store_target_each(struct store *store, uint64_t key,
+                      int (*each)(void *context, uint32_t target_no, const char *name,
+                                  uint16_t site, enum target_state state),
+                      void *context, struct err *err);
+
+/* Rows that fit, in ascending target number, a page at a time. */
+struct store_page {
+    uint32_t next_no;        /* in: where to begin; out: where to go on */
+    struct report_row *rows; /* caller's room; each row's `target` is to be freed */
+    uint32_t row_max;        /* room */
+    uint32_t row_count;      /* out */
+    bool end;                /* out: nothing follows */
+};
+
+/* Looks at a bounded number of targets per call, so a page may be empty before the end. The
+ * filter's push selector is not used. Rows that no relay has reported say relay "-". */
+int store_report(struct store *store, uint64_t key, const struct report_filter *filter,
+                 struct store_page *page, struct err *err);
+
+/* Pushes for a restart: which = open, stopped or cancelling, or closed while some row is
+ * unknown_effect (newest 64), or closed and done (newest 64). Up to `max` keys, ascending. */
+enum store_which { STORE_PUSHES_OPEN, STORE_PUSHES_UNKNOWN, STORE_PUSHES_CLOSED };
+
+int store_push_keys(struct store *store, enum store_which which, uint64_t *keys, uint32_t max,
+                    uint32_t *count, struct err *err);
+/* What a restart needs beside the summary: deadline and lease history (`leases` is to be freed). */
+struct store_recovery {
+    int64_t not_after_unix_s;
+    uint32_t target_count;
+    struct store_lease *leases;
+    uint32_t lease_count;
+};
+
+int store_recovery(struct store *store, uint64_t key, struct store_recovery *out, struct err *err);
+
+#endif
