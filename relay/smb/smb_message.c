@@ -1,0 +1,342 @@
+/* Messages: header, credits, signing and sealing on the way out; every check on the way in. */
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "relay/smb/smb_internal.h"
+
+#define CREDITS_WANTED 64U      /* CreditRequest in every header */
+#define CREDITS_MAX 65535U      /* grants beyond are not counted: nobody needs them */
+#define MESSAGE_SIZE_MAX 81920U /* a request without file data: 64 KiB of pipe data at most */
+#define DEFERRED_SIZE_MAX 262144U
+#define DEFERRED_PAYLOAD_MAX 8192U /* larger file data is refused instead of copied aside */
+#define NO_MESSAGE_ID UINT64_MAX   /* 2.2.1.2: unsolicited */
+#define FRAME_LENGTH_SIZE 4U
+
+#define PROCESS_ID 0xFEFFU /* 2.2.1.2 Reserved: the value Windows clients send */
+
+void smb_message_begin(struct buf *message)
+{
+    buf_init(message, MESSAGE_SIZE_MAX);
+    buf_zero(message, SMB_HEADER_SIZE);
+}
+
+int smb_check_ready(const struct smb_conn *conn, struct err *err)
+{
+    if (conn->state == SMB_STATE_READY)
+        return 0;
+    if (conn->state == SMB_STATE_FAILED)
+        return err_set_native(err, ERR_UNAVAILABLE, conn->error.native, "%s", conn->error.text);
+    return err_set(err, ERR_UNAVAILABLE, "no SMB session with %s", conn->config.host);
+}
+
+uint16_t smb_charge(size_t size)
+{
+    return (uint16_t)(size == 0 ? 1 : 1 + (size - 1) / SMB_CREDIT_UNIT);
+}
+
+void smb_preauth_add(struct smb_conn *conn, const uint8_t *message, size_t size)
+{
+    smb_preauth_hash(conn->preauth, message, size);
+}
+
+/* Fills the header: everything that is known only when the message leaves. */
+static void fill_header(struct smb_conn *conn, struct smb_request *request, uint8_t *header)
+{
+    struct buf fields;
+    uint32_t wanted = request->charge > CREDITS_WANTED ? request->charge : CREDITS_WANTED;
+    buf_init(&fields, SMB_HEADER_SIZE);
+    buf_bytes(&fields, "\xfeSMB", 4);                             /* ProtocolId */
+    buf_u16le(&fields, SMB_HEADER_SIZE);                          /* StructureSize */
+    buf_u16le(&fields, conn->multi_credit ? request->charge : 0); /* CreditCharge */
+    buf_u32le(&fields, 0);                                        /* ChannelSequence */
+    buf_u16le(&fields, request->command);                         /* Command */
+    buf_u16le(&fields, (uint16_t)wanted);                         /* CreditRequest */
+    buf_u32le(&fields, conn->crypto != NULL && !conn->encrypt ? SMB_FLAG_SIGNED : 0); /* Flags */
+    buf_u32le(&fields, 0);                   /* NextCommand */
+    buf_u64le(&fields, request->message_id); /* MessageId */
+    buf_u32le(&fields, PROCESS_ID);          /* Reserved */
+    buf_u32le(&fields, request->tree);       /* TreeId */
+    buf_u64le(&fields, conn->session_id);    /* SessionId */
+    memcpy(header, fields.data, fields.size);
+    buf_release(&fields);
+}
+
+/* Room a message takes in the output buffer. */
+static size_t wire_size(const struct smb_conn *conn, size_t size)
+{
+    return FRAME_LENGTH_SIZE + (conn->encrypt ? SMB_TRANSFORM_SIZE : 0) + size;
+}
+
+static bool can_send(const struct smb_conn *conn, const struct smb_request *request, size_t size)
+{
+    return conn->credits >= request->charge && buf_ok(&conn->output) &&
+           wire_size(conn, size) <= conn->output.size_max - conn->output.size;
+}
+
+/* Puts the message on the wire: assigns ids, signs or seals into the output buffer. */
+static int send_now(struct smb_conn *conn, struct smb_request *request, struct buf *message,
+                    const uint8_t *payload, size_t payload_size)
+{
+    size_t size = message->size + payload_size;
+    request->message_id = conn->message_id_next;
+    conn->message_id_next += request->charge;
+    conn->credits -= request->charge;
+    fill_header(conn, request, message->data);
+    if (conn->state < SMB_STATE_READY) /* only NEGOTIATE and SESSION_SETUP leave so early */
+        smb_preauth_add(conn, message->data, message->size);
+    size_t frame_size = wire_size(conn, size) - FRAME_LENGTH_SIZE;
+    buf_u32be(&conn->output, (uint32_t)frame_size);
+    bool sealed = true;
+    if (conn->encrypt) {
+        uint8_t *out = buf_reserve(&conn->output, frame_size);
+        sealed = out != NULL && smb_seal(conn->crypto, conn->session_id, message->data,
+                                         message->size, payload, payload_size, out);
+    } else {
+        buf_bytes(&conn->output, message->data, message->size);
+        buf_bytes(&conn->output, payload, payload_size);
+        uint8_t *sent = conn->output.data + conn->output.size - size;
+        if (conn->crypto != NULL && buf_ok(&conn->output))
+            smb_sign(conn->crypto, sent, size, sent + SMB_SIGNATURE_OFFSET);
+    }
+    smb_queue_push(&conn->sent, request);
+    if (!sealed || !buf_ok(&conn->output))
+        return smb_fail(conn, SMB_FAILURE_PROTOCOL, ERR_INTERNAL, 0, "cannot encrypt a message");
+    return 0;
+}
+
+static int defer(struct smb_conn *conn, struct smb_request *request, struct buf *message,
+                 const uint8_t *payload, size_t payload_size, struct err *err)
+{
+    buf_bytes(message, payload, payload_size);
+    if (payload_size > DEFERRED_PAYLOAD_MAX || !buf_ok(message) ||
+        message->size > DEFERRED_SIZE_MAX - conn->deferred_size)
+        return err_set(err, ERR_LIMIT, "too many requests wait for %s", conn->config.host);
+    conn->deferred_size += message->size;
+    request->deferred = *message;
+    buf_init(message, 0);
+    smb_queue_push(&conn->deferred, request);
+    return 0;
+}
+
+int smb_submit(struct smb_conn *conn, struct smb_request *request, struct buf *message,
+               const uint8_t *payload, size_t payload_size, struct err *err)
+{
+    int result = 0;
+    if (!buf_ok(message))
+        result = err_set(err, ERR_INVALID, "request to %s is too large", conn->config.host);
+    else if (conn->deferred.count == 0 && can_send(conn, request, message->size + payload_size)) {
+        if (send_now(conn, request, message, payload, payload_size) != 0) {
+            if (err != NULL)
+                *err = conn->error;
+            buf_release(message);
+            return -1; /* the request is in the sent queue */
+        }
+    } else
+        result = defer(conn, request, message, payload, payload_size, err);
+    buf_release(message);
+    if (result != 0)
+        smb_request_free(request);
+    return result;
+}
+
+void smb_send_deferred(struct smb_conn *conn)
+{
+    while (conn->state != SMB_STATE_FAILED && conn->deferred.head != NULL &&
+           can_send(conn, conn->deferred.head, conn->deferred.head->deferred.size)) {
+        struct smb_request *request = smb_queue_pop(&conn->deferred);
+        struct buf message = request->deferred;
+        buf_init(&request->deferred, 0);
+        conn->deferred_size -= message.size;
+        send_now(conn, request, &message, NULL, 0);
+        buf_release(&message);
+    }
+}
+
+const uint8_t *smb_message_bytes(const struct smb_message *message, uint32_t offset, uint32_t size)
+{
+    if (size == 0)
+        return message->bytes + SMB_HEADER_SIZE;
+    if (offset < SMB_HEADER_SIZE || offset > message->size || size > message->size - offset)
+        return NULL;
+    return message->bytes + offset;
+}
+
+bool smb_signature_good(struct smb_conn *conn, const struct smb_message *message)
+{
+    return (message->flags & SMB_FLAG_SIGNED) != 0 &&
+           smb_sign_check(conn->crypto, message->bytes, message->size);
+}
+
+/* 2.2.1 header of one message in a frame; -1: not one. */
+static int read_header(struct smb_message *message, const uint8_t *bytes, size_t size)
+{
+    struct cursor c = cursor_of(bytes, size);
+    memset(message, 0, sizeof *message);
+    uint32_t protocol = cursor_u32be(&c);
+    uint16_t structure_size = cursor_u16le(&c);
+    cursor_skip(&c, 2); /* CreditCharge */
+    message->status = cursor_u32le(&c);
+    message->command = cursor_u16le(&c);
+    message->credits = cursor_u16le(&c);
+    message->flags = cursor_u32le(&c);
+    message->next = cursor_u32le(&c);
+    message->message_id = cursor_u64le(&c);
+    cursor_skip(&c, 4); /* Reserved, or half of AsyncId */
+    uint32_t tree = cursor_u32le(&c);
+    message->tree = (message->flags & SMB_FLAG_ASYNC) != 0 ? 0 : tree;
+    message->session_id = cursor_u64le(&c);
+    cursor_skip(&c, SMB_SIGNATURE_SIZE);
+    message->bytes = bytes;
+    message->size = message->next != 0 ? message->next : size;
+    if (!cursor_ok(&c) || protocol != 0xFE534D42U || structure_size != SMB_HEADER_SIZE ||
+        (message->flags & SMB_FLAG_RESPONSE) == 0)
+        return -1;
+    if (message->next != 0 && (message->next < SMB_HEADER_SIZE || message->next % 8 != 0 ||
+                               message->next > size - SMB_HEADER_SIZE))
+        return -1;
+    message->body = cursor_of(bytes, message->size);
+    cursor_seek(&message->body, SMB_HEADER_SIZE);
+    return 0;
+}
+
+/* Whether an answer may be believed once the session has keys (3.2.5.1.3). An interim answer may
+ * come unsigned: it changes nothing but the number of credits. So may word that the session is
+ * gone, from a server that has no key for it any more: it ends the connection either way. */
+static int check_protection(struct smb_conn *conn, const struct smb_message *message, bool sealed)
+{
+    char text[64];
+    if (conn->crypto == NULL)
+        return 0; /* NEGOTIATE and SESSION_SETUP see to themselves */
+    bool is_signed = (message->flags & SMB_FLAG_SIGNED) != 0;
+    if (sealed || (!conn->encrypt && is_signed)) {
+        if (!sealed && !smb_signature_good(conn, message))
+            return smb_fail(conn, SMB_FAILURE_SIGNING, ERR_DENIED, message->status,
+                            "an answer of %s has a wrong signature", conn->config.host);
+        if (message->session_id != conn->session_id)
+            return smb_fail(conn, SMB_FAILURE_PROTOCOL, ERR_PROTOCOL, message->status,
+                            "an answer of %s is for another session", conn->config.host);
+        return 0;
+    }
+    if (message->status == NTSTATUS_USER_SESSION_DELETED ||
+        message->status == NTSTATUS_NETWORK_SESSION_EXPIRED)
+        return smb_fail(conn, SMB_FAILURE_SESSION_LOST, ERR_UNAVAILABLE, message->status,
+                        "%s dropped the session: %s", conn->config.host,
+                        smb_status_text(message->status, text));
+    if (!conn->encrypt && message->status == NTSTATUS_PENDING)
+        return 0;
+    return smb_fail(conn, SMB_FAILURE_SIGNING, ERR_DENIED, message->status,
+                    "an answer of %s is not %s: %s", conn->config.host,
+                    conn->encrypt ? "encrypted" : "signed", smb_status_text(message->status, text));
+}
+
+/* Whether a body of the usual form follows this status: errors and most warnings carry an error
+ * body instead (2.2.2). */
+static bool has_body(const struct smb_message *message)
+{
+    if (message->status == NTSTATUS_BUFFER_OVERFLOW)
+        return message->command == SMB_COMMAND_READ || message->command == SMB_COMMAND_IOCTL ||
+               message->command == SMB_COMMAND_QUERY_INFO;
+    return message->status == NTSTATUS_SUCCESS ||
+           (message->status == NTSTATUS_MORE_PROCESSING_REQUIRED &&
+            message->command == SMB_COMMAND_SESSION_SETUP);
+}
+
+/* NEGOTIATE, SESSION_SETUP and the validation judge errors themselves. */
+static bool judges_errors(const struct smb_request *request)
+{
+    return request->command == SMB_COMMAND_NEGOTIATE ||
+           request->command == SMB_COMMAND_SESSION_SETUP || request->silent;
+}
+
+static int finish_request(struct smb_conn *conn, struct smb_request *request,
+                          struct smb_message *message)
+{
+    int result = 0;
+    request->reply.status = message->status;
+    if (has_body(message) || judges_errors(request))
+        result = request->answer(conn, request, message);
+    if (result != 0) {
+        smb_request_free(request);
+        return smb_fail(conn, SMB_FAILURE_PROTOCOL, ERR_PROTOCOL, message->status,
+                        "an answer of %s to command %u is malformed", conn->config.host,
+                        message->command);
+    }
+    if (request->silent)
+        smb_request_free(request);
+    else
+        smb_queue_push(&conn->done, request);
+    return 0;
+}
+
+static int handle_message(struct smb_conn *conn, struct smb_message *message, bool sealed)
+{
+    if (message->message_id == NO_MESSAGE_ID && message->command == SMB_COMMAND_OPLOCK_BREAK)
+        return 0; /* we hold no oplocks: nothing to give back */
+    struct smb_request *request = smb_queue_take(&conn->sent, message->message_id);
+    if (request == NULL || request->command != message->command) {
+        smb_request_free(request);
+        return smb_fail(conn, SMB_FAILURE_PROTOCOL, ERR_PROTOCOL, message->status,
+                        "%s answers a request that was not made", conn->config.host);
+    }
+    if (check_protection(conn, message, sealed) != 0) {
+        smb_request_free(request);
+        return -1;
+    }
+    conn->credits += message->credits;
+    if (conn->credits > CREDITS_MAX)
+        conn->credits = CREDITS_MAX;
+    if (message->status == NTSTATUS_PENDING) { /* interim, 3.2.5.1.5: the answer is still to come */
+        if ((message->flags & SMB_FLAG_ASYNC) == 0 || conn->state < SMB_STATE_READY) {
+            smb_request_free(request);
+            return smb_fail(conn, SMB_FAILURE_PROTOCOL, ERR_PROTOCOL, message->status,
+                            "an interim answer of %s has no async id", conn->config.host);
+        }
+        smb_queue_push(&conn->sent, request);
+        return 0;
+    }
+    if (finish_request(conn, request, message) != 0)
+        return -1;
+    if (conn->credits == 0 && conn->sent.count == 0 && conn->state != SMB_STATE_LOGGED_OFF)
+        return smb_fail(conn, SMB_FAILURE_PROTOCOL, ERR_PROTOCOL, message->status,
+                        "%s grants no more credits", conn->config.host);
+    return 0;
+}
+
+/* The messages of a frame, one after the other as NextCommand says. */
+static int handle_chain(struct smb_conn *conn, const uint8_t *bytes, size_t size, bool sealed)
+{
+    size_t at = 0;
+    for (;;) {
+        struct smb_message message;
+        if (read_header(&message, bytes + at, size - at) != 0)
+            return smb_fail(conn, SMB_FAILURE_PROTOCOL, ERR_PROTOCOL, 0,
+                            "%s sent a malformed header", conn->config.host);
+        if (handle_message(conn, &message, sealed) != 0)
+            return -1;
+        if (message.next == 0)
+            return 0;
+        at += message.next;
+    }
+}
+
+int smb_handle_frame(struct smb_conn *conn, uint8_t *bytes, size_t size)
+{
+    struct cursor c = cursor_of(bytes, size);
+    uint32_t protocol = cursor_u32be(&c);
+    switch (cursor_ok(&c) ? protocol : 0) {
+    case 0xFE534D42U: /* 2.2.1 */
+        return handle_chain(conn, bytes, size, false);
+    case 0xFD534D42U: /* 2.2.41 */
+        if (conn->crypto == NULL || !conn->encrypt ||
+            !smb_open_sealed(conn->crypto, conn->session_id, bytes, size))
+            return smb_fail(conn, SMB_FAILURE_SIGNING, ERR_DENIED, 0,
+                            "an answer of %s cannot be decrypted", conn->config.host);
+        return handle_chain(conn, bytes + SMB_TRANSFORM_SIZE, size - SMB_TRANSFORM_SIZE, true);
+    case 0xFF534D42U: /* [MS-CIFS] 2.2.3.1: SMB1 */
+        return smb_fail(conn, SMB_FAILURE_DIALECT, ERR_DENIED, 0, "%s speaks SMB1",
+                        conn->config.host);
+    default:
+        return smb_fail(conn, SMB_FAILURE_PROTOCOL, ERR_PROTOCOL, 0, "%s does not speak SMB",
+                        conn->config.host);
+    }
+}
