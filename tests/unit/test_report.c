@@ -1,0 +1,353 @@
+/* common/report: fold, the conservation law, exit status order, renderers against golden files
+ * (rewritten with UPDATE=1). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/text.h"
+#include "common/report/fold.h"
+#include "common/report/format.h"
+#include "common/report/output.h"
+
+#define GOLDEN "../golden/"
+
+static char no_target[] = "pc0";
+
+static struct report_row row_of(uint32_t no, char *target, const char *site,
+                                enum target_state state, enum stage stage, enum reason reason)
+{
+    struct report_row row = {.target_no = no, .target = target};
+    text_copy(row.site, sizeof row.site, site);
+    text_copy(row.relay, sizeof row.relay, site[0] == '\0' ? "-" : "relay-1");
+    row.outcome = (struct outcome){.state = state, .stage = stage, .reason = reason};
+    if (stage != STAGE_COUNT) {
+        row.outcome.tries = 1;
+        row.outcome.started_unix_ms = 1767225600500;
+        row.outcome.elapsed_ms = 1234;
+        for (int i = 0; i <= (int)stage; i++)
+            row.outcome.stage_ms[i] = 10U * (uint32_t)(i + 1);
+    }
+    return row;
+}
+
+/* A push with one row of every kind that matters, hostile text among them. */
+static size_t sample(struct report_row rows[16])
+{
+    static char targets[][32] = {"pc1",     "pc2",       "10.1.2.3", "pc4",         "pc\x1b[2J5",
+                                 "PC-0412", "p\xc3\xa9", "pc8",      "2001:db8::9", "pc10"};
+    size_t n = 0;
+    rows[n] = row_of(0, targets[0], "lyon", TARGET_SCHEDULED, STAGE_SCHEDULE, REASON_NONE);
+    text_copy(rows[n].outcome.address, LIMIT_ADDRESS_SIZE, "10.1.2.1");
+    rows[n++].outcome.bytes = 1048576;
+    rows[n] = row_of(1, targets[1], "lyon", TARGET_SCHEDULED, STAGE_SCHEDULE, REASON_NONE);
+    rows[n++].outcome.bytes = 1048576;
+    rows[n++] = row_of(2, targets[2], "lyon", TARGET_UNREACHABLE, STAGE_PING, REASON_NO_REPLY);
+    rows[n] = row_of(3, targets[3], "", TARGET_FAILED, STAGE_RESOLVE, REASON_NXDOMAIN);
+    rows[n].outcome.code_kind = CODE_DNS;
+    rows[n++].outcome.code = 3;
+    rows[n] = row_of(4, targets[4], "paris", TARGET_FAILED, STAGE_ACCESS, REASON_ACCESS_DENIED);
+    rows[n].outcome.code_kind = CODE_NTSTATUS;
+    rows[n].outcome.code = 0xC0000022;
+    text_copy(rows[n++].outcome.detail, LIMIT_DETAIL_SIZE,
+              "\xff\xfe \x1b]0;owned\x07 \xe2\x80\xae \"quoted\" <b>");
+    rows[n] = row_of(5, targets[5], "lyon", TARGET_FAILED, STAGE_ACCESS, REASON_ACCESS_DENIED);
+    rows[n].outcome.code_kind = CODE_NTSTATUS;
+    rows[n++].outcome.code = 0xC0000022;
+    rows[n++] =
+        row_of(6, targets[6], "lyon", TARGET_UNKNOWN_EFFECT, STAGE_SCHEDULE, REASON_RELAY_LOST);
+    rows[n++] = row_of(7, targets[7], "lyon", TARGET_CANCELLED, STAGE_COUNT, REASON_CANCELLED);
+    rows[n++] = row_of(8, targets[8], "paris", TARGET_RUNNING, STAGE_COUNT, REASON_NONE);
+    rows[n++] = row_of(9, targets[9], "paris", TARGET_QUEUED, STAGE_COUNT, REASON_NONE);
+    return n;
+}
+
+static struct push_summary summary_of(const struct totals *totals, enum push_state state)
+{
+    struct push_summary push = {.generation = 1,
+                                .state = state,
+                                .package_bytes = 1048576,
+                                .created_unix_ms = 1767225600000,
+                                .totals = *totals};
+    for (size_t i = 0; i < PUSH_ID_BYTES; i++)
+        push.push.bytes[i] = (uint8_t)(0x7f + i);
+    memset(push.package_digest, 0xab, sizeof push.package_digest);
+    text_copy(push.package_name, sizeof push.package_name, "7zip-24.09.exe");
+    return push;
+}
+
+static void golden_check(const char *name, FILE *got)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, GOLDEN "%s", name);
+    static char text[65536];
+    rewind(got);
+    size_t size = fread(text, 1, sizeof text - 1, got);
+    text[size] = '\0';
+    if (getenv("UPDATE") != NULL) {
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        assert_int_equal(fwrite(text, 1, size, file), size);
+        assert_int_equal(fclose(file), 0);
+        return;
+    }
+    static char expected[65536];
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        fail_msg("no golden file %s (UPDATE=1 makes it)", path);
+    size_t expected_size = fread(expected, 1, sizeof expected - 1, file);
+    expected[expected_size] = '\0';
+    (void)fclose(file);
+    assert_string_equal(text, expected);
+}
+
+/* Renders the sample; with the relays of a live push when open. */
+static void render(const char *format, const struct report_options *base, enum push_state state,
+                   const char *golden)
+{
+    struct report_row rows[16];
+    size_t count = sample(rows);
+    struct report_fold fold;
+    struct report_output *output = NULL;
+    struct err err = {0};
+    struct report_options options = *base;
+    options.out = tmpfile();
+    assert_non_null(options.out);
+    report_fold_init(&fold);
+    assert_int_equal(report_output_new(&output, format, &options, &err), 0);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(report_fold_add(&fold, &rows[i], &err), 0);
+        assert_int_equal(report_output_row(output, &rows[i], &err), 0);
+    }
+    struct push_summary push = summary_of(&fold.totals, state);
+    const struct relay_row relays[] = {{.name = "relay-1", .live = true},
+                                       {.name = "relay-2", .live = true},
+                                       {.name = "relay-3", .silent_ms = 250000}};
+    struct report_view view = {.push = &push,
+                               .fold = &fold,
+                               .relays = relays,
+                               .relay_count = 3,
+                               .now_unix_ms = push.created_unix_ms + 4000};
+    assert_int_equal(report_output_finish(output, &view, &err), 0);
+    report_output_free(output);
+    golden_check(golden, options.out);
+    (void)fclose(options.out);
+    report_fold_release(&fold);
+}
+
+static void table_open_push_matches_golden(void **state)
+{
+    (void)state;
+    struct report_options options = {.filter.stage = STAGE_COUNT};
+    render("table", &options, PUSH_OPEN, "report_table.txt");
+}
+
+static void table_filtered_lists_rows(void **state)
+{
+    (void)state;
+    struct report_options options = {.filter = {.failed_only = true, .stage = STAGE_COUNT}};
+    render("table", &options, PUSH_OPEN, "report_table_failed.txt");
+}
+
+static void table_terminal_wraps_and_colours(void **state)
+{
+    (void)state;
+    struct report_options options = {
+        .filter = {.stage = STAGE_ACCESS}, .colour = true, .width = 100};
+    render("table", &options, PUSH_OPEN, "report_table_terminal.txt");
+}
+
+static void json_open_push_matches_golden(void **state)
+{
+    (void)state;
+    struct report_options options = {.filter.stage = STAGE_COUNT};
+    render("json", &options, PUSH_OPEN, "report.json");
+}
+
+static void json_filtered_keeps_totals(void **state)
+{
+    (void)state;
+    struct report_options options = {.filter = {.stage = STAGE_COUNT, .site = "paris"}};
+    render("json", &options, PUSH_OPEN, "report_paris.json");
+}
+
+static void format_unknown_or_later_is_refused(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    assert_int_equal(report_format_check("table", &err), 0);
+    assert_int_equal(report_format_check("csv", &err), -1);
+    assert_non_null(strstr(err.text, "not in this version"));
+    assert_int_equal(report_format_check("x\x1b", &err), -1);
+    assert_null(strchr(err.text, '\x1b'));
+}
+
+static void fold_missing_row_breaks_the_law(void **state)
+{
+    (void)state;
+    struct report_fold fold;
+    struct err err = {0};
+    report_fold_init(&fold);
+    struct report_row row =
+        row_of(0, no_target, "lyon", TARGET_SCHEDULED, STAGE_SCHEDULE, REASON_NONE);
+    assert_int_equal(report_fold_add(&fold, &row, &err), 0);
+    row.target_no = 2;
+    assert_int_equal(report_fold_add(&fold, &row, &err), 0);
+    struct push_summary push = summary_of(&fold.totals, PUSH_CLOSED);
+    assert_int_equal(report_fold_check(&fold, &push, &err), -1); /* number 1 is missing */
+    assert_non_null(strstr(err.text, "number 1 "));
+    push.totals.by_state[TARGET_QUEUED]++;
+    assert_int_equal(report_fold_check(&fold, &push, &err), -1); /* 2 rows for 3 */
+    assert_non_null(strstr(err.text, "2 rows for 3"));
+    report_fold_release(&fold);
+}
+
+static void fold_other_state_breaks_the_law_once_closed(void **state)
+{
+    (void)state;
+    struct report_fold fold;
+    struct err err = {0};
+    report_fold_init(&fold);
+    struct report_row row = row_of(0, no_target, "lyon", TARGET_RUNNING, STAGE_COUNT, REASON_NONE);
+    assert_int_equal(report_fold_add(&fold, &row, &err), 0);
+    struct totals totals = {.by_state[TARGET_FAILED] = 1};
+    struct push_summary push = summary_of(&totals, PUSH_OPEN);
+    assert_int_equal(report_fold_check(&fold, &push, &err), 0);
+    push.state = PUSH_CLOSED;
+    assert_int_equal(report_fold_check(&fold, &push, &err), -1);
+    assert_int_equal(err.code, ERR_INTERNAL);
+    report_fold_release(&fold);
+}
+
+static void fold_foreign_enumerations_are_refused(void **state)
+{
+    (void)state;
+    struct report_fold fold;
+    struct err err = {0};
+    report_fold_init(&fold);
+    struct report_row row =
+        row_of(0, no_target, "lyon", TARGET_STATE_COUNT, STAGE_COUNT, REASON_NONE);
+    assert_int_equal(report_fold_add(&fold, &row, &err), -1);
+    row = row_of(0, no_target, "lyon", TARGET_FAILED, STAGE_COUNT, REASON_COUNT);
+    assert_int_equal(report_fold_add(&fold, &row, &err), -1);
+    row = row_of(0, no_target, "lyon", TARGET_FAILED, STAGE_COUNT, REASON_NXDOMAIN);
+    row.outcome.stage = (enum stage)(STAGE_COUNT + 1);
+    assert_int_equal(report_fold_add(&fold, &row, &err), -1);
+    assert_int_equal(fold.row_count, 0);
+    report_fold_release(&fold);
+}
+
+static void fold_many_sites_stay_sorted(void **state)
+{
+    (void)state;
+    struct report_fold fold;
+    struct err err = {0};
+    report_fold_init(&fold);
+    for (uint32_t i = 0; i < 1000; i++) {
+        char site[16];
+        (void)snprintf(site, sizeof site, "s%03u", i * 7 % 100);
+        struct report_row row =
+            row_of(i, no_target, site, TARGET_FAILED, STAGE_COPY, REASON_DISK_FULL);
+        assert_int_equal(report_fold_add(&fold, &row, &err), 0);
+    }
+    assert_int_equal(fold.site_count, 100);
+    for (uint32_t i = 0; i < fold.site_count; i++) {
+        assert_int_equal(totals_submitted(&fold.sites[i].totals), 10);
+        if (i > 0)
+            assert_true(strcmp(fold.sites[i - 1].name, fold.sites[i].name) < 0);
+    }
+    assert_int_equal(fold.group_count, 1);
+    assert_int_equal(fold.groups[0].count, 1000);
+    report_fold_release(&fold);
+}
+
+static void exit_status_first_that_fits_wins(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t scheduled, succeeded, failed, unreachable, queued, max_fail;
+        bool wait, balanced;
+        int expected;
+    } rows[] = {
+        {.scheduled = 2, .balanced = true, .expected = 0},
+        {.succeeded = 2, .balanced = true, .wait = true, .expected = 0},
+        {.scheduled = 2, .balanced = true, .wait = true, .expected = 4},
+        {.scheduled = 1, .unreachable = 1, .balanced = true, .expected = 4},
+        {.scheduled = 1, .queued = 1, .balanced = true, .expected = 4},
+        {.failed = 1, .unreachable = 1, .balanced = true, .expected = 3},
+        {.failed = 1, .unreachable = 1, .max_fail = 1, .balanced = true, .expected = 5},
+        {.failed = 1, .max_fail = 1, .expected = 1},
+        {.scheduled = 1, .expected = 1},
+        {.balanced = true, .expected = 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct totals totals = {0};
+        totals.by_state[TARGET_SCHEDULED] = rows[i].scheduled;
+        totals.by_state[TARGET_SUCCEEDED] = rows[i].succeeded;
+        totals.by_state[TARGET_FAILED] = rows[i].failed;
+        totals.by_state[TARGET_UNREACHABLE] = rows[i].unreachable;
+        totals.by_state[TARGET_QUEUED] = rows[i].queued;
+        assert_int_equal(
+            report_exit_status(&totals, rows[i].max_fail, rows[i].wait, rows[i].balanced),
+            rows[i].expected);
+    }
+}
+
+static void filter_parts_must_all_fit(void **state)
+{
+    (void)state;
+    struct report_row row =
+        row_of(0, no_target, "lyon", TARGET_FAILED, STAGE_ACCESS, REASON_ACCESS_DENIED);
+    text_copy(row.outcome.address, sizeof row.outcome.address, "10.1.2.3");
+    struct report_filter filter = {.stage = STAGE_COUNT};
+    assert_false(report_filter_set(&filter));
+    assert_true(report_filter_fits(&filter, &row, false));
+    filter.failed_only = true;
+    text_copy(filter.target, sizeof filter.target, "PC0");
+    assert_true(report_filter_fits(&filter, &row, false));
+    text_copy(filter.target, sizeof filter.target, "10.1.2.3");
+    assert_true(report_filter_fits(&filter, &row, false));
+    filter.stage = STAGE_PING;
+    assert_false(report_filter_fits(&filter, &row, false));
+    filter = (struct report_filter){.stage = STAGE_COUNT, .failed_only = true};
+    row.outcome.state = TARGET_SCHEDULED;
+    assert_false(report_filter_fits(&filter, &row, false));
+}
+
+static void formats_of_values_are_stable(void **state)
+{
+    (void)state;
+    char text[FORMAT_TIME_SIZE];
+    assert_string_equal(format_time(1767225600123, text), "2026-01-01T00:00:00.123Z");
+    assert_string_equal(format_time(UINT64_MAX, text), "9999-12-31T23:59:59.999Z");
+    assert_string_equal(format_duration(250999, text), "00:04:10");
+    assert_string_equal(format_duration(360000000, text), "100:00:00");
+    assert_string_equal(format_bytes(1023, text), "1023 B");
+    assert_string_equal(format_bytes(1536, text), "1.5 KiB");
+    assert_string_equal(format_bytes(UINT64_MAX, text), "16777216.0 TiB");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(table_open_push_matches_golden),
+        cmocka_unit_test(table_filtered_lists_rows),
+        cmocka_unit_test(table_terminal_wraps_and_colours),
+        cmocka_unit_test(json_open_push_matches_golden),
+        cmocka_unit_test(json_filtered_keeps_totals),
+        cmocka_unit_test(format_unknown_or_later_is_refused),
+        cmocka_unit_test(fold_missing_row_breaks_the_law),
+        cmocka_unit_test(fold_other_state_breaks_the_law_once_closed),
+        cmocka_unit_test(fold_foreign_enumerations_are_refused),
+        cmocka_unit_test(fold_many_sites_stay_sorted),
+        cmocka_unit_test(exit_status_first_that_fits_wins),
+        cmocka_unit_test(filter_parts_must_all_fit),
+        cmocka_unit_test(formats_of_values_are_stable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
