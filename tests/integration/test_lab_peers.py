@@ -197,7 +197,7 @@ class Files(LabCase):
 
 
 class Scheduler(LabCase):
-    OPTIONS = {"targets": 5, "faults": "pc-0003=small-fragments,pc-0004=no-pipe"}
+    OPTIONS = {"targets": 5, "faults": "pc-0003=small-fragments,pc-0004=no-pipe", "catch_up_s": 1}
 
     def test_atexec_runs_a_command_and_reads_its_output(self):
         done = self.lab.run(
@@ -214,6 +214,7 @@ class Scheduler(LabCase):
         register = (dce, "\\Twice\\t", task_xml(), tsch.TASK_CREATE, SAFE, tsch.TASK_LOGON_SERVICE_ACCOUNT)
         answer = tsch.hSchRpcRegisterTask(*register)
         self.assertEqual(answer["pActualPath"], "\\Twice\\t\0")
+        self.assertEqual(answer.fields["pErrorInfo"].fields["ReferentID"], 0)
         self.assertEqual(self.hresult(tsch.hSchRpcRegisterTask, *register), 0x800700B7)
         other = self.rpc("pc-0002")
         self.assertEqual(self.hresult(tsch.hSchRpcRetrieveTask, other, "\\Twice\\t"), 0x80070003)
@@ -286,6 +287,30 @@ class Scheduler(LabCase):
         self.assertEqual(len(runs), 1)
         self.assertEqual(runs[0]["sha256"], checks.sha256(__file__))
         self.assertEqual(runs[0]["arguments"], "/S")
+
+    def test_missed_start_is_made_up_late_and_only_if_asked(self):
+        dce = self.rpc("pc-0005")
+        for path, setting in (("\\never", ""), ("\\late", "<StartWhenAvailable>true</StartWhenAvailable>")):
+            xml = task_xml(start=-60).replace("<Settings>", f"<Settings>{setting}")
+            tsch.hSchRpcRegisterTask(dce, path, xml, tsch.TASK_CREATE, SAFE, 5)
+        deadline = time.monotonic() + 20
+        while not self.runs("pc-0005", "\\late") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.assertEqual(len(self.runs("pc-0005", "\\late")), 1)
+        self.assertEqual(self.runs("pc-0005", "\\never"), [])
+
+    def test_expired_task_is_removed_when_asked(self):
+        dce = self.rpc("pc-0005")
+        xml = task_xml(start=-7200).replace("<Settings>", "<Settings><DeleteExpiredTaskAfter>PT1S</DeleteExpiredTaskAfter>")
+        tsch.hSchRpcRegisterTask(dce, "\\expired", xml, tsch.TASK_CREATE, SAFE, 5)
+        deadline = time.monotonic() + 20
+        while self.task("pc-0005", "\\expired") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.assertEqual(self.hresult(tsch.hSchRpcRetrieveTask, dce, "\\expired"), 0x80070002)
+
+    def task(self, host, path):
+        rows = checks.Database(self.lab.directory).get("tasks", self.lab.address(host))
+        return [row for row in rows if row["path"] == path]
 
     def runs(self, host, path):
         rows = checks.Database(self.lab.directory).get("runs", self.lab.address(host))

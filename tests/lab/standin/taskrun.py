@@ -48,10 +48,11 @@ def find_on_drive(drive, windows_path):
 class Runner:
     """The clock and the processes of all targets."""
 
-    def __init__(self, store, directory, hosts):
+    def __init__(self, store, directory, hosts, catch_up_s=600):
         self.store = store
         self.directory = directory
         self.hosts = hosts  # address -> NetBIOS name
+        self.catch_up_s = catch_up_s  # how late a missed start is made up: the service's own delay is 10 minutes
         self.offsets = {}  # address -> seconds by which the target's clock is ahead
         self.on_battery = set()
         self._due = {}  # (target, path) -> asyncio handle
@@ -63,22 +64,44 @@ class Runner:
     # -- triggers -------------------------------------------------------------------------------------------------
 
     def arm(self, target, path):
-        """Computes the task's next start anew; call it after every change of the task."""
+        """Computes the task's next start, or its removal, anew; call it after every change of the task."""
         handle = self._due.pop((target, path), None)
         if handle:
             handle.cancel()
         task = self.store.task(target, path)
-        if task is None or not task["enabled"]:
+        if task is None:
             return
         definition = taskxml.parse(task["sent"])
-        starts = [start for start in self._starts(task, definition) if start is not None]
+        starts = list(self._starts(task, definition)) if task["enabled"] else []
         if starts:
-            wait = max(0.0, min(starts) - self.now(target))
-            loop = asyncio.get_running_loop()
-            self._due[(target, path)] = loop.call_later(wait, self._fire, target, path)
+            self._later(target, path, min(starts), self._fire)
+            return
+        removal = self._removal(definition)
+        if removal is not None:
+            self._later(target, path, removal, self._expire)
+
+    def _later(self, target, path, when, what):
+        wait = max(0.0, when - self.now(target))
+        self._due[(target, path)] = asyncio.get_running_loop().call_later(wait, what, target, path)
+
+    @staticmethod
+    def _removal(definition):
+        """When DeleteExpiredTaskAfter takes the task away: that long after the last trigger's end."""
+        after = definition.value("Settings/DeleteExpiredTaskAfter")
+        triggers = definition.find("Triggers")
+        ends = [trigger.value("EndBoundary") for trigger in (triggers.children if triggers else [])]
+        if after is None or not ends or None in ends:
+            return None
+        return max(taskxml.instant(end).timestamp() for end in ends) + taskxml.seconds(after)
+
+    def _expire(self, target, path):
+        self._due.pop((target, path), None)
+        task = self.store.task(target, path)
+        if task and not task["running"]:
+            self.store.delete_task(target, path)
 
     def _starts(self, task, definition):
-        """When each TimeTrigger will fire next (target's time); None for those that will not."""
+        """When the TimeTriggers that will fire do so next (target's time)."""
         triggers = definition.find("Triggers")
         when_available = taskxml.is_true(definition.value("Settings/StartWhenAvailable"), False)
         for trigger in triggers.children if triggers else []:
@@ -94,15 +117,14 @@ class Runner:
                 if begin <= until:
                     yield begin
             elif when_available and now <= until:
-                # a missed start is made up 10 minutes later (the service's default delay)
-                yield max(begin, task["registered"]) + 600
+                yield max(begin, task["registered"]) + self.catch_up_s
 
     def next_start(self, target, path):
         """When the task will start by itself (target's time), or None."""
-        handle = self._due.get((target, path))
-        if handle is None:
+        task = self.store.task(target, path)
+        if task is None or not task["enabled"]:
             return None
-        return self.now(target) + handle.when() - asyncio.get_running_loop().time()
+        return min(self._starts(task, taskxml.parse(task["sent"])), default=None)
 
     def _fire(self, target, path):
         self._due.pop((target, path), None)

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 
 from impacket.dcerpc.v5 import tsch
 from impacket.dcerpc.v5.dtypes import NULL
+from impacket.dcerpc.v5.ndr import NDRPOINTER
 
 from . import rpcserver, sddl, taskrun, taskxml
 
@@ -98,13 +99,9 @@ class Calls:
         try:
             response["ErrorCode"] = getattr(self, name)(request, response)
         except Failed as failed:
-            response = response_class()
-            response["ErrorCode"] = failed.hresult
-            if failed.xml_error is not None:
-                self._fill_xml_error(response["pErrorInfo"], failed.xml_error)
+            response = self._failure(response_class, failed.hresult, failed.xml_error)
         except sddl.SddlError:
-            response = response_class()
-            response["ErrorCode"] = INVALID_SDDL
+            response = self._failure(response_class, INVALID_SDDL)
         finally:
             self.store.add_call(
                 self.target, self.client, account["user"], name, self.log["path"], self.log["flags"],
@@ -113,10 +110,18 @@ class Calls:
         return response.getData()
 
     @staticmethod
-    def _fill_xml_error(info, error):
-        info["line"], info["column"] = error.line, error.column
-        info["node"] = error.node + "\0"
-        info["value"] = error.value + "\0"
+    def _failure(response_class, hresult, xml_error=None):
+        """The code, and NULL for every result but TASK_XML_ERROR_INFO."""
+        response = response_class()
+        for name, kind in response_class.structure:
+            if issubclass(kind, NDRPOINTER) and not (name == "pErrorInfo" and xml_error):
+                response[name] = NULL
+        response["ErrorCode"] = hresult
+        if xml_error:
+            info = response["pErrorInfo"]
+            info["line"], info["column"] = xml_error.line, xml_error.column
+            info["node"], info["value"] = xml_error.node + "\0", xml_error.value + "\0"
+        return response
 
     # -- access ---------------------------------------------------------------------------------------------------
 
@@ -172,6 +177,7 @@ class Calls:
     def SchRpcRegisterTask(self, request, response):
         path, xml, flags = _text(request["path"]), _text(request["xml"]), request["flags"]
         self._note(path, flags)
+        response["pErrorInfo"] = NULL
         if request["logonType"] > 6:
             raise Failed(E_INVALIDARG)
         if xml is None:
@@ -187,6 +193,7 @@ class Calls:
         if text is not None:
             sddl.parse(text)
         if flags & VALIDATE_ONLY:
+            response["pActualPath"] = NULL
             return S_OK
         if self.refuse is not None:
             raise Failed(self.refuse)
