@@ -1,0 +1,326 @@
+/* The relay's journal on real SQLite in a folder of its own; a crash is a close without commit. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "relay/spool.h"
+
+struct place {
+    char folder[64];
+    char path[96];
+    struct spool *spool;
+};
+
+static void reopen(struct place *place)
+{
+    struct err err = {0};
+    spool_close(place->spool);
+    place->spool = NULL;
+    if (spool_open(&place->spool, place->path, &err) != 0)
+        fail_msg("%s", err.text);
+}
+
+static int setup(void **state)
+{
+    struct place *place = calloc(1, sizeof *place);
+    assert_non_null(place);
+    (void)snprintf(place->folder, sizeof place->folder, "/tmp/pusher-spool-XXXXXX");
+    assert_non_null(mkdtemp(place->folder));
+    (void)snprintf(place->path, sizeof place->path, "%s/journal.db", place->folder);
+    *state = place;
+    reopen(place);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct place *place = *state;
+    static const char *const tails[] = {"", "-wal", "-shm", "-journal", ".new"};
+    spool_close(place->spool);
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+        char path[128];
+        (void)snprintf(path, sizeof path, "%s%s", place->path, tails[i]);
+        (void)unlink(path);
+    }
+    (void)rmdir(place->folder);
+    free(place);
+    return 0;
+}
+
+static struct agent_ref ref_of(uint32_t target_no, uint32_t attempt)
+{
+    return (struct agent_ref){{{1, 2, 3}}, 1, target_no, attempt};
+}
+
+static struct outcome outcome_of(const char *detail)
+{
+    struct outcome outcome = {
+        .state = TARGET_FAILED, .stage = STAGE_COPY, .reason = REASON_DISK_FULL, .tries = 2};
+    (void)snprintf(outcome.detail, sizeof outcome.detail, "%s", detail);
+    return outcome;
+}
+
+struct seen {
+    uint32_t intents, outcomes, acked;
+    struct agent_ref last_intent, last_outcome;
+};
+
+static void see_intent(void *context, const struct agent_ref *ref)
+{
+    struct seen *seen = context;
+    seen->intents++;
+    seen->last_intent = *ref;
+}
+
+static void see_outcome(void *context, const struct agent_ref *ref, bool acked)
+{
+    struct seen *seen = context;
+    seen->outcomes++;
+    seen->acked += acked;
+    seen->last_outcome = *ref;
+}
+
+static struct seen look(struct place *place)
+{
+    struct seen seen = {0};
+    struct spool_visitor visitor = {see_intent, see_outcome, &seen};
+    assert_int_equal(spool_visit(place->spool, &visitor, NULL), 0);
+    return seen;
+}
+
+static void put_intent(struct place *place, uint32_t target_no)
+{
+    struct agent_ref ref = ref_of(target_no, 1);
+    assert_int_equal(spool_put_intent(place->spool, &ref, NULL), 0);
+}
+
+static void put_outcome(struct place *place, uint32_t target_no, const char *detail)
+{
+    struct agent_ref ref = ref_of(target_no, 1);
+    struct outcome outcome = outcome_of(detail);
+    assert_int_equal(spool_put_outcome(place->spool, &ref, &outcome, NULL), 0);
+}
+
+static void commit(struct place *place)
+{
+    assert_int_equal(spool_commit(place->spool, NULL), 0);
+}
+
+static void new_journal_is_private(void **state)
+{
+    struct place *place = *state;
+    struct stat info;
+    assert_int_equal(stat(place->path, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0600);
+}
+
+static void commit_then_crash_kept(void **state)
+{
+    struct place *place = *state;
+    put_intent(place, 3);
+    put_intent(place, 4);
+    put_outcome(place, 4, "no room");
+    commit(place);
+    reopen(place);
+    struct seen seen = look(place);
+    assert_int_equal(seen.intents, 1);
+    assert_int_equal(seen.last_intent.target_no, 3);
+    assert_int_equal(seen.outcomes, 1);
+    assert_int_equal(seen.last_outcome.target_no, 4);
+    assert_int_equal(seen.acked, 0);
+}
+
+static void crash_without_commit_loses_the_batch_only(void **state)
+{
+    struct place *place = *state;
+    put_intent(place, 1);
+    commit(place);
+    put_intent(place, 2);
+    put_outcome(place, 1, "lost");
+    reopen(place);
+    struct seen seen = look(place);
+    assert_int_equal(seen.intents, 1);
+    assert_int_equal(seen.last_intent.target_no, 1);
+    assert_int_equal(seen.outcomes, 0);
+}
+
+static void outcome_comes_back_unchanged(void **state)
+{
+    struct place *place = *state;
+    put_outcome(place, 9, "no room on C: \x1b[31m");
+    struct agent_ref ref = ref_of(9, 1);
+    struct outcome outcome = {0};
+    assert_int_equal(spool_get_outcome(place->spool, &ref, &outcome, NULL), 0);
+    commit(place);
+    reopen(place);
+    assert_int_equal(spool_get_outcome(place->spool, &ref, &outcome, NULL), 0);
+    assert_string_equal(outcome.detail, "no room on C: \x1b[31m");
+    assert_int_equal(outcome.state, TARGET_FAILED);
+    assert_int_equal(outcome.reason, REASON_DISK_FULL);
+    assert_int_equal(outcome.tries, 2);
+}
+
+static void outcome_missing_not_found(void **state)
+{
+    struct place *place = *state;
+    struct agent_ref ref = ref_of(1, 1);
+    struct outcome outcome;
+    struct err err = {0};
+    assert_int_equal(spool_get_outcome(place->spool, &ref, &outcome, &err), -1);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+}
+
+static void ack_of_older_attempt_changes_nothing(void **state)
+{
+    struct place *place = *state;
+    put_outcome(place, 1, "x");
+    struct agent_ref first = ref_of(1, 1);
+    struct agent_ref second = ref_of(1, 2);
+    assert_int_equal(spool_set_acked(place->spool, &first, NULL), 0);
+    assert_int_equal(look(place).acked, 1);
+    assert_int_equal(spool_renew(place->spool, &second, NULL), 0);
+    assert_int_equal(look(place).acked, 0);
+    assert_int_equal(look(place).last_outcome.attempt, 2);
+    assert_int_equal(spool_set_acked(place->spool, &first, NULL), 0);
+    assert_int_equal(look(place).acked, 0);
+    assert_int_equal(spool_set_acked(place->spool, &second, NULL), 0);
+    assert_int_equal(look(place).acked, 1);
+}
+
+static void forget_leaves_the_closed_job(void **state)
+{
+    struct place *place = *state;
+    struct agent_ref ref = ref_of(0, 1);
+    struct spool_job job = {ref.push, 1, UINT64_MAX - 1, 5000, false};
+    bool found = false;
+    put_intent(place, 1);
+    put_outcome(place, 2, "x");
+    assert_int_equal(spool_put_job(place->spool, &job, NULL), 0);
+    assert_int_equal(spool_forget(place->spool, &ref.push, 1, NULL), 0);
+    commit(place);
+    reopen(place);
+    assert_int_equal(look(place).intents + look(place).outcomes, 0);
+    job.counter = 0;
+    assert_int_equal(spool_get_job(place->spool, &job, &found, NULL), 0);
+    assert_true(found);
+    assert_true(job.closed);
+    assert_true(job.counter == UINT64_MAX - 1);
+    assert_int_equal(spool_prune(place->spool, 5000, NULL), 0);
+    assert_int_equal(spool_get_job(place->spool, &job, &found, NULL), 0);
+    assert_true(found);
+    assert_int_equal(spool_prune(place->spool, 5001, NULL), 0);
+    assert_int_equal(spool_get_job(place->spool, &job, &found, NULL), 0);
+    assert_false(found);
+}
+
+static void expect_refused(struct place *place, enum err_code code, const char *text)
+{
+    struct spool *spool = NULL;
+    struct err err = {0};
+    assert_int_equal(spool_open(&spool, place->path, &err), -1);
+    assert_null(spool);
+    assert_int_equal(err.code, code);
+    if (!strstr(err.text, text))
+        fail_msg("no \"%s\" in: %s", text, err.text);
+}
+
+static void second_opener_refused(void **state)
+{
+    struct place *place = *state;
+    put_intent(place, 1);
+    commit(place);
+    expect_refused(place, ERR_EXISTS, "another pusher-relay");
+}
+
+/* Overwrites part of the closed journal. */
+static void overwrite(struct place *place, long offset, size_t size, int byte)
+{
+    FILE *file = fopen(place->path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+    for (size_t i = 0; i < size; i++)
+        (void)fputc(byte, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void damaged_page_refused_and_kept(void **state)
+{
+    struct place *place = *state;
+    for (uint32_t i = 0; i < 500; i++)
+        put_outcome(place, i, "something to fill pages with");
+    commit(place);
+    spool_close(place->spool);
+    place->spool = NULL;
+    overwrite(place, 8192, 4096, 0x5a);
+    struct stat before, after;
+    assert_int_equal(stat(place->path, &before), 0);
+    expect_refused(place, ERR_INVALID, "move it away");
+    assert_int_equal(stat(place->path, &after), 0);
+    assert_true(before.st_size == after.st_size);
+}
+
+static void damaged_header_refused(void **state)
+{
+    struct place *place = *state;
+    spool_close(place->spool);
+    place->spool = NULL;
+    overwrite(place, 0, 16, 'x');
+    expect_refused(place, ERR_INVALID, "damaged");
+}
+
+static void empty_file_refused(void **state)
+{
+    struct place *place = *state;
+    spool_close(place->spool);
+    place->spool = NULL;
+    assert_int_equal(truncate(place->path, 0), 0);
+    expect_refused(place, ERR_INVALID, "no journal");
+}
+
+static void other_mode_refused(void **state)
+{
+    struct place *place = *state;
+    spool_close(place->spool);
+    place->spool = NULL;
+    assert_int_equal(chmod(place->path, 0640), 0);
+    expect_refused(place, ERR_DENIED, "0600");
+}
+
+static void folder_missing_refused(void **state)
+{
+    (void)state;
+    struct spool *spool = NULL;
+    struct err err = {0};
+    assert_int_equal(spool_open(&spool, "/nonexistent/folder/journal.db", &err), -1);
+    assert_int_equal(err.code, ERR_IO);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(new_journal_is_private),
+        CASE(commit_then_crash_kept),
+        CASE(crash_without_commit_loses_the_batch_only),
+        CASE(outcome_comes_back_unchanged),
+        CASE(outcome_missing_not_found),
+        CASE(ack_of_older_attempt_changes_nothing),
+        CASE(forget_leaves_the_closed_job),
+        CASE(second_opener_refused),
+        CASE(damaged_page_refused_and_kept),
+        CASE(damaged_header_refused),
+        CASE(empty_file_refused),
+        CASE(other_mode_refused),
+        CASE(folder_missing_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
