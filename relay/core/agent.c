@@ -35,6 +35,7 @@ struct agent *agent_new(const struct agent_config *config)
     table_init(&agent->table);
     queue_init(&agent->paused);
     queue_init(&agent->unsent);
+    queue_init(&agent->dropped);
     agent->timer_ms = UINT64_MAX;
     return agent;
 }

@@ -52,6 +52,7 @@ struct agent_ref {
     uint32_t generation;
     uint32_t target_no;
     uint32_t attempt;
+    enum stage reached; /* SEND_CANCELLED: stage it was in, STAGE_COUNT if none began; else 0 */
 };
 
 /* What the core needs to know of a job that the shell verified, or refused. */
@@ -145,6 +146,7 @@ enum agent_effect_kind {
     AGENT_SEND_HELLO,      /* `hello` */
     AGENT_SEND_HEARTBEAT,  /* `heartbeat` */
     AGENT_SEND_RESULTS,    /* `results`: the journal's outcomes of these refs, as one batch */
+    AGENT_SEND_CANCELLED,  /* `results`: CANCELLED rows for these refs; the journal has none */
     AGENT_RUN_STAGE,       /* `run` */
     AGENT_DROP,            /* `key`: forget the target; no result is wanted any more */
     AGENT_FETCH_PACKAGE,   /* `job_no`: answer with PACKAGE_READY or PACKAGE_FAILED */
@@ -163,8 +165,8 @@ struct agent_effect {
         struct {
             uint32_t first_ref; /* index into agent_effects.refs */
             uint32_t ref_count;
-            uint64_t epoch;    /* SEND_RESULTS only */
-            uint64_t sequence; /* SEND_RESULTS only */
+            uint64_t epoch;    /* SEND_* only */
+            uint64_t sequence; /* SEND_* only */
         } rows;
         struct {
             struct push_id push;

@@ -22,8 +22,8 @@ enum entry_status {
     ENTRY_WAITING, /* has work, in its job's queue for work->stage */
     ENTRY_RUNNING, /* has work, work->stage is running */
     ENTRY_PAUSED,  /* has work, effect unknown: in agent.paused until work->retry_at_ms */
-    ENTRY_UNSENT,  /* outcome journalled, in agent.unsent */
-    ENTRY_SENT,    /* outcome in a batch that waits for its ack */
+    ENTRY_UNSENT,  /* outcome journalled, in agent.unsent; or dropped, in agent.dropped */
+    ENTRY_SENT,    /* row in a batch that waits for its ack */
     ENTRY_ACKED,   /* tombstone until CLOSE */
 };
 
@@ -59,8 +59,10 @@ struct entry {
     uint32_t target_no;
     uint32_t attempt;
     enum entry_status status;
-    bool intent;       /* INTENT is journalled */
-    struct work *work; /* owned; NULL unless waiting, running or paused */
+    bool intent;        /* INTENT is journalled */
+    bool dropped;       /* unsent or sent: no outcome but a CANCELLED row, not journalled */
+    enum stage reached; /* when dropped */
+    struct work *work;  /* owned; NULL unless waiting, running or paused */
 };
 
 struct queue {
@@ -122,6 +124,7 @@ struct credential_slot {
 
 struct batch {
     bool used;
+    bool cancelled; /* rows of dropped targets */
     uint64_t sequence;
     uint64_t sent_ms;
     uint32_t count;
@@ -154,7 +157,7 @@ struct agent {
     uint32_t job_turn; /* whose queue is looked at first */
     struct credential_slot *credentials;
     uint32_t credential_count;
-    struct queue paused, unsent;
+    struct queue paused, unsent, dropped;
     struct batch batches[BATCHES_MAX];
     uint64_t sequence; /* last one used in this epoch */
     uint32_t serial;   /* last one used */
@@ -225,6 +228,8 @@ void work_begin(struct agent *agent, uint32_t index, uint32_t job, const char *n
 void work_finish(struct agent *agent, uint32_t index, const struct outcome *outcome);
 /* Forgets the work without an outcome; the entry goes too unless INTENT is journalled. */
 void work_give_up(struct agent *agent, uint32_t index);
+/* Forgets the work of a target without INTENT, and queues a CANCELLED row for it. */
+void work_drop(struct agent *agent, uint32_t index);
 void on_stage_done(struct agent *agent, const struct agent_stage_done *done);
 /* Ends what may not wait any longer, then starts what may start. */
 void work_schedule(struct agent *agent);
@@ -236,6 +241,8 @@ void on_journal(struct agent *agent, const struct agent_ref *ref, bool outcome, 
 void on_results_ack(struct agent *agent, const struct message_results_ack *ack);
 /* An outcome that is known answers this attempt again. */
 void results_renew(struct agent *agent, uint32_t index, uint32_t attempt);
+/* A target that a LEASE under STOP names and that nothing is known of: a CANCELLED row. */
+void results_drop(struct agent *agent, uint32_t index, enum stage reached);
 /* The entry leaves the queue or batch that it is in. */
 void results_forget(struct agent *agent, uint32_t index);
 /* Everything unacknowledged is to be sent again. */

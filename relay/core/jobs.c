@@ -137,7 +137,7 @@ void on_stop(struct agent *agent, const struct message_push_ref *ref)
     for (uint32_t i = 0; i < agent->table.count; i++) {
         const struct entry *entry = &agent->table.entries[i];
         if (entry->work && entry->push == push && !entry->intent)
-            work_give_up(agent, i);
+            work_drop(agent, i);
     }
 }
 

@@ -189,7 +189,11 @@ static void take_target(struct agent *agent, uint32_t push, const struct lease_e
             }
             return;
         }
-        if (entry->status != ENTRY_INTENT) {
+        if (entry->dropped && !agent->pushes[push].stopped) {
+            results_forget(agent, index);
+            entry->dropped = false;
+            entry->status = ENTRY_INTENT;
+        } else if (entry->status != ENTRY_INTENT) {
             results_renew(agent, index, from->attempt);
             return;
         }
@@ -201,6 +205,10 @@ static void take_target(struct agent *agent, uint32_t push, const struct lease_e
     if (index == ENTRY_NONE)
         index = table_add(&agent->table, push, from->target_no);
     agent->table.entries[index].attempt = from->attempt;
+    if (agent->pushes[push].stopped && !agent->table.entries[index].intent) {
+        results_drop(agent, index, STAGE_COUNT);
+        return;
+    }
     work_begin(agent, index, agent->pushes[push].job, from->name);
 }
 
@@ -208,7 +216,7 @@ void on_lease(struct agent *agent, const struct agent_lease *lease)
 {
     uint32_t push = push_find(agent, &lease->push, lease->generation);
     if (agent->epoch == 0 || lease->epoch != agent->epoch || push == ENTRY_NONE ||
-        agent->pushes[push].stopped || agent->shutting_down) {
+        agent->shutting_down) {
         agent->ignored++;
         return;
     }

@@ -19,8 +19,16 @@ struct agent_ref entry_ref(const struct agent *agent, uint32_t index)
 
 static void queue_unsent(struct agent *agent, uint32_t index)
 {
-    agent->table.entries[index].status = ENTRY_UNSENT;
-    queue_push(&agent->table, &agent->unsent, index);
+    struct entry *entry = &agent->table.entries[index];
+    entry->status = ENTRY_UNSENT;
+    queue_push(&agent->table, entry->dropped ? &agent->dropped : &agent->unsent, index);
+}
+
+void results_drop(struct agent *agent, uint32_t index, enum stage reached)
+{
+    agent->table.entries[index].dropped = true;
+    agent->table.entries[index].reached = reached;
+    queue_unsent(agent, index);
 }
 
 void on_journal(struct agent *agent, const struct agent_ref *ref, bool outcome, bool acked)
@@ -63,7 +71,7 @@ void results_forget(struct agent *agent, uint32_t index)
 {
     const struct entry *entry = &agent->table.entries[index];
     if (entry->status == ENTRY_UNSENT)
-        queue_remove(&agent->table, &agent->unsent, index);
+        queue_remove(&agent->table, entry->dropped ? &agent->dropped : &agent->unsent, index);
     else if (entry->status == ENTRY_SENT)
         leave_batch(agent, index);
 }
@@ -76,8 +84,10 @@ void results_renew(struct agent *agent, uint32_t index, uint32_t attempt)
         return;
     if (attempt > entry->attempt)
         entry->attempt = attempt;
-    struct agent_ref ref = entry_ref(agent, index);
-    effect_add(agent, AGENT_JOURNAL_RENEW)->persist.ref = ref;
+    if (!entry->dropped) {
+        struct agent_ref ref = entry_ref(agent, index);
+        effect_add(agent, AGENT_JOURNAL_RENEW)->persist.ref = ref;
+    }
     results_forget(agent, index);
     queue_unsent(agent, index);
 }
@@ -99,6 +109,29 @@ void results_requeue(struct agent *agent)
     }
 }
 
+/* The coordinator has them back. */
+static void forget_dropped(struct agent *agent, const struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (batch->rows[i] != ENTRY_NONE)
+            table_remove(&agent->table, batch->rows[i]);
+    }
+}
+
+static void note_acked(struct agent *agent, const struct batch *batch)
+{
+    struct agent_effect *effect = effect_add(agent, AGENT_JOURNAL_ACKED);
+    effect->rows.first_ref = (uint32_t)agent->effects->ref_count;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (batch->rows[i] == ENTRY_NONE)
+            continue;
+        agent->table.entries[batch->rows[i]].status = ENTRY_ACKED;
+        struct agent_ref ref = entry_ref(agent, batch->rows[i]);
+        effect_ref(agent, &ref);
+        effect->rows.ref_count++;
+    }
+}
+
 void on_results_ack(struct agent *agent, const struct message_results_ack *ack)
 {
     struct batch *batch = NULL;
@@ -110,35 +143,33 @@ void on_results_ack(struct agent *agent, const struct message_results_ack *ack)
         agent->ignored++;
         return;
     }
-    struct agent_effect *effect = effect_add(agent, AGENT_JOURNAL_ACKED);
-    effect->rows.first_ref = (uint32_t)agent->effects->ref_count;
-    for (uint32_t i = 0; i < batch->count; i++) {
-        if (batch->rows[i] == ENTRY_NONE)
-            continue;
-        agent->table.entries[batch->rows[i]].status = ENTRY_ACKED;
-        struct agent_ref ref = entry_ref(agent, batch->rows[i]);
-        effect_ref(agent, &ref);
-        effect->rows.ref_count++;
-    }
     batch->used = false;
+    if (batch->cancelled)
+        forget_dropped(agent, batch);
+    else
+        note_acked(agent, batch);
 }
 
-static void send_batch(struct agent *agent, struct batch *batch)
+static void send_batch(struct agent *agent, struct batch *batch, struct queue *from)
 {
+    batch->cancelled = from == &agent->dropped;
     batch->used = true;
     batch->sequence = ++agent->sequence;
     batch->sent_ms = agent->now_ms;
     batch->count = 0;
-    struct agent_effect *effect = effect_add(agent, AGENT_SEND_RESULTS);
+    struct agent_effect *effect =
+        effect_add(agent, batch->cancelled ? AGENT_SEND_CANCELLED : AGENT_SEND_RESULTS);
     effect->rows.first_ref = (uint32_t)agent->effects->ref_count;
     effect->rows.epoch = agent->epoch;
     effect->rows.sequence = batch->sequence;
-    while (agent->unsent.count > 0 && batch->count < LIMIT_ROWS_PER_MESSAGE) {
-        uint32_t index = agent->unsent.head;
-        queue_remove(&agent->table, &agent->unsent, index);
+    while (from->count > 0 && batch->count < LIMIT_ROWS_PER_MESSAGE) {
+        uint32_t index = from->head;
+        queue_remove(&agent->table, from, index);
         agent->table.entries[index].status = ENTRY_SENT;
         batch->rows[batch->count++] = index;
         struct agent_ref ref = entry_ref(agent, index);
+        if (batch->cancelled)
+            ref.reached = agent->table.entries[index].reached;
         effect_ref(agent, &ref);
     }
     effect->rows.ref_count = batch->count;
@@ -153,9 +184,10 @@ void results_send(struct agent *agent)
     }
     if (agent->epoch == 0)
         return;
-    for (uint32_t b = 0; b < agent->config.results_in_flight && agent->unsent.count > 0; b++) {
-        if (!agent->batches[b].used)
-            send_batch(agent, &agent->batches[b]);
+    for (uint32_t b = 0; b < agent->config.results_in_flight; b++) {
+        struct queue *from = agent->unsent.count > 0 ? &agent->unsent : &agent->dropped;
+        if (from->count > 0 && !agent->batches[b].used)
+            send_batch(agent, &agent->batches[b], from);
     }
 }
 
@@ -173,7 +205,7 @@ uint64_t results_due_ms(const struct agent *agent)
 
 uint32_t results_unacknowledged(const struct agent *agent)
 {
-    uint32_t count = agent->unsent.count;
+    uint32_t count = agent->unsent.count + agent->dropped.count;
     for (uint32_t b = 0; b < BATCHES_MAX; b++) {
         const struct batch *batch = &agent->batches[b];
         for (uint32_t i = 0; batch->used && i < batch->count; i++)

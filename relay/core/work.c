@@ -112,6 +112,14 @@ void work_give_up(struct agent *agent, uint32_t index)
         table_remove(&agent->table, index);
 }
 
+void work_drop(struct agent *agent, uint32_t index)
+{
+    const struct work *work = work_of(agent, index);
+    enum stage reached = work->started_unix_ms ? work->stage : STAGE_COUNT;
+    forget_work(agent, index);
+    results_drop(agent, index, reached);
+}
+
 void work_finish(struct agent *agent, uint32_t index, const struct outcome *outcome)
 {
     struct agent_effect *effect = effect_add(agent, AGENT_PERSIST_OUTCOME);

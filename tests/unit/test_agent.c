@@ -126,6 +126,10 @@ static void trace_effect(struct world *world, const struct agent_effect *effect)
         world->sequence = effect->rows.sequence;
         trace_rows(world, "results", effect);
         break;
+    case AGENT_SEND_CANCELLED:
+        world->sequence = effect->rows.sequence;
+        trace_rows(world, "cancelled", effect);
+        break;
     case AGENT_RUN_STAGE:
         note_run(world, effect);
         buf_printf(trace, "run %s %s%s\n", effect->run.target, stage_word(effect->run.stage),
@@ -303,7 +307,8 @@ static void refer(struct world *world, enum agent_event_kind kind, const struct 
 static void give_journal(struct world *world, enum agent_event_kind kind, uint32_t target_no,
                          uint32_t attempt, bool acked)
 {
-    struct agent_event event = {.kind = kind, .journal = {{push_a, 1, target_no, attempt}, acked}};
+    struct agent_event event = {.kind = kind,
+                                .journal = {{push_a, 1, target_no, attempt, STAGE_RESOLVE}, acked}};
     step(world, &event);
 }
 
@@ -985,11 +990,59 @@ static void stop_drops_all_but_intents(void **state)
     pass_until(&world, "At0", STAGE_SCHEDULE);
     forget_trace(&world);
     refer(&world, AGENT_STOP, &push_a);
-    saw(&world, "drop At1\n");
-    lease(&world, &push_a, 2, 1, 1);
+    saw(&world, "drop At1\ncancelled A#1.1\n");
+    assert_int_equal(world.effects.refs[0].reached, STAGE_RESOLVE);
+    ack_results(&world);
     saw(&world, "");
     pass(&world, "At0");
     saw(&world, "outcome A/1 #0.1 scheduled schedule -\ndrop At0\nresults A#0.1\n");
+    assert_int_equal(agent_counters(world.agent).unacknowledged, 1);
+    world_release(&world);
+}
+
+static void lease_under_stop_starts_nothing(void **state)
+{
+    (void)state;
+    struct world world;
+    struct agent_config config = test_config();
+    world_init(&world, &config);
+    world.quiet = true;
+    give_journal(&world, AGENT_JOURNAL_INTENT, 0, 1, false);
+    give_journal(&world, AGENT_JOURNAL_OUTCOME, 1, 1, true);
+    step_kind(&world, AGENT_LINK_UP);
+    welcome(&world, 1);
+    struct agent_job job = job_of(&push_a, 1);
+    give_job(&world, &job);
+    refer(&world, AGENT_STOP, &push_a);
+    forget_trace(&world);
+    lease(&world, &push_a, 0, 3, 2);
+    saw(&world, "renew A/1 #1.2\nrun At0 resolve\nresults A#1.2\ncancelled A#2.2\n");
+    assert_int_equal(agent_counters(world.agent).unacknowledged, 2);
+    pass_until(&world, "At0", STAGE_ACCESS);
+    pass(&world, "At0");
+    forget_trace(&world);
+    pass(&world, "At0");
+    saw(&world, "outcome A/1 #0.2 scheduled schedule -\ndrop At0\nresults A#0.2\n");
+    world_release(&world);
+}
+
+static void cancelled_rows_sent_until_acknowledged(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    lease(&world, &push_a, 0, 1, 1);
+    refer(&world, AGENT_STOP, &push_a);
+    forget_trace(&world);
+    pass_ms(&world, 10000);
+    saw(&world, "cancelled A#0.1\n");
+    struct agent_job job = job_of(&push_a, 2);
+    give_job(&world, &job);
+    lease(&world, &push_a, 0, 1, 2);
+    saw(&world, "remove job 1\nrun At0 resolve\n");
+    ack_results(&world);
+    pass(&world, "At0");
+    saw(&world, "run At0 ping\n");
     world_release(&world);
 }
 
@@ -1002,7 +1055,7 @@ static void stop_lifted_by_newer_signature_only(void **state)
     struct agent_job job = job_of(&push_a, 1);
     give_job(&world, &job);
     lease(&world, &push_a, 0, 1, 1);
-    saw(&world, "");
+    saw(&world, "cancelled A#0.1\n");
     job = job_of(&push_a, 2);
     give_job(&world, &job);
     lease(&world, &push_a, 0, 1, 1);
@@ -1221,6 +1274,8 @@ int main(void)
         cmocka_unit_test(deadline_passed_expires_waiting_targets),
         cmocka_unit_test(deadline_passed_registers_nothing),
         cmocka_unit_test(stop_drops_all_but_intents),
+        cmocka_unit_test(lease_under_stop_starts_nothing),
+        cmocka_unit_test(cancelled_rows_sent_until_acknowledged),
         cmocka_unit_test(stop_lifted_by_newer_signature_only),
         cmocka_unit_test(job_replaced_lives_until_its_targets_end),
         cmocka_unit_test(close_forgets_everything_of_the_push),

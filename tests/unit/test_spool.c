@@ -57,7 +57,8 @@ static int teardown(void **state)
 
 static struct agent_ref ref_of(uint32_t target_no, uint32_t attempt)
 {
-    return (struct agent_ref){{{1, 2, 3}}, 1, target_no, attempt};
+    return (struct agent_ref){
+        .push = {{1, 2, 3}}, .generation = 1, .target_no = target_no, .attempt = attempt};
 }
 
 static struct outcome outcome_of(const char *detail)
