@@ -253,7 +253,14 @@ class Lab:
         database = checks.Database(self.directory)
         return [checks.facts(self, target, database) for target in self.targets]
 
-    def check(self, package=None, ran=False, wait_s=0, allow=(), pushes=1):
+    def check(self, host, package=None):
+        """checks.facts and checks.summary of one target, asked about the file PACKAGE."""
+        target = next(row for row in self.targets if row["address"] == self.address(host))
+        found = checks.facts(self, target)
+        name, digest = (os.path.basename(package), checks.sha256(package)) if package else (None, None)
+        return found | checks.summary(found, name, digest)
+
+    def check_all(self, package=None, ran=False, wait_s=0, allow=(), pushes=1):
         """Facts of every target, each with its `problems` after one push (or more) of the file PACKAGE.
 
         RAN: the package must have been started; WAIT_S: how long starts that are still due may take.

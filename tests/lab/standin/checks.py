@@ -25,9 +25,10 @@ def sha256(path):
 
 
 class Database:
-    """The schedulers' database, grouped by target."""
+    """The schedulers' database, grouped by target; ADDRESS: of this target only."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, address=None):
+        self._address = address
         self.db = sqlite3.connect(f"{directory}/scheduler/tasks.db", timeout=10)
         self.db.row_factory = sqlite3.Row
         self.rows = {name: self._by_target(name) for name in ("folders", "tasks", "runs", "calls")}
@@ -35,7 +36,8 @@ class Database:
 
     def _by_target(self, table):
         grouped = {}
-        for row in self.db.execute(f"SELECT * FROM {table} ORDER BY rowid"):
+        only, values = ("WHERE target=?", (self._address,)) if self._address else ("", ())
+        for row in self.db.execute(f"SELECT * FROM {table} {only} ORDER BY rowid", values):
             grouped.setdefault(row["target"], []).append(dict(row))
         return grouped
 
@@ -101,8 +103,8 @@ def _task(row):
 
 def facts(lab, target, database=None):
     """Everything about one target (a row of lab.targets) as plain data."""
-    database = database or Database(lab.directory)
     address = target["address"]
+    database = database or Database(lab.directory, address)
     folder = f"{lab.drive(address)}/{FOLDER}"
     found = {key: target[key] for key in ("address", "host", "fault", "expected")}
     found["path"] = {"exists": os.path.lexists(folder), "is_directory": os.path.isdir(folder)}
@@ -137,6 +139,25 @@ def facts(lab, target, database=None):
         if said.get("request_fragments", 0) <= 1
     ]
     return found
+
+
+def summary(found, package=None, digest=None):
+    """The questions asked most, answered: package_ok, folder_closed, tasks_closed, leftovers.
+
+    Leftovers are files that are neither the package nor named by any task of the target.
+    """
+    folder = f"C:\\{FOLDER}\\".lower()
+    words = " ".join(f"{task['command']} {task['arguments']}" for task in found["tasks"]).lower()
+    copied = next((f for f in found["files"] if f["name"] == package), None)
+    descriptors = [task["sddl"] for task in found["tasks"]] + list(found["folders"].values())
+    return {
+        "package_ok": copied is not None and copied["sha256"] == digest and copied["descriptor"]["safe"],
+        "folder_closed": bool(found["path"].get("safe") and found["path"].get("protected")),
+        "tasks_closed": all(_sddl_problem(text) is None for text in descriptors),
+        "leftovers": [
+            f["name"] for f in found["files"] if f["name"] != package and folder + f["name"].lower() not in words
+        ],
+    }
 
 
 def problems(found, package=None, digest=None, ran=False, allow=(), pushes=1):

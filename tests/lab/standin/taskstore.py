@@ -20,6 +20,8 @@ CREATE TABLE IF NOT EXISTS runs (
 CREATE TABLE IF NOT EXISTS calls (
     id INTEGER PRIMARY KEY, time REAL, target TEXT, client TEXT, user TEXT, name TEXT, path TEXT, flags INTEGER,
     result INTEGER, facts TEXT);
+CREATE INDEX IF NOT EXISTS runs_by_target ON runs (target);
+CREATE INDEX IF NOT EXISTS calls_by_target ON calls (target);
 """
 
 # [MS-TSCH] leaves the root's descriptor to the system: administrators own it, users may add to it
