@@ -90,25 +90,8 @@ def conserved(report):
 
 def differences(lab, report):
     """Every row that isn't what the lab's faults predict, as sentences; empty when all is as it must be."""
-    rows = {row["target"]: row for row in report["targets"]}
-    problems = conserved(report)
-    for target in lab.targets:
-        row = rows.get(target["fqdn"]) or rows.get(target["host"]) or rows.get(target["address"])
-        if row is None:
-            problems.append(f"{target['host']}: no row")
-            continue
-        expected = target["expected"]
-        seen = f"{row['state']} {row['stage']} {row['reason']} {row['code']} {row['detail']!r}"
-        if expected is None:
-            if row["state"] not in SUCCESS:
-                problems.append(f"{target['host']} ({target['fault'] or 'healthy'}): {seen}")
-        elif (row["stage"], row["reason"]) != (expected["stage"], expected["reason"]):
-            problems.append(f"{target['host']} ({target['fault']}): expected {expected}, got {seen}")
-        elif not row["detail"]:
-            problems.append(f"{target['host']} ({target['fault']}): no sentence: {seen}")
+    problems = conserved(report) + lab.check_report(report)
+    for row in report["targets"]:
+        if row["state"] not in SUCCESS and not (row["reason"] and row["detail"]):
+            problems.append(f"{row['target']}: no reason or no sentence: {row}")
     return problems
-
-
-def settled(lab):
-    """How many tasks of the lab have run to their end."""
-    return sum(len([r for r in lab.check(t["host"])["runs"] if r.get("ended")]) for t in lab.targets)
