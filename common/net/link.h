@@ -61,15 +61,17 @@ struct link_server_config {
 };
 
 /* Binds and starts. With CURVE a stranger's key is tried before the endpoint is bound: unless it is
- * refused, the server does not start. Errors: ERR_INVALID (endpoint and key do not fit together),
- * ERR_IO (cannot bind), ERR_DENIED (self-test). */
+ * refused, the server does not start (so `admit` must know whom it admits). Errors: ERR_INVALID
+ * (endpoint and key do not fit together), ERR_EXISTS (another process listens there), ERR_IO
+ * (cannot bind), ERR_DENIED (self-test). */
 int link_server_new(struct link_server **out, const struct link_server_config *config,
                     struct err *err);
 /* Closes; what is queued is dropped. Its memory goes when the loop has closed its handles. NULL is
- * fine. */
+ * fine. The endpoint is sure to be free again only after net_stop. */
 void link_server_free(struct link_server *server);
 /* Queues a message to the connection peer->route. Errors: ERR_UNAVAILABLE when it is gone or its
- * queue is full; ERR_LIMIT when the message is too long. */
+ * queue is full; ERR_DENIED when its key is not admitted any more; ERR_LIMIT when the message is
+ * empty or too long. */
 int link_server_send(struct link_server *server, const struct link_peer *peer, const uint8_t *bytes,
                      size_t size, struct err *err);
 /* Where it is bound, with the real port: "tcp://127.0.0.1:45123". */
@@ -95,7 +97,7 @@ struct link_client_config {
     const struct key_pair *key; /* KEY_CURVE pair; NULL: plain, for ipc:// only */
     const uint8_t *server_key;  /* server's public key, LIMIT_KEY_BYTES; NULL exactly when key is */
     void (*received)(void *context, const uint8_t *bytes, size_t size);
-    /* Connection came, went, or was refused. A hint that may come late; may be NULL. */
+    /* Connection came, went, or was refused; may come late; may be NULL. */
     void (*state)(void *context, enum link_state state);
     void *context;
 };
@@ -108,8 +110,8 @@ void link_client_free(struct link_client *client);
 /* Like link_client_free, but what is queued may still leave for `flush_ms` at most, while net_stop
  * waits: for a clean end. */
 void link_client_finish(struct link_client *client, int flush_ms);
-/* Queues a message. Errors: ERR_UNAVAILABLE while there is no connection or the queue is full;
- * ERR_LIMIT when the message is too long. */
+/* Queues a message. Errors: ERR_UNAVAILABLE while not LINK_CONNECTED or when the queue is full;
+ * ERR_LIMIT when the message is empty or too long. */
 int link_client_send(struct link_client *client, const uint8_t *bytes, size_t size,
                      struct err *err);
 
