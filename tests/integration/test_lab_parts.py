@@ -10,7 +10,7 @@ from impacket import ntlm
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 
-from standin import faults, npa, ntlm_server, rpcserver, sddl, spec, spnego, taskrun, taskxml  # noqa: E402
+from standin import checks, faults, npa, ntlm_server, rpcserver, sddl, spec, spnego, taskrun, taskxml  # noqa: E402
 
 TASK = """<?xml version="1.0" encoding="UTF-16"?>
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
@@ -307,6 +307,30 @@ class Faults(unittest.TestCase):
         self.assertEqual(subnets, ["10.50.1.0/24", "10.50.2.0/24"])
         self.assertEqual(len({target["address"] for target in targets}), 200)
         self.assertEqual(sum(target["subnet"] == subnets[0] for target in targets), 100)
+
+
+class Reports(unittest.TestCase):
+    TARGETS = [
+        {"address": "10.50.1.1", "host": "pc-0001", "fqdn": "pc-0001.lab.test", "fault": None, "expected": None},
+        {"address": "10.50.1.2", "host": "pc-0002", "fqdn": "pc-0002.lab.test", "fault": "no-share",
+         "expected": {"stage": "access", "reason": "BAD_SHARE"}},
+    ]
+
+    def said(self, *rows):
+        names = ("target", "state", "stage", "reason")
+        return checks.report_problems(self.TARGETS, {"targets": [dict(zip(names, row)) for row in rows]})
+
+    def test_report_as_predicted_is_accepted(self):
+        good = ("10.50.1.1", "scheduled", "schedule", None)
+        self.assertEqual(self.said(good, ("pc-0002", "failed", "access", "BAD_SHARE")), [])
+
+    def test_wrong_missing_double_and_strange_rows_are_named(self):
+        good, bad = ("pc-0001", "scheduled", "schedule", ""), ("pc-0002", "failed", "access", "BAD_SHARE")
+        self.assertEqual(len(self.said(good)), 1)
+        self.assertEqual(len(self.said(good, good, bad)), 1)
+        self.assertEqual(len(self.said(good, bad, ("other", "failed", "ping", "NO_REPLY"))), 1)
+        self.assertEqual(len(self.said(good, ("pc-0002", "failed", "path", "BAD_SHARE"))), 1)
+        self.assertEqual(len(self.said(("pc-0001", "failed", "ping", "NO_REPLY"), bad)), 1)
 
 
 class Programs(unittest.TestCase):

@@ -2,6 +2,7 @@
 for the relay; what the lab refuses them, a Windows machine would refuse too."""
 
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -15,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lab"))
 
 from lablib import Lab  # noqa: E402
-from standin import checks, ntacl  # noqa: E402
+from standin import checks, drives, ntacl  # noqa: E402
 
 if os.geteuid() != 0:
     print("needs root for network namespaces")
@@ -390,6 +391,63 @@ class Scheduler(LabCase):
     def test_target_without_pipe_has_no_such_name(self):
         with self.assertRaisesRegex(Exception, "OBJECT_NAME_NOT_FOUND"):
             self.rpc("pc-0004")
+
+
+class Checks(LabCase):
+    """The checker itself: it accepts what a correct push leaves, and names each thing that is wrong."""
+
+    OPTIONS = {"targets": 2}
+
+    def push(self, host, start):
+        self.assertEqual(self.smbclient(host, f"put {__file__} SPDISTRO\\package.exe").returncode, 0)
+        dce = self.rpc(host)
+        tsch.hSchRpcCreateFolder(dce, "\\Pusher", SAFE)
+        tsch.hSchRpcRegisterTask(dce, "\\Pusher\\1", task_xml(start=start), tsch.TASK_CREATE, SAFE, 5)
+        return dce
+
+    def problems(self, host, name="package.exe", **options):
+        found = self.lab.check(host)
+        return checks.problems(found, name, checks.sha256(__file__), **options)
+
+    def test_correct_push_has_no_problem(self):
+        drives.make_folder(self.lab.drive("pc-0001"), drives.SAFE_SDDL)
+        self.push("pc-0001", 1)
+        self.lab.wait_for_runs(1, 20)
+        with tempfile.TemporaryDirectory() as folder:
+            package = f"{folder}/package.exe"
+            shutil.copy(__file__, package)
+            row = self.lab.check_all(package, ran=True, wait_s=20)[0]
+            self.assertEqual(row["problems"], [])
+            one = self.lab.check("pc-0001", package)
+        self.assertEqual(
+            (one["package_ok"], one["folder_closed"], one["tasks_closed"], one["leftovers"]), (True, True, True, [])
+        )
+
+    def test_wrong_things_are_named(self):
+        host = "pc-0002"
+        drive = self.lab.drive(host)
+        self.assertIn("no folder SPDISTRO", self.problems(host))
+        drives.make_folder(drive, drives.UNSAFE_SDDL)
+        dce = self.push(host, 3600)
+        said = "; ".join(self.problems(host))
+        self.assertIn("S-1-5-11", said)
+        self.assertIn("not protected", said)
+        drives.make_folder(drive, drives.SAFE_SDDL)
+        ntacl.write(f"{drive}/SPDISTRO/package.exe", drives.SAFE_SDDL)
+        self.assertEqual(self.problems(host), [])
+        self.assertIn("started 0 times instead of 1", self.problems(host, ran=True))
+        with open(f"{drive}/SPDISTRO/~pusher.tmp", "wb"):
+            pass
+        self.assertIn("left in SPDISTRO: ~pusher.tmp", self.problems(host))
+        self.assertEqual(self.lab.check(host)["leftovers"], ["~pusher.tmp"])
+        os.unlink(f"{drive}/SPDISTRO/~pusher.tmp")
+        tsch.hSchRpcRegisterTask(dce, "\\Pusher\\2", task_xml(), tsch.TASK_CREATE, "D:(A;;FA;;;BA)(A;;FR;;;AU)\0", 5)
+        said = "; ".join(self.problems(host))
+        self.assertIn("2 tasks instead of 1", said)
+        self.assertIn("task \\Pusher\\2: access for AU", said)
+        with open(f"{drive}/SPDISTRO/package.exe", "ab") as file:
+            file.write(b"x")
+        self.assertIn("package.exe has other bytes", self.problems(host, pushes=2))
 
 
 class Network(LabCase):
