@@ -510,7 +510,8 @@ class Network(LabCase):
 
     def test_fault_changes_while_the_lab_runs(self):
         address = next(target["address"] for target in reversed(self.lab.targets) if not target["fault"])
-        for fault in ("host-unreachable", "port-closed", "no-share", "disk-full", "package-held", "no-pipe"):
+        for fault in ("host-unreachable", "port-closed", "no-share", "disk-full", "package-held", "no-pipe", "frozen",
+                      "smb-3.0"):
             with self.subTest(fault=fault):
                 target = self.lab.fault(address, fault)
                 self.assertEqual(target["fault"], fault)
@@ -522,8 +523,8 @@ class Network(LabCase):
 
 class Variants(LabCase):
     OPTIONS = {
-        "targets": 8,
-        "faults": "pc-0001=smb-2.1,pc-0002=smb-3.0.2,pc-0003=must-encrypt,pc-0004=smb1-only,pc-0005=other-password,"
+        "targets": 12,
+        "faults": "pc-0009=frozen,pc-0010=cut,pc-0011=stall,pc-0012=slow:1000000,pc-0001=smb-2.1,pc-0002=smb-3.0.2,pc-0003=must-encrypt,pc-0004=smb1-only,pc-0005=other-password,"
         "pc-0006=access-denied,pc-0007=clock:7200,pc-0008=wrong-name",
     }
 
@@ -559,6 +560,27 @@ class Variants(LabCase):
             done = self.smbclient(host, "ls")
             self.assertIn(f"NT_STATUS_{status}", done.stdout + done.stderr)
         self.assertEqual(self.smbclient("pc-0003", "ls").returncode, 0)
+
+    def test_bad_lines_cut_stall_and_slow(self):
+        with socket.create_connection((self.lab.address("pc-0009"), 445), 5) as sock:
+            sock.sendall(bytes(100))
+            sock.settimeout(0.5)
+            with self.assertRaises(TimeoutError):
+                sock.recv(1)
+        with tempfile.NamedTemporaryFile() as package:
+            package.write(os.urandom(200_000))
+            package.flush()
+            cut = self.smbclient("pc-0010", f"mkdir SPDISTRO; put {package.name} SPDISTRO\\p.exe")
+            self.assertRegex(cut.stdout + cut.stderr, "NT_STATUS_CONNECTION_(RESET|DISCONNECTED)")
+            self.assertTrue(os.path.isdir(f"{self.lab.drive('pc-0010')}/SPDISTRO"))
+            slow = self.smbclient("pc-0012", f"mkdir SPDISTRO; put {package.name} SPDISTRO\\p.exe")
+            self.assertEqual(slow.returncode, 0, slow.stdout + slow.stderr)
+            self.assertEqual(checks.sha256(f"{self.lab.drive('pc-0012')}/SPDISTRO/p.exe"), checks.sha256(package.name))
+            with self.assertRaises(subprocess.TimeoutExpired):
+                self.lab.run(
+                    ["smbclient", "//pc-0011/C$", "-U", f"{self.user}%{self.password}", "-c",
+                     f"mkdir SPDISTRO; put {package.name} SPDISTRO\\p.exe"], timeout=2,
+                )
 
     def test_other_machine_says_another_name(self):
         connection = SMBConnection(self.lab.address("pc-0008"), self.lab.address("pc-0008"))

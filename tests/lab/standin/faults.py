@@ -21,6 +21,7 @@ class Fault:
     target: dict = field(default_factory=dict)  # options that hold for the whole address
     drive: str | None = None  # what is done to the drive, see drives.py
     instance: dict | None = None  # [global] options of an smbd of its own that serves the address
+    line: bool = False  # connections go through line.py
     scheduler: bool = False  # the scheduler itself acts on the name
     default: bool = False  # one of the ten that "--faults default" deals out
 
@@ -75,6 +76,10 @@ _ROWS = [
     Fault(
         "clock", None, None, "its clock is off (argument: seconds, negative is behind, default 3600)", instance={}
     ),
+    Fault("frozen", "access", "CONN_LOST", "port 445 accepts and never says a word", line=True),
+    Fault("cut", "copy", "CONN_LOST", "every connection is reset (argument: after so many bytes, default 20000)", line=True),
+    Fault("stall", "copy", "CONN_LOST", "every connection goes silent (argument: after bytes, default 20000)", line=True),
+    Fault("slow", None, None, "a thin line (argument: bytes per second, default 100000)", line=True),
     Fault("unsafe-path", "path", "UNSAFE_PATH", "SPDISTRO exists, users may write to it", drive="unsafe-path"),
     Fault("pipe-closed", "schedule", "RPC_UNAVAILABLE", "the pipe opens and closes before an answer", scheduler=True),
     Fault("call-dropped", "schedule", "RPC_UNAVAILABLE", "the pipe closes instead of registering", scheduler=True),

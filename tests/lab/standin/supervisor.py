@@ -21,7 +21,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     __package__ = "standin"  # pylint: disable=redefined-builtin
 
-from standin import dns, drives, faults, kernel, net, smbd, spec
+from standin import dns, drives, faults, kernel, line, net, smbd, spec
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -72,12 +72,14 @@ class Init:
         for target in self.lab["targets"]:
             if target["fault"]:
                 self._drive_and_share(target, target["fault"])
-        self._write_scheduler_faults()
+        self._write_fault_tables()
         self._start("dnsmasq", dns.write(self.directory, self.lab["targets"]))
         for instance in self.instances.values():
             self._start(f"smbd-{instance.name}", instance.command(), instance.environment())
         self.running = True
         self._start("scheduler", [sys.executable, "-m", "standin.scheduler", self.directory])
+        if any(target["fault"] and faults.split(target["fault"])[0].line for target in self.lab["targets"]):
+            self._start_line()
         self._wait_for_ports()
         net.add_targets(list(self.targets))
         for row in faults.FAULTS.values():
@@ -122,7 +124,9 @@ class Init:
 
     def _wait_for_ports(self):
         """Until every server accepts; the processes are ours, so a fixed patience is enough."""
-        wanted = [("127.0.0.1", instance.port) for instance in self.instances.values()] + [(net.ROUTER_ADDRESS, 53)]
+        ports = [instance.port for instance in self.instances.values()]
+        ports += [line.PORT] if "line" in self.children.values() else []
+        wanted = [("127.0.0.1", port) for port in ports] + [(net.ROUTER_ADDRESS, 53)]
         pipe = f"{self.directory}/np/np/atsvc"
         for _ in range(400):
             self.reap()
@@ -162,18 +166,30 @@ class Init:
             drives.apply(self.directory, target["address"], row.drive, self._argument(row, argument))
         if row.instance is not None:
             net.use_instance(target["address"], self._instance_for(row, argument).port)
+        if row.line:
+            self._start_line()
+            net.use_instance(target["address"], line.PORT)
 
-    def _write_scheduler_faults(self):
-        table = {}
+    def _start_line(self):
+        """The relay for bad lines runs once there is one."""
+        if self.running and "line" not in self.children.values():
+            self._start("line", [sys.executable, "-m", "standin.line", self.directory])
+            self._wait_for_ports()
+
+    def _write_fault_tables(self):
+        """What the scheduler and the relay for bad lines read."""
+        table, lines = {}, {}
         for address, target in self.targets.items():
             if target["fault"]:
                 row, argument = faults.split(target["fault"])
                 if row.scheduler or row.name == "clock":
                     table[address] = [row.name, argument]
-        path = f"{self.directory}/scheduler/faults.json"
-        with open(f"{path}.new", "w", encoding="ascii") as file:
-            json.dump(table, file)
-        os.replace(f"{path}.new", path)
+                if row.line:
+                    lines[address] = [row.name, argument]
+        for path, rows in ((f"{self.directory}/scheduler/faults.json", table), (f"{self.directory}/line.json", lines)):
+            with open(f"{path}.new", "w", encoding="ascii") as file:
+                json.dump(rows, file)
+            os.replace(f"{path}.new", path)
 
     def _start_holder(self):
         """One process keeps all held packages open; it is replaced when the set changes."""
@@ -217,7 +233,7 @@ class Init:
                 self._start_holder()
             if row.nft_set:
                 net.set_member(row.nft_set, address, False)
-            if row.instance is not None:
+            if row.instance is not None or row.line:
                 net.use_instance(address, 445)
             if row.share or row.target:
                 smbd.write_target(self.directory, target)
@@ -232,7 +248,7 @@ class Init:
                 net.set_member(row.nft_set, address, True)
             if row.name == "package-held":
                 self._start_holder()
-        self._write_scheduler_faults()
+        self._write_fault_tables()
 
     # -- control socket -------------------------------------------------------------------------------------------
 
