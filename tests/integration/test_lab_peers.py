@@ -523,8 +523,8 @@ class Network(LabCase):
 
 class Variants(LabCase):
     OPTIONS = {
-        "targets": 12,
-        "faults": "pc-0009=frozen,pc-0010=cut,pc-0011=stall,pc-0012=slow:1000000,pc-0001=smb-2.1,pc-0002=smb-3.0.2,pc-0003=must-encrypt,pc-0004=smb1-only,pc-0005=other-password,"
+        "targets": 13,
+        "faults": "pc-0013=long-name,pc-0009=frozen,pc-0010=cut,pc-0011=stall,pc-0012=slow:1000000,pc-0001=smb-2.1,pc-0002=smb-3.0.2,pc-0003=must-encrypt,pc-0004=smb1-only,pc-0005=other-password,"
         "pc-0006=access-denied,pc-0007=clock:7200,pc-0008=wrong-name",
     }
 
@@ -581,6 +581,15 @@ class Variants(LabCase):
                     ["smbclient", "//pc-0011/C$", "-U", f"{self.user}%{self.password}", "-c",
                      f"mkdir SPDISTRO; put {package.name} SPDISTRO\\p.exe"], timeout=2,
                 )
+
+    def test_long_name_is_cut_in_netbios_and_whole_in_dns(self):
+        name = "workstation-of-pc-0013"
+        connection = SMBConnection(self.lab.address(name), self.lab.address(name))
+        connection.login(self.user, self.password)
+        self.assertEqual(connection.getServerName(), "WORKSTATION-OF-")
+        self.assertEqual(connection.getServerDNSHostName(), f"{name}.lab.test")
+        connection.getSMBServer().close_session()
+        self.assertIn(self.lab.address(name), self.lab.run(["getent", "hosts", name]).stdout)
 
     def test_other_machine_says_another_name(self):
         connection = SMBConnection(self.lab.address("pc-0008"), self.lab.address("pc-0008"))

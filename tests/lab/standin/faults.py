@@ -76,6 +76,7 @@ _ROWS = [
     Fault(
         "clock", None, None, "its clock is off (argument: seconds, negative is behind, default 3600)", instance={}
     ),
+    Fault("long-name", None, None, "its name has more than 15 characters, so NetBIOS cuts it", instance={}),
     Fault("frozen", "access", "CONN_LOST", "port 445 accepts and never says a word", line=True),
     Fault("cut", "copy", "CONN_LOST", "every connection is reset (argument: after so many bytes, default 20000)", line=True),
     Fault("stall", "copy", "CONN_LOST", "every connection goes silent (argument: after bytes, default 20000)", line=True),

@@ -10,7 +10,7 @@ import struct
 import sys
 import traceback
 
-from standin import dns, npa, rpcserver, spec, taskrun, taskstore, tsch_calls
+from standin import npa, rpcserver, spec, taskrun, taskstore, tsch_calls
 
 USER_FOLDER_SDDL = "O:S-1-5-21-1-2-3-20003G:BAD:(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;OICI;FA;;;AU)"
 
@@ -94,7 +94,7 @@ class Scheduler:
             return self._dispatch(calls, (fault, argument), opnum, stub, account, facts)
 
         connection = rpcserver.RpcConnection(
-            self.lab["accounts"], target["netbios"], f"{target['netbios'].lower()}.{dns.ZONE}", dispatch, limit,
+            self.lab["accounts"], target["netbios"], target["fqdn"], dispatch, limit,
             clock_s=self.runner.offsets.get(address, 0),
         )
         while True:

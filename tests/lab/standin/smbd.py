@@ -30,8 +30,9 @@ DEFAULT_OPTIONS = {
 class Instance:
     """One smbd with its own private directories."""
 
-    def __init__(self, directory, name="default", port=445, options=None, clock_s=0):
+    def __init__(self, directory, name="default", port=445, options=None, clock_s=0, host=None):
         self.name = name
+        self.host = host  # whose DNS name it tells; Samba knows only the machine's own
         self.clock_s = clock_s  # how far its clock is ahead
         self.port = port
         self.options = DEFAULT_OPTIONS | (options or {})
@@ -170,7 +171,7 @@ def write_target(directory, target, share=None, options=None):
     os.replace(f"{path}.new", path)
 
 
-def write_passwd(directory, accounts):
+def write_passwd(directory, accounts, targets):
     """The Unix side of the accounts, bind-mounted over /etc/passwd and /etc/group in the target namespace only."""
     folder = os.path.join(directory, "etc")
     os.makedirs(folder, exist_ok=True)
@@ -186,4 +187,7 @@ def write_passwd(directory, accounts):
         nss.write("passwd: files\ngroup: files\nshadow: files\nhosts: files\n")
     with open(f"{folder}/hosts", "w", encoding="ascii") as hosts:
         hosts.write("127.0.0.1 localhost\n127.0.1.1 standin.lab.test standin\n")
+        for target in targets:
+            if len(target["host"]) > 15:
+                hosts.write(f"127.0.1.1 {target['fqdn']} {target['host']}\n")
     return folder

@@ -61,7 +61,7 @@ class Init:
         net.set_up(self.admin_pid, self.lab["subnets"])
         kernel.mount("proc", "/proc", "proc")
         socket.sethostname("standin")
-        folder = smbd.write_passwd(self.directory, self.lab["accounts"])
+        folder = smbd.write_passwd(self.directory, self.lab["accounts"], self.lab["targets"])
         for name in ("passwd", "group", "nsswitch.conf", "hosts"):
             if os.path.exists(f"/etc/{name}"):
                 kernel.bind(f"{folder}/{name}", f"/etc/{name}")
@@ -75,7 +75,7 @@ class Init:
         self._write_fault_tables()
         self._start("dnsmasq", dns.write(self.directory, self.lab["targets"]))
         for instance in self.instances.values():
-            self._start(f"smbd-{instance.name}", instance.command(), instance.environment())
+            self._start_instance(instance)
         self.running = True
         self._start("scheduler", [sys.executable, "-m", "standin.scheduler", self.directory])
         if any(target["fault"] and faults.split(target["fault"])[0].line for target in self.lab["targets"]):
@@ -90,34 +90,43 @@ class Init:
                 )
         self._start_holder()
 
-    def _add_instance(self, name, port, options, clock_s):
+    def _add_instance(self, name, port, options, clock_s, host=None):
         accounts = self.lab["accounts"]
         if name == "other-password":
             accounts = [dict(account, nt_hash="00" * 16) for account in accounts]
-        instance = smbd.Instance(self.directory, name, port, options, clock_s)
+        instance = smbd.Instance(self.directory, name, port, options, clock_s, host)
         instance.write(accounts)
         self.instances[name] = instance
         return instance
 
-    def _instance_for(self, row, argument):
+    def _instance_for(self, target, row, argument):
         """The smbd that a fault asks for; it is started when first needed, and stays."""
         if row.instance is None:
             return self.instances["default"]
         clock_s = int(argument or 3600) if row.name == "clock" else 0
-        name = f"clock{clock_s:+d}" if clock_s else row.name
+        host = target["host"] if row.name == "long-name" else None
+        name = f"clock{clock_s:+d}" if clock_s else host or row.name
         instance = self.instances.get(name)
         if instance is None:
-            instance = self._add_instance(name, 4450 + len(self.instances), row.instance, clock_s)
+            instance = self._add_instance(name, 4450 + len(self.instances), row.instance, clock_s, host)
             if self.running:
-                self._start(f"smbd-{name}", instance.command(), instance.environment())
+                self._start_instance(instance)
                 self._wait_for_ports()
         return instance
 
-    def _start(self, name, command, more=None):
+    def _start_instance(self, instance):
+        self._start(f"smbd-{instance.name}", instance.command(), instance.environment(), instance.host)
+
+    def _start(self, name, command, more=None, host=None):
+        def prepare():
+            if host:
+                kernel.unshare(kernel.CLONE_NEWUTS)
+                socket.sethostname(host)
+
         log = open(f"{self.directory}/log/{name}.log", "ab")
         environment = dict(os.environ, PYTHONPATH=os.path.dirname(HERE), PYTHONDONTWRITEBYTECODE="1", **(more or {}))
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=environment
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=environment, preexec_fn=prepare
         )
         log.close()
         self.children[process.pid] = name
@@ -165,7 +174,7 @@ class Init:
         if row.drive:
             drives.apply(self.directory, target["address"], row.drive, self._argument(row, argument))
         if row.instance is not None:
-            net.use_instance(target["address"], self._instance_for(row, argument).port)
+            net.use_instance(target["address"], self._instance_for(target, row, argument).port)
         if row.line:
             self._start_line()
             net.use_instance(target["address"], line.PORT)
