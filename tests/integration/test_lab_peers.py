@@ -270,9 +270,9 @@ class Scheduler(LabCase):
     def test_due_task_starts_once_and_is_recorded(self):
         host = "pc-0002"
         self.smbclient(host, f"mkdir SPDISTRO; put {__file__} SPDISTRO\\package.exe")
-        self.lab.behave(host, exit_code=3010, seconds=0.5)
+        self.lab.behave(host, exit_code=3010, seconds=3)
         dce = self.rpc(host)
-        tsch.hSchRpcRegisterTask(dce, "\\due", task_xml(start=2), tsch.TASK_CREATE, SAFE, 5)
+        tsch.hSchRpcRegisterTask(dce, "\\due", task_xml(start=3), tsch.TASK_CREATE, SAFE, 5)
         self.assertEqual(self.hresult(tsch.hSchRpcGetLastRunInfo, dce, "\\due"), 0x41303)
         self.assertEqual(tsch.hSchRpcGetTaskInfo(dce, "\\due", tsch.SCH_FLAG_STATE)["pState"], 3)
         deadline = time.monotonic() + 20
@@ -459,10 +459,10 @@ class Network(LabCase):
     def host(self, fault):
         return next(target["address"] for target in self.lab.targets if target["fault"] == fault)
 
-    def ping(self, address):
+    def ping(self, address, wait_s=10):
         """The type of the ICMP message that comes back, None for silence."""
         with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as sock:
-            sock.settimeout(0.5)
+            sock.settimeout(wait_s)
             head = struct.pack(">BBHHH", 8, 0, 0, 77, 1)
             total = sum(struct.unpack(">4H", head))
             sock.sendto(head[:2] + struct.pack(">H", ~(total + (total >> 16)) & 0xFFFF) + head[4:], (address, 0))
@@ -471,9 +471,9 @@ class Network(LabCase):
             except TimeoutError:
                 return None
 
-    def connect(self, address):
+    def connect(self, address, wait_s=10):
         with socket.socket() as sock:
-            sock.settimeout(0.5)
+            sock.settimeout(wait_s)
             try:
                 sock.connect((address, 445))
                 return "open"
@@ -493,8 +493,9 @@ class Network(LabCase):
             ("10.50.1.250", None, "silent"),
         ):
             with self.subTest(address=address):
-                self.assertEqual(self.ping(address), ping)
-                self.assertEqual(self.connect(address), port)
+                # patience where an answer is due; silence is only listened to for a moment
+                self.assertEqual(self.ping(address, 0.5 if ping is None else 10), ping)
+                self.assertEqual(self.connect(address, 0.5 if port == "silent" else 10), port)
 
     def test_share_and_drive_faults_give_their_status(self):
         for fault, commands, status in (
