@@ -253,6 +253,11 @@ int smb_set_attributes(struct smb_conn *conn, uint64_t tag, struct smb_file file
 int smb_set_delete(struct smb_conn *conn, uint64_t tag, struct smb_file file, bool remove,
                    struct err *err);
 
+/* Reserves room for a file of `size` bytes, or answers DISK_FULL; EndOfFile stays
+ * ([MS-FSCC] 2.4.4). */
+int smb_set_allocation(struct smb_conn *conn, uint64_t tag, struct smb_file file, uint64_t size,
+                       struct err *err);
+
 enum smb_info_class {
     SMB_INFO_BASIC,         /* attributes, written */
     SMB_INFO_STANDARD,      /* size, directory, delete_pending */

@@ -14,6 +14,7 @@ enum file_info_class {
     FILE_STANDARD_INFORMATION = 5,
     FILE_RENAME_INFORMATION = 10,
     FILE_DISPOSITION_INFORMATION = 13,
+    FILE_ALLOCATION_INFORMATION = 19,
     FILE_ATTRIBUTE_TAG_INFORMATION = 35,
     FILE_FS_FULL_SIZE_INFORMATION = 7,
 };
@@ -92,6 +93,19 @@ int smb_set_delete(struct smb_conn *conn, uint64_t tag, struct smb_file file, bo
     buf_init(&information, 1);
     buf_u8(&information, remove ? 1 : 0); /* [MS-FSCC] 2.4.11 DeletePending */
     int result = set_info(conn, tag, file, FILE_DISPOSITION_INFORMATION, &information, err);
+    buf_release(&information);
+    return result;
+}
+
+int smb_set_allocation(struct smb_conn *conn, uint64_t tag, struct smb_file file, uint64_t size,
+                       struct err *err)
+{
+    struct buf information;
+    if (smb_check_ready(conn, err) != 0)
+        return -1;
+    buf_init(&information, 8);
+    buf_u64le(&information, size); /* [MS-FSCC] 2.4.4 AllocationSize */
+    int result = set_info(conn, tag, file, FILE_ALLOCATION_INFORMATION, &information, err);
     buf_release(&information);
     return result;
 }

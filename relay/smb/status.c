@@ -77,6 +77,7 @@ static const struct status_row rows[] = {
     ROW(CANNOT_DELETE),
     ROW(FILE_DELETED),
     ROW(FILE_CLOSED),
+    ROW(TIME_DIFFERENCE_AT_DC),
     ROW(PIPE_BROKEN),
     ROW(LOGON_TYPE_NOT_GRANTED),
     ROW(TRUSTED_DOMAIN_FAILURE),

@@ -23,14 +23,15 @@ static bool name_fits(struct session *session)
         target->name_check = NAME_MATCHED;
         return true;
     }
-    char wanted[LIMIT_DETAIL_SIZE];
-    char computer[128];
-    const char *said = peer->dns_computer[0] != '\0' ? peer->dns_computer : peer->netbios_computer;
-    (void)text_printable(wanted, 100, target->name);
-    (void)text_printable(computer, sizeof computer, said);
+    char wanted[112];
+    char netbios[64];
+    char dns[112];
+    (void)text_printable(wanted, sizeof wanted, target->name);
+    (void)text_printable(netbios, sizeof netbios, peer->netbios_computer);
+    (void)text_printable(dns, sizeof dns, peer->dns_computer);
     session_fail(session, REASON_NAME_MISMATCH, CODE_NONE, 0,
-                 "the machine at this address calls itself %s, not %s",
-                 computer[0] != '\0' ? computer : "nothing", wanted);
+                 "the machine at this address calls itself '%s' (DNS '%s'), not '%.100s'", netbios,
+                 dns, wanted);
     return false;
 }
 

@@ -171,19 +171,11 @@ void target_fail(struct stage_target *target, enum reason reason, enum code_kind
                  uint32_t code, const char *format, ...)
 {
     struct stage_result result = {
-        .verdict = STAGE_FAILED, .reason = reason, .code_kind = kind, .code = code};
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(result.detail, sizeof result.detail, format, args);
-    va_end(args);
-    target_end(target, &result);
-}
-
-void target_unknown(struct stage_target *target, enum reason reason, enum code_kind kind,
-                    uint32_t code, const char *format, ...)
-{
-    struct stage_result result = {
-        .verdict = STAGE_EFFECT_UNKNOWN, .reason = reason, .code_kind = kind, .code = code};
+        .verdict = target->uncertain ? STAGE_EFFECT_UNKNOWN : STAGE_FAILED,
+        .reason = reason,
+        .code_kind = kind,
+        .code = code,
+    };
     va_list args;
     va_start(args, format);
     (void)vsnprintf(result.detail, sizeof result.detail, format, args);
@@ -277,6 +269,7 @@ void stage_run(struct stage_runner *runner, const struct stage_request *request)
     target->running = true;
     target->stage = request->stage;
     target->read_back = request->read_back;
+    target->uncertain = request->read_back && request->stage == STAGE_SCHEDULE;
     target->tries = 1;
     stage_begin(target);
 }

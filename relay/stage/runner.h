@@ -1,9 +1,9 @@
 /* Inside of the stage runner: what the stages' files share.
  *
  * A target lives in the runner's table from its first stage until stage_drop. One stage of a target
- * runs at a time; whichever file runs it ends it with exactly one of target_pass, target_fail and
- * target_unknown. Results are queued and handed out from the loop, so a stage may end anywhere,
- * and the caller may drop the target inside `done`.
+ * runs at a time; whichever file runs it ends it with exactly one of target_pass and target_fail.
+ * Results are queued and handed out from the loop, so a stage may end anywhere, and the caller may
+ * drop the target inside `done`.
  *
  * Starting a stage: STAGE_begin(target). Abandoning it: STAGE_cancel(target), which leaves no
  * callback behind that could touch the target.
@@ -64,6 +64,7 @@ struct stage_target {
     bool name_is_address; /* given as an address: its name can't be checked */
     bool running;         /* a stage was asked for and has not ended */
     bool read_back;       /* of the request */
+    bool uncertain;       /* schedule: a call may have been carried out; a failure is unknown */
     enum stage stage;     /* the running one, or the last */
     enum name_check name_check;
     uint32_t tries;              /* of the running stage */
@@ -97,11 +98,9 @@ struct stage_runner {
 /* Ends the running stage of the target. `format` may be "" (no detail). */
 void target_pass(struct stage_target *target, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* STAGE_EFFECT_UNKNOWN instead of STAGE_FAILED while the target is `uncertain`. */
 void target_fail(struct stage_target *target, enum reason reason, enum code_kind kind,
                  uint32_t code, const char *format, ...) __attribute__((format(printf, 5, 6)));
-/* STAGE_EFFECT_UNKNOWN: schedule only. */
-void target_unknown(struct stage_target *target, enum reason reason, enum code_kind kind,
-                    uint32_t code, const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /* A connection of the job is closed for good. */
 void stage_job_session_ended(struct stage_runner *runner, struct stage_job *job);

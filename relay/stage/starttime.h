@@ -1,0 +1,33 @@
+/* When a task starts: the target's clock, a margin, and the job's own times. Pure. */
+#ifndef PUSHER_RELAY_STAGE_STARTTIME_H
+#define PUSHER_RELAY_STAGE_STARTTIME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/err.h"
+#include "common/model/job.h"
+
+#define STARTTIME_MARGIN_S 15 /* longer than the registering call may take */
+#define STARTTIME_TEXT_SIZE 40
+
+struct start_plan {
+    int64_t start_unix_s; /* StartBoundary */
+    int64_t end_unix_s;   /* EndBoundary */
+    bool utc;             /* both in UTC; false: both on the target's wall clock */
+};
+
+/* FILETIME (100 ns since 1601-01-01 UTC, [MS-DTYP] 2.3.3) as Unix seconds, rounded down; 0 for a
+ * time before 1970. */
+int64_t filetime_to_unix_s(uint64_t filetime);
+
+/* `system_time` is the target's clock (FILETIME) as it said `elapsed_ms` ago. As soon as possible
+ * is that clock plus the margin; a start asked for in UTC that has passed by then is moved there,
+ * one in the target's zone can't be judged and stays. Errors: ERR_INVALID the end is not after the
+ * start. */
+int start_plan_make(const struct job *job, uint64_t system_time, uint64_t elapsed_ms,
+                    struct start_plan *plan, struct err *err);
+/* "2026-01-31T12:00:00Z" (RFC 3339), without Z on the target's wall clock. Returns `text`. */
+char *start_plan_text(const struct start_plan *plan, char text[STARTTIME_TEXT_SIZE]);
+
+#endif
