@@ -13,7 +13,7 @@
 
 /* Names with this beginning (any case) are the project's own temporary and helper files beside
  * the package. */
-#define PACKAGE_RESERVED_PREFIX "~pusher"
+#define PACKAGE_RESERVED_PREFIX ".pusher-"
 
 enum package_kind {
     PACKAGE_OTHER, /* unknown extension: runs only if Windows knows what to do with it */

@@ -24,8 +24,9 @@ struct package_store;
 int package_store_new(struct package_store **out, const char *folder, struct err *err);
 void package_store_free(struct package_store *store);
 
-/* Where to go on: *offset is the bytes that are there; == bytes: whole and checked. A part or a
- * file of another size than `bytes` allows is thrown away first. Errors: ERR_IO, ERR_LIMIT. */
+/* Where to go on: *offset is the bytes that are there; == bytes: whole and checked. A part that is
+ * as long as the whole or longer is thrown away first. Errors: ERR_INVALID when `bytes` is 0 or the
+ * whole package is here with another size; ERR_LIMIT; ERR_IO. */
 int package_store_offset(struct package_store *store, const uint8_t digest[LIMIT_DIGEST_BYTES],
                          uint64_t bytes, uint64_t *offset, struct err *err);
 /* Appends at exactly the offset that is next; *next is where to go on after it, == bytes once the
