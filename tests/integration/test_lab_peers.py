@@ -524,8 +524,8 @@ class Network(LabCase):
 
 class Variants(LabCase):
     OPTIONS = {
-        "targets": 13,
-        "faults": "pc-0013=long-name,pc-0009=frozen,pc-0010=cut,pc-0011=stall,pc-0012=slow:1000000,pc-0001=smb-2.1,pc-0002=smb-3.0.2,pc-0003=must-encrypt,pc-0004=smb1-only,pc-0005=other-password,"
+        "targets": 16,
+        "faults": "pc-0014=no-name,pc-0015=name-timeout,pc-0016=two-addresses,pc-0013=long-name,pc-0009=frozen,pc-0010=cut,pc-0011=stall,pc-0012=slow:1000000,pc-0001=smb-2.1,pc-0002=smb-3.0.2,pc-0003=must-encrypt,pc-0004=smb1-only,pc-0005=other-password,"
         "pc-0006=access-denied,pc-0007=clock:7200,pc-0008=wrong-name",
     }
 
@@ -591,6 +591,18 @@ class Variants(LabCase):
         self.assertEqual(connection.getServerDNSHostName(), f"{name}.lab.test")
         connection.getSMBServer().close_session()
         self.assertIn(self.lab.address(name), self.lab.run(["getent", "hosts", name]).stdout)
+
+    def test_names_may_be_missing_silent_or_double(self):
+        def resolve(host):
+            return self.lab.run(["getent", "ahostsv4", host], timeout=60)
+
+        self.assertEqual(resolve("pc-0014").returncode, 2)
+        self.assertEqual({line.split()[0] for line in resolve("pc-0016").stdout.splitlines()},
+                         {self.lab.address("pc-0016"), "10.50.255.250"})
+        with self.assertRaises(subprocess.TimeoutExpired):
+            self.lab.run(["getent", "ahostsv4", "pc-0015"], timeout=2)
+        self.lab.fault("pc-0015", None)
+        self.assertIn(self.lab.address("pc-0015"), resolve("pc-0015").stdout)
 
     def test_other_machine_says_another_name(self):
         connection = SMBConnection(self.lab.address("pc-0008"), self.lab.address("pc-0008"))

@@ -2,10 +2,17 @@
 
 import os
 
-from . import net
+from . import faults, net
 
 ZONE = "lab.test"
 SLOW_ZONE = "slow.test"
+
+
+SILENT_ADDRESS = "10.50.255.250"  # in the targets' prefix, but nobody's
+
+
+def _kind(target):
+    return faults.split(target["fault"])[0].dns if target["fault"] else None
 
 
 def write(directory, targets):
@@ -14,7 +21,11 @@ def write(directory, targets):
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "hosts"), "w", encoding="ascii") as hosts:
         for target in targets:
-            hosts.write(f"{target['address']} {target['host']}.{ZONE}\n")
+            kind = _kind(target)
+            if kind not in ("none", "silent"):
+                hosts.write(f"{target['address']} {target['fqdn']}\n")
+            if kind == "two":
+                hosts.write(f"{SILENT_ADDRESS} {target['fqdn']}\n")
         hosts.write(f"{net.ROUTER_ADDRESS} dns.{ZONE}\n")
     with open(os.path.join(folder, "dnsmasq.conf"), "w", encoding="ascii") as conf:
         conf.write(
@@ -23,7 +34,10 @@ def write(directory, targets):
             f"addn-hosts={folder}/hosts\n"
             f"local=/{ZONE}/\nlocal=/test/\n"
             f"server=/{SLOW_ZONE}/{net.DEAD_DNS_ADDRESS}\n"
-            "address=/#/\n"  # everything else does not exist, without asking anybody
+            + "".join(
+                f"server=/{target['fqdn']}/{net.DEAD_DNS_ADDRESS}\n" for target in targets if _kind(target) == "silent"
+            )
+            + "address=/#/\n"  # everything else does not exist, without asking anybody
             "dns-forward-max=10000\ncache-size=0\nuser=root\ngroup=root\n"
             f"pid-file={folder}/dnsmasq.pid\n"
         )

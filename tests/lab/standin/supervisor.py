@@ -73,7 +73,7 @@ class Init:
             if target["fault"]:
                 self._drive_and_share(target, target["fault"])
         self._write_fault_tables()
-        self._start("dnsmasq", dns.write(self.directory, self.lab["targets"]))
+        self._restart_dns()
         for instance in self.instances.values():
             self._start_instance(instance)
         self.running = True
@@ -179,6 +179,13 @@ class Init:
             self._start_line()
             net.use_instance(target["address"], line.PORT)
 
+    def _restart_dns(self):
+        for pid in [pid for pid, name in self.children.items() if name == "dnsmasq"]:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            del self.children[pid]
+        self._start("dnsmasq", dns.write(self.directory, self.lab["targets"]))
+
     def _start_line(self):
         """The relay for bad lines runs once there is one."""
         if self.running and "line" not in self.children.values():
@@ -246,6 +253,8 @@ class Init:
                 net.use_instance(address, 445)
             if row.share or row.target:
                 smbd.write_target(self.directory, target)
+            if row.dns:
+                self._restart_dns()
             if row.drive:
                 drives.revert(self.directory, address, row.drive, self._argument(row, argument))
         target["fault"], target["expected"] = text, None
@@ -257,6 +266,9 @@ class Init:
                 net.set_member(row.nft_set, address, True)
             if row.name == "package-held":
                 self._start_holder()
+            if row.dns:
+                self._restart_dns()
+                self._wait_for_ports()
         self._write_fault_tables()
 
     # -- control socket -------------------------------------------------------------------------------------------
