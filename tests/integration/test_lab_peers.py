@@ -198,7 +198,7 @@ class Files(LabCase):
 
 
 class Scheduler(LabCase):
-    OPTIONS = {"targets": 5, "faults": "pc-0003=small-fragments,pc-0004=no-pipe", "catch_up_s": 1}
+    OPTIONS = {"targets": 6, "faults": "pc-0003=small-fragments,pc-0004=no-pipe,pc-0006=timezone:120", "catch_up_s": 1}
 
     def test_atexec_runs_a_command_and_reads_its_output(self):
         done = self.lab.run(
@@ -333,6 +333,39 @@ class Scheduler(LabCase):
         self.assertIn("off\0", [name["Data"] for name in names])
         tsch.hSchRpcDelete(dce, "\\off")
         self.assertEqual(self.hresult(tsch.hSchRpcRetrieveTask, dce, "\\off"), 0x80070002)
+
+    def test_logon_type_must_suit_the_principal(self):
+        dce = self.rpc("pc-0005")
+        user = "<UserId>S-1-5-18</UserId><RunLevel>HighestAvailable</RunLevel>"
+        group = "<GroupId>S-1-5-32-545</GroupId>"
+        token = "<UserId>plainuser</UserId><LogonType>InteractiveToken</LogonType>"
+        nobody = "<UserId>nobody-here</UserId><LogonType>InteractiveToken</LogonType>"
+        for principal, logon_type, code in (
+            (user, 0, 0), (user, 5, 0), (user, 4, 0x80070057), (user, 7, 0x80070057), (group, 4, 0),
+            (group, 5, 0x80070057), (token, 3, 0), (token, 4, 0x80070057), (nobody, 3, 0x80070534),
+        ):
+            with self.subTest(principal=principal, logon_type=logon_type):
+                register = (dce, f"\\p{logon_type}", task_xml().replace(user, principal), 6, SAFE, logon_type)
+                if code:
+                    self.assertEqual(self.hresult(tsch.hSchRpcRegisterTask, *register), code)
+                else:
+                    tsch.hSchRpcRegisterTask(*register)
+        tsch.hSchRpcRun(dce, "\\p3")  # nobody is logged on
+        self.assertEqual(self.hresult(tsch.hSchRpcGetLastRunInfo, dce, "\\p3"), 0x41303)
+        self.lab.behave("pc-0005", logged_on=True)
+        tsch.hSchRpcRun(dce, "\\p3")
+        self.assertEqual(tsch.hSchRpcGetLastRunInfo(dce, "\\p3")["pLastReturnCode"], 0x80070002)
+
+    def test_boundary_without_zone_is_local_time(self):
+        dce = self.rpc("pc-0006")
+        local = task_xml(start=7200 + 2).replace("Z</StartBoundary>", "</StartBoundary>")
+        tsch.hSchRpcRegisterTask(dce, "\\local", local.replace("Z</End", "</End"), tsch.TASK_CREATE, SAFE, 5)
+        tsch.hSchRpcRegisterTask(dce, "\\utc", task_xml(start=7200 + 2), tsch.TASK_CREATE, SAFE, 5)
+        deadline = time.monotonic() + 20
+        while not self.runs("pc-0006", "\\local") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.assertEqual(len(self.runs("pc-0006", "\\local")), 1)
+        self.assertEqual(self.runs("pc-0006", "\\utc"), [])
 
     def test_ordinary_user_may_not_have_system_run_a_task(self):
         dce = self.rpc("pc-0005", user="plainuser")

@@ -102,6 +102,7 @@ _ROWS = [
     Fault("scheduler-slow", None, None, "every call takes a while (argument: seconds, default 3)", scheduler=True),
     Fault("small-fragments", None, None, "answers come in many fragments (argument: bytes, default 200)", scheduler=True),
     Fault("folder-conflict", "schedule", "NAME_CONFLICT", "\\Pusher exists and users may write to it", scheduler=True),
+    Fault("timezone", None, None, "its local time is ahead of UTC (argument: minutes, default 120)", scheduler=True),
     Fault("on-battery", None, None, "a laptop on battery: tasks that ask for mains do not start", scheduler=True),
 ]
 

@@ -85,7 +85,8 @@ class Scheduler:
         if target is None:
             return
         self._prepare(address, fault, argument)
-        calls = tsch_calls.Calls(self.store, self.runner, address, request.client_address)
+        users = {account["user"].lower() for account in self.lab["accounts"]}
+        calls = tsch_calls.Calls(self.store, self.runner, address, request.client_address, users)
         if fault == "scheduler-error":
             calls.refuse = int(argument or "0x80041315", 0)
         limit = int(argument or 200) if fault == "small-fragments" else rpcserver.FRAGMENT_MAX
@@ -134,6 +135,9 @@ class Scheduler:
         if fault == "folder-conflict" and self.store.folder(address, "\\Pusher") is None:
             self.store.set_folder(address, "\\Pusher", USER_FOLDER_SDDL)
         self.runner.offsets.pop(address, None)
+        self.runner.zones.pop(address, None)
+        if fault == "timezone":
+            self.runner.zones[address] = int(argument or 120)
         if fault == "clock":
             self.runner.offsets[address] = int(argument or 3600)
         if fault == "on-battery":

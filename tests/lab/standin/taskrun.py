@@ -4,6 +4,8 @@ Nothing is executed. The command and its arguments are matched to files on the t
 moment is recorded with its SHA-256, and hosts/ADDRESS/behaviour.json decides how the program ends:
 
     {"exit_code": 0, "seconds": 0, "output": "text"}       all optional; {"programs": {"setup.exe": {...}}} per file
+
+"logged_on": true there means that a user is: tasks of a group, or with LogonType InteractiveToken, start only then.
 """
 
 import asyncio
@@ -13,6 +15,7 @@ import os
 import re
 import time
 import uuid
+from datetime import timedelta, timezone
 
 from . import taskxml
 
@@ -54,12 +57,16 @@ class Runner:
         self.hosts = hosts  # address -> NetBIOS name
         self.catch_up_s = catch_up_s  # how late a missed start is made up: the service's own delay is 10 minutes
         self.offsets = {}  # address -> seconds by which the target's clock is ahead
+        self.zones = {}  # address -> minutes by which local time is ahead of UTC
         self.on_battery = set()
         self._due = {}  # (target, path) -> asyncio handle
         self._running = {}  # instance -> (target, path, run id, handle)
 
     def now(self, target):
         return time.time() + self.offsets.get(target, 0.0)
+
+    def zone(self, target):
+        return timezone(timedelta(minutes=self.zones.get(target, 0)))
 
     # -- triggers -------------------------------------------------------------------------------------------------
 
@@ -76,7 +83,7 @@ class Runner:
         if starts:
             self._later(target, path, min(starts), self._fire)
             return
-        removal = self._removal(definition)
+        removal = self._removal(target, definition)
         if removal is not None:
             self._later(target, path, removal, self._expire)
 
@@ -84,15 +91,14 @@ class Runner:
         wait = max(0.0, when - self.now(target))
         self._due[(target, path)] = asyncio.get_running_loop().call_later(wait, what, target, path)
 
-    @staticmethod
-    def _removal(definition):
+    def _removal(self, target, definition):
         """When DeleteExpiredTaskAfter takes the task away: that long after the last trigger's end."""
         after = definition.value("Settings/DeleteExpiredTaskAfter")
         triggers = definition.find("Triggers")
         ends = [trigger.value("EndBoundary") for trigger in (triggers.children if triggers else [])]
         if after is None or not ends or None in ends:
             return None
-        return max(taskxml.instant(end).timestamp() for end in ends) + taskxml.seconds(after)
+        return max(taskxml.instant(end, self.zone(target)).timestamp() for end in ends) + taskxml.seconds(after)
 
     def _expire(self, target, path):
         self._due.pop((target, path), None)
@@ -107,9 +113,10 @@ class Runner:
         for trigger in triggers.children if triggers else []:
             if trigger.name != "TimeTrigger" or not taskxml.is_true(trigger.value("Enabled"), True):
                 continue
-            begin = taskxml.instant(trigger.value("StartBoundary")).timestamp()
+            zone = self.zone(task["target"])
+            begin = taskxml.instant(trigger.value("StartBoundary"), zone).timestamp()
             end = trigger.value("EndBoundary")
-            until = taskxml.instant(end).timestamp() if end else float("inf")
+            until = taskxml.instant(end, zone).timestamp() if end else float("inf")
             now = self.now(task["target"])
             if task["last_run"] is not None and task["last_run"] >= begin:
                 continue
@@ -144,6 +151,11 @@ class Runner:
             return None
         mains_only = taskxml.is_true(definition.value("Settings/DisallowStartIfOnBatteries"), True)
         if reason == "trigger" and mains_only and target in self.on_battery:
+            return None
+        interactive = definition.value("Principals/Principal/GroupId") is not None or definition.value(
+            "Principals/Principal/LogonType"
+        ) in ("InteractiveToken", "InteractiveTokenOrPassword")
+        if interactive and not self._behaviour(target, None).get("logged_on"):
             return None
         instance = str(uuid.uuid4())
         ended = self._begin(target, path, reason, instance, definition)

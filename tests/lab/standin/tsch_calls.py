@@ -6,7 +6,7 @@ here. HRESULTs are those of the specification; where it leaves things open, what
 
 import time
 import uuid
-from datetime import datetime, timezone
+from datetime import datetime
 
 from impacket.dcerpc.v5 import tsch
 from impacket.dcerpc.v5.dtypes import NULL
@@ -24,6 +24,7 @@ ALREADY_EXISTS = 0x800700B7
 DIR_NOT_EMPTY = 0x80070091
 INVALID_SDDL = 0x8007053A  # ERROR_INVALID_SECURITY_DESCR
 HAS_NOT_RUN = taskrun.HAS_NOT_RUN
+NONE_MAPPED = 0x80070534  # no such account
 TASK_NOT_RUNNING = 0x8004130B
 TASK_DISABLED = 0x80041326
 START_ON_DEMAND = 0x80041328
@@ -31,6 +32,13 @@ HIGHEST_VERSION = 0x00010006
 
 VALIDATE_ONLY, CREATE, UPDATE, DISABLE, NO_PRINCIPAL_ACE, IGNORE_REGISTRATION = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20
 FLAG_FOLDER, FLAG_TASK = 0x20000000, 0x40000000
+# [MS-TSCH] 2.3.9, as far as the kinds of principal allow them; 0 leaves it to the definition
+LOGON_PASSWORD, LOGON_S4U, LOGON_TOKEN, LOGON_GROUP, LOGON_SERVICE, LOGON_TOKEN_OR_PASSWORD = 1, 2, 3, 4, 5, 6
+SERVICE_ACCOUNTS = {
+    "S-1-5-18": "SY", "SYSTEM": "SY", "LOCALSYSTEM": "SY", "NT AUTHORITY\\SYSTEM": "SY",
+    "S-1-5-19": "LS", "LOCAL SERVICE": "LS", "NT AUTHORITY\\LOCAL SERVICE": "LS",
+    "S-1-5-20": "NS", "NETWORK SERVICE": "NS", "NT AUTHORITY\\NETWORK SERVICE": "NS",
+}
 STATE_DISABLED, STATE_READY, STATE_RUNNING = 1, 3, 4
 
 _FORBIDDEN = set('<>:"|?*/')
@@ -76,9 +84,10 @@ def parent(path):
 class Calls:
     """The interface of one target, for one connection."""
 
-    def __init__(self, store, runner, target, client):
+    def __init__(self, store, runner, target, client, known_users=frozenset()):
         self.store, self.runner, self.target, self.client = store, runner, target, client
         self.account = None
+        self.known_users = known_users
         self.refuse = None  # an HRESULT with which every registration fails
         self.log = {}
 
@@ -209,7 +218,7 @@ class Calls:
             if not flags & UPDATE:
                 raise Failed(ALREADY_EXISTS)
             self._require(old["sddl"], sddl.WRITE)
-        self._check_principal(definition)
+        self._check_principal(definition, request["logonType"])
         principal = None if flags & NO_PRINCIPAL_ACE else self._principal(definition)
         self._store_task(path, old, folder, definition, request, (xml, text, principal))
         response["pActualPath"] = path + "\0"
@@ -252,17 +261,27 @@ class Calls:
         if at_registration and enabled and not flags & IGNORE_REGISTRATION:
             self.runner.start(self.target, path, "registration")
 
-    def _check_principal(self, definition):
-        """Only an administrator may have a task run as somebody else."""
+    def _check_principal(self, definition, logon_type):
+        """The account must exist, suit the logon type, and be the caller's own unless an administrator asks."""
         user = definition.value("Principals/Principal/UserId")
-        if not self.account["admin"] and user and user.lower() != self.account["user"].lower():
+        group = definition.value("Principals/Principal/GroupId")
+        named = (user or "").rpartition("\\")[2].lower()
+        if group is not None:
+            allowed = {0, LOGON_GROUP}
+        elif user is None or user.upper() in SERVICE_ACCOUNTS:
+            allowed = {0, LOGON_SERVICE} if user else {0, LOGON_SERVICE, LOGON_TOKEN, LOGON_S4U}
+        elif not user.upper().startswith("S-1-5-21-") and named not in self.known_users:
+            raise Failed(NONE_MAPPED)
+        else:
+            allowed = {0, LOGON_PASSWORD, LOGON_S4U, LOGON_TOKEN, LOGON_TOKEN_OR_PASSWORD}
+        if logon_type not in allowed:
+            raise Failed(E_INVALIDARG)
+        if not self.account["admin"] and (group or (user and named != self.account["user"].lower())):
             raise Failed(E_ACCESSDENIED)
 
     @staticmethod
     def _principal(definition):
-        user = (definition.value("Principals/Principal/UserId") or "").upper()
-        known = {"S-1-5-18": "SY", "SYSTEM": "SY", "NT AUTHORITY\\SYSTEM": "SY", "S-1-5-19": "LS", "S-1-5-20": "NS"}
-        return known.get(user)
+        return SERVICE_ACCOUNTS.get((definition.value("Principals/Principal/UserId") or "").upper())
 
     def SchRpcRetrieveTask(self, request, response):
         task = self._find_task(self._note(_text(request["path"])), sddl.READ)
@@ -451,7 +470,7 @@ class Calls:
             raise Failed(E_INVALIDARG)
         due = self.runner.next_start(self.target, task["path"])
         if due is not None and request["cRequested"]:
-            response["pRuntimes"].append(system_time(due))
+            response["pRuntimes"].append(system_time(due, self.runner.zone(self.target)))
             response["pcRuntimes"] = 1
         else:
             response["pRuntimes"] = NULL
@@ -462,7 +481,7 @@ class Calls:
         task = self._find_task(self._note(_text(request["path"])), sddl.READ)
         if task["last_run"] is None:
             return HAS_NOT_RUN
-        response["pLastRuntime"] = system_time(task["last_run"])
+        response["pLastRuntime"] = system_time(task["last_run"], self.runner.zone(self.target))
         response["pLastReturnCode"] = task["last_result"] or 0
         return S_OK
 
@@ -489,9 +508,9 @@ class Calls:
         return S_OK
 
 
-def system_time(seconds):
-    """SYSTEMTIME ([MS-DTYP] 2.3.13) in the target's local time, which is UTC here."""
-    moment = datetime.fromtimestamp(seconds, timezone.utc)
+def system_time(seconds, zone):
+    """SYSTEMTIME ([MS-DTYP] 2.3.13) in the target's local time."""
+    moment = datetime.fromtimestamp(seconds, zone)
     value = tsch.SYSTEMTIME()
     value["wYear"], value["wMonth"], value["wDay"] = moment.year, moment.month, moment.day
     value["wDayOfWeek"] = moment.isoweekday() % 7
