@@ -2,9 +2,10 @@
  * behind.
  *
  *     tsch_probe --host H --user U --password-file F --rpc-user U2 --rpc-password-file F2
- *                --arguments-size N --flip-out PDU:OFFSET --flip-in PDU:OFFSET
+ *                --arguments-size N --flip-out PIECE:OFFSET --flip-in PIECE:OFFSET --srvsvc
  *
- * Does with one task what a push may do with it, printing one "key value" line per thing seen. Ends
+ * Does with one task what a push may do with it, printing one "key value" line per thing seen; with
+ * --srvsvc it lists the shares instead ([MS-SRVS]), for an RPC server that is not our own. Ends
  * with "failure CODE text" and exit status 1 when the RPC connection fails, "fault STATUS" and 2
  * when a call is answered by a fault. The flips change the lowest bit of a byte (negative offset:
  * from the end) of the n-th piece of bytes written to or read from the pipe.
@@ -21,7 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/cursor.h"
 #include "common/base/mem.h"
+#include "relay/rpc/ndr.h"
 #include "relay/rpc/rpc_auth.h"
 #include "relay/sd/sd.h"
 #include "relay/smb/smb.h"
@@ -97,10 +100,10 @@ static struct smb_reply await(struct probe *p)
     return reply;
 }
 
-static void open_pipe(struct probe *p)
+static void open_pipe(struct probe *p, const char *name)
 {
     struct err err;
-    struct smb_create_request request = {.path = TSCH_PIPE_NAME,
+    struct smb_create_request request = {.path = name,
                                          .access = SMB_ACCESS_READ_DATA | SMB_ACCESS_WRITE_DATA,
                                          .share = SMB_SHARE_READ | SMB_SHARE_WRITE,
                                          .disposition = SMB_OPEN};
@@ -331,6 +334,43 @@ static void use_scheduler(struct probe *p, const char *arguments)
     buf_release(&xml);
 }
 
+/* 4b324fc8-1670-01d3-1278-5a47bf6ee188 v3.0, [MS-SRVS] 1.9 */
+static const struct rpc_interface srvsvc_interface = {
+    .uuid = {0xc8, 0x4f, 0x32, 0x4b, 0x70, 0x16, 0xd3, 0x01, 0x12, 0x78, 0x5a, 0x47, 0xbf, 0x6e,
+             0xe1, 0x88},
+    .version_major = 3,
+    .version_minor = 0,
+};
+#define SRVSVC_NET_SHARE_ENUM 15 /* [MS-SRVS] 3.1.4.8 */
+
+/* NetrShareEnum at level 1 with a server name as long as asked for. */
+static void list_shares(struct probe *p, const char *server_name)
+{
+    struct err err;
+    struct ndr_out ndr = ndr_out_of(&p->stub);
+    ndr_put_unique_string(&ndr, server_name);
+    ndr_put_u32(&ndr, 1);          /* Level */
+    ndr_put_u32(&ndr, 1);          /* the union's discriminant */
+    ndr_put_u32(&ndr, 1);          /* pointer to SHARE_INFO_1_CONTAINER */
+    ndr_put_u32(&ndr, 0);          /* EntriesRead */
+    ndr_put_u32(&ndr, 0);          /* Buffer, null */
+    ndr_put_u32(&ndr, 0xffffffff); /* PreferedMaximumLength */
+    ndr_put_u32(&ndr, 0);          /* ResumeHandle, null */
+    printf("request-size %zu\n", p->stub.size);
+    must(rpc_client_call(p->rpc, SRVSVC_NET_SHARE_ENUM, p->stub.data, p->stub.size, &err), &err);
+    run_rpc(p);
+    struct rpc_answer answer;
+    rpc_client_answer(p->rpc, &answer);
+    if (answer.fault || answer.stub_size < 16)
+        die("no list of shares");
+    struct cursor c = cursor_of(answer.stub, answer.stub_size);
+    cursor_skip(&c, 12); /* level, discriminant, pointer */
+    printf("shares %u\n", cursor_u32le(&c));
+    cursor_seek(&c, answer.stub_size - 4);
+    printf("werror %u\n", cursor_u32le(&c));
+    printf("answer-size %zu\n", answer.stub_size);
+}
+
 static struct flip parse_flip(const char *text)
 {
     struct flip flip = {.wanted = true};
@@ -370,6 +410,7 @@ static struct auth_credential *credential_of(const char *user, const char *passw
 struct options {
     const char *host, *user, *password_file, *rpc_user, *rpc_password_file;
     size_t arguments_size;
+    bool srvsvc;
 };
 
 static void parse_options(int argc, char **argv, struct options *o, struct probe *p)
@@ -382,6 +423,7 @@ static void parse_options(int argc, char **argv, struct options *o, struct probe
                                           {"arguments-size", 1, NULL, 'n'},
                                           {"flip-out", 1, NULL, 'o'},
                                           {"flip-in", 1, NULL, 'i'},
+                                          {"srvsvc", 0, NULL, 's'},
                                           {NULL, 0, NULL, 0}};
     int c;
     while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -410,23 +452,18 @@ static void parse_options(int argc, char **argv, struct options *o, struct probe
         case 'i':
             p->flip_in = parse_flip(optarg);
             break;
+        case 's':
+            o->srvsvc = true;
+            break;
         default:
             exit(3);
         }
     }
 }
 
-static void run(struct probe *p, const struct options *o, const struct auth_credential *credential)
+static void print_version(struct probe *p)
 {
     struct err err;
-    char *arguments = mem_new(o->arguments_size + 1, 1);
-    memset(arguments, '"', o->arguments_size);
-    must(auth_context_new(credential, AUTH_NTLM_RAW, "host", o->host, &p->auth, &err), &err);
-    struct rpc_auth auth = rpc_auth_of(p->auth);
-    must(rpc_client_new(&tsch_interface, &auth, &p->rpc, &err), &err);
-    buf_init(&p->stub, RPC_REQUEST_SIZE_MAX);
-    run_rpc(p);
-
     uint32_t version = 0;
     uint32_t hresult = 0;
     must(tsch_encode_highest_version(&p->stub, &err), &err);
@@ -434,12 +471,30 @@ static void run(struct probe *p, const struct options *o, const struct auth_cred
     must(tsch_decode_highest_version(answer.stub, answer.stub_size, &version, &hresult, &err),
          &err);
     printf("version 0x%08x\n", version);
-    use_scheduler(p, arguments);
+}
+
+static void run(struct probe *p, const struct options *o, const struct auth_credential *credential)
+{
+    struct err err;
+    char *text = mem_new(o->arguments_size + 1, 1);
+    memset(text, o->srvsvc ? 'x' : '"', o->arguments_size);
+    must(auth_context_new(credential, AUTH_NTLM_RAW, "host", o->host, &p->auth, &err), &err);
+    struct rpc_auth auth = rpc_auth_of(p->auth);
+    const struct rpc_interface *interface = o->srvsvc ? &srvsvc_interface : &tsch_interface;
+    must(rpc_client_new(interface, &auth, &p->rpc, &err), &err);
+    buf_init(&p->stub, RPC_REQUEST_SIZE_MAX);
+    run_rpc(p);
+    if (o->srvsvc) {
+        list_shares(p, text);
+    } else {
+        print_version(p);
+        use_scheduler(p, text);
+    }
     printf("pipe writes %u reads %u transceives %u\n", p->writes, p->reads, p->transceives);
     buf_release(&p->stub);
     rpc_client_free(p->rpc);
     auth_context_free(p->auth);
-    free(arguments);
+    free(text);
 }
 
 int main(int argc, char **argv)
@@ -458,7 +513,7 @@ int main(int argc, char **argv)
         die("getrandom");
     must(smb_conn_new(&config, &p.smb, &err), &err);
     p.fd = connect_to(o.host);
-    open_pipe(&p);
+    open_pipe(&p, o.srvsvc ? "srvsvc" : TSCH_PIPE_NAME);
     run(&p, &o, other != NULL ? other : credential);
     close(p.fd);
     smb_conn_free(p.smb);
