@@ -7,117 +7,15 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
-#include <gssapi/gssapi.h>
-#include <gssapi/gssapi_ext.h>
 
 #include "common/base/cursor.h"
 #include "common/base/hex.h"
 #include "common/base/utf16.h"
 #include "relay/auth/auth.h"
 #include "relay/auth/auth_internal.h"
-
-#define RIGHT_PASSWORD                                                                             \
-    "R\xc3\xa9"                                                                                    \
-    "al w\xc3\xb6rd" /* no colon: the file's fields end there */
-#define WRONG_PASSWORD "Not it"
-
-/* gss-ntlmssp's accepting side leaks (a library context for each hashed password, the server's
- * name); the product never runs it, so the leak check looks away there and nowhere else. */
-void __lsan_disable(void) __attribute__((weak));
-void __lsan_enable(void) __attribute__((weak));
-
-static void leaks_ignored(bool ignored)
-{
-    if (__lsan_disable != NULL && __lsan_enable != NULL)
-        (ignored ? __lsan_disable : __lsan_enable)();
-}
-
-/* The accepting side: what a server would run. */
-struct acceptor {
-    gss_cred_id_t credential;
-    gss_ctx_id_t context;
-    bool done;
-};
-
-static char user_file[] = "/tmp/pusher-test-auth-XXXXXX";
-
-static int group_setup(void **state)
-{
-    (void)state;
-    auth_setup();
-    int fd = mkstemp(user_file);
-    const char *lines = "TESTDOM:user:" RIGHT_PASSWORD "\n:local:" RIGHT_PASSWORD "\n";
-    if (fd < 0 || write(fd, lines, strlen(lines)) != (ssize_t)strlen(lines))
-        return -1;
-    close(fd);
-    /* For the accepting side; at the same time a default credential with the right password. */
-    return setenv("NTLM_USER_FILE", user_file, 1);
-}
-
-static int group_teardown(void **state)
-{
-    (void)state;
-    unsetenv("NTLM_USER_FILE");
-    return unlink(user_file);
-}
-
-static void acceptor_init(struct acceptor *a, const gss_OID_desc *mechanism)
-{
-    OM_uint32 minor = 0;
-    gss_OID_desc oid = *mechanism;
-    gss_OID_set_desc set = {1, &oid};
-    memset(a, 0, sizeof *a);
-    leaks_ignored(true);
-    OM_uint32 major = gss_acquire_cred(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &set, GSS_C_ACCEPT,
-                                       &a->credential, NULL, NULL);
-    leaks_ignored(false);
-    assert_false(GSS_ERROR(major));
-    if (mechanism == &auth_oid_spnego) {
-        gss_OID_desc ntlm = auth_oid_ntlm;
-        gss_OID_set_desc only = {1, &ntlm};
-        assert_false(GSS_ERROR(gss_set_neg_mechs(&minor, a->credential, &only)));
-    }
-}
-
-static void acceptor_release(struct acceptor *a)
-{
-    OM_uint32 minor = 0;
-    gss_delete_sec_context(&minor, &a->context, GSS_C_NO_BUFFER);
-    gss_release_cred(&minor, &a->credential);
-}
-
-/* Appends the answer to `out`; -1 when the logon is refused. */
-static int acceptor_step(struct acceptor *a, const struct buf *in, struct buf *out)
-{
-    OM_uint32 minor = 0;
-    OM_uint32 ignored = 0;
-    gss_buffer_desc input = {in->size, in->data};
-    gss_buffer_desc output = GSS_C_EMPTY_BUFFER;
-    leaks_ignored(true);
-    OM_uint32 major =
-        gss_accept_sec_context(&minor, &a->context, a->credential, &input,
-                               GSS_C_NO_CHANNEL_BINDINGS, NULL, NULL, &output, NULL, NULL, NULL);
-    leaks_ignored(false);
-    buf_bytes(out, output.value, output.length);
-    gss_release_buffer(&ignored, &output);
-    if (GSS_ERROR(major))
-        return -1;
-    a->done = (major & GSS_S_CONTINUE_NEEDED) == 0;
-    return 0;
-}
-
-static void acceptor_key(struct acceptor *a, uint8_t key[AUTH_KEY_SIZE])
-{
-    OM_uint32 minor = 0;
-    gss_buffer_set_t set = GSS_C_NO_BUFFER_SET;
-    assert_false(GSS_ERROR(
-        gss_inquire_sec_context_by_oid(&minor, a->context, GSS_C_INQ_SSPI_SESSION_KEY, &set)));
-    memcpy(key, set->elements[0].value, AUTH_KEY_SIZE);
-    gss_release_buffer_set(&minor, &set);
-}
+#include "tests/unit/auth_acceptor.h"
 
 /* One logon under test: both sides and the last token in each direction. */
 struct logon {
@@ -135,7 +33,7 @@ static void logon_init(struct logon *l, enum auth_mechanism mechanism, const cha
     memset(l, 0, sizeof *l);
     buf_init(&l->to_server, AUTH_TOKEN_SIZE_MAX);
     buf_init(&l->to_client, AUTH_TOKEN_SIZE_MAX);
-    acceptor_init(&l->server, mechanism == AUTH_SPNEGO ? &auth_oid_spnego : &auth_oid_ntlm);
+    acceptor_init(&l->server, mechanism);
     assert_int_equal(auth_credential_new(account, password, &l->credential, &l->err), 0);
     assert_int_equal(
         auth_context_new(l->credential, mechanism, "cifs", "pc-1.example", &l->context, &l->err),
@@ -161,7 +59,7 @@ static int client_step(struct logon *l)
 static int server_step(struct logon *l)
 {
     buf_reset(&l->to_client);
-    return acceptor_step(&l->server, &l->to_server, &l->to_client);
+    return acceptor_step(&l->server, l->to_server.data, l->to_server.size, &l->to_client);
 }
 
 /* Runs until the client has sent its AUTHENTICATE and the server has judged it. */
@@ -441,5 +339,5 @@ int main(void)
         cmocka_unit_test(peer_of_published_challenge_has_its_names),
         cmocka_unit_test(peer_of_damaged_challenge_never_crashes),
     };
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, acceptor_group_setup, acceptor_group_teardown);
 }
