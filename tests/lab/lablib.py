@@ -60,13 +60,13 @@ class Lab:
             if self._alive(spec.load(self.directory)):
                 raise LabError(f"{self.directory}: a lab is running here already")
             self._remove_files()
-        os.makedirs(f"{self.directory}/log", exist_ok=True)
-        # smbd walks to the drives as other users before "force user" takes effect
-        os.chmod(self.directory, 0o711)
         try:
             lab = spec.make(self.directory, **self._make)
         except ValueError as error:
             raise LabError(str(error)) from error
+        os.makedirs(f"{self.directory}/log", exist_ok=True)
+        # smbd walks to the drives as other users before "force user" takes effect
+        os.chmod(self.directory, 0o711)
         spec.save(lab)
         ready, ours = os.pipe()
         with open(f"{self.directory}/log/supervisor.log", "ab") as log:
