@@ -169,8 +169,15 @@ void smb_conn_sent(struct smb_conn *conn, size_t size)
 {
     size_t left = conn->output.size - conn->output_at;
     conn->output_at += size < left ? size : left;
-    if (conn->output_at < conn->output.size)
+    if (conn->output_at < conn->output.size) {
+        /* What was sent makes room once it is the larger part: each byte is moved at most once. */
+        if (conn->output_at > conn->output.size / 2) {
+            buf_consume(&conn->output, conn->output_at);
+            conn->output_at = 0;
+            smb_send_deferred(conn);
+        }
         return;
+    }
     conn->output_at = 0;
     if (conn->output.capacity > IDLE_CAPACITY_MAX && conn->sent.count == 0)
         buf_release(&conn->output);
@@ -214,7 +221,8 @@ size_t smb_conn_pending(const struct smb_conn *conn)
 uint32_t smb_conn_write_room(const struct smb_conn *conn)
 {
     uint32_t size_max = conn->server.write_size_max;
-    size_t waiting = conn->output.size - conn->output_at;
+    /* Bytes already sent count too, until the buffer has got rid of them. */
+    size_t waiting = conn->output.size;
     uint32_t step = size_max < WRITE_ROOM_STEP ? size_max : WRITE_ROOM_STEP;
     if (conn->state != SMB_STATE_READY || conn->deferred.count > 0 || conn->credits < 2 ||
         waiting >= conn->config.output_size_max || step == 0)

@@ -86,7 +86,7 @@ static void path_note(struct path_state *path, enum reason reason, uint32_t code
 {
     path->reason = reason;
     path->code = code;
-    (void)text_copy(path->why, sizeof path->why, why);
+    (void)snprintf(path->why, sizeof path->why, "C:\\" STAGE_FOLDER " %s", why);
 }
 
 static void path_close(struct session *session, enum path_step step)
@@ -108,15 +108,14 @@ static void path_opened(struct session *session, const struct smb_reply *reply)
             return;
         }
         path_note(path, reason, reply->status,
-                  reason == REASON_NOT_A_DIRECTORY ? "C:\\" STAGE_FOLDER " exists and is a file"
-                                                   : "C:\\" STAGE_FOLDER " is a link");
+                  reason == REASON_NOT_A_DIRECTORY ? "exists and is a file" : "is a link");
         path_unfit(session);
         return;
     }
     path->file = reply->file;
     path->reason = REASON_NONE;
     if ((reply->info.attributes & SMB_ATTRIBUTE_REPARSE_POINT) != 0) {
-        path_note(path, REASON_UNSAFE_PATH, 0, "C:\\" STAGE_FOLDER " is a link to another place");
+        path_note(path, REASON_UNSAFE_PATH, 0, "is a link to another place");
         path_close(session, PATH_CLOSE);
         return;
     }
@@ -141,8 +140,11 @@ static void path_judged(struct session *session, const struct smb_reply *reply)
                      STAGE_FOLDER, err.text);
         return;
     }
-    if (!sd_is_safe(&sd, SD_FOLDER, why, sizeof why))
-        path_note(path, REASON_UNSAFE_PATH, 0, why);
+    if (!sd_is_safe(&sd, SD_FOLDER, why, sizeof why)) {
+        char text[SD_WHY_SIZE + 16];
+        (void)snprintf(text, sizeof text, "is not safe: %s", why);
+        path_note(path, REASON_UNSAFE_PATH, 0, text);
+    }
     path_close(session, PATH_CLOSE);
 }
 

@@ -242,6 +242,10 @@ static void socket_failed(struct session *session, int error)
     struct session_loss loss = {
         .reason = REASON_CONN_LOST, .kind = CODE_ERRNO, .code = (uint32_t)error, .again = true};
     const char *what = session->connected ? "connection lost" : "cannot connect";
+    if (session->connected && !session->heard) {
+        loss.reason = REASON_DIALECT_REFUSED;
+        what = "closed instead of an answer to SMB 2 (SMB 1 only?)";
+    }
     if (!session->connected) {
         switch (error) {
         case ECONNREFUSED:
@@ -367,6 +371,7 @@ static void read_socket(struct session *session)
         ssize_t got =
             recv(session->fd, session->runner->received, STAGE_BUFFER_BYTES, MSG_DONTWAIT);
         if (got > 0) {
+            session->heard = true;
             if (!take_bytes(session, session->runner->received, (size_t)got))
                 return;
             if ((size_t)got < STAGE_BUFFER_BYTES)
@@ -421,6 +426,7 @@ static int make_engine(struct session *session, struct err *err)
 {
     struct smb_config config = {
         .credential = session->job->credential,
+        .dialect_min = SMB_DIALECT_2_1,
         .output_size_max = OUTPUT_BYTES_MAX,
     };
     char address[LIMIT_ADDRESS_SIZE];

@@ -74,6 +74,7 @@ struct session {
     struct smb_conn *conn; /* NULL until connected */
     int fd;                /* -1 when closed */
     bool connected;        /* TCP is up */
+    bool heard;            /* at least one byte came */
     bool up;               /* C$ is connected */
     bool closed;           /* nothing may be done with it any more */
     bool writable_wanted;  /* the poll waits for room in the socket */
