@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lab"))
 
 from lablib import Lab  # noqa: E402
-from standin import checks, drives, ntacl  # noqa: E402
+from standin import checks, drives, net, ntacl  # noqa: E402
 
 if os.geteuid() != 0:
     print("needs root for network namespaces")
@@ -557,8 +557,8 @@ class Network(LabCase):
 
 class Variants(LabCase):
     OPTIONS = {
-        "targets": 16,
-        "faults": "pc-0014=no-name,pc-0015=name-timeout,pc-0016=two-addresses,pc-0013=long-name,pc-0009=frozen,pc-0010=cut,pc-0011=stall,pc-0012=slow:1000000,pc-0001=smb-2.1,pc-0002=smb-3.0.2,pc-0003=must-encrypt,pc-0004=smb1-only,pc-0005=other-password,"
+        "targets": 18,
+        "faults": "pc-0017=ipv6-only,pc-0018=ipv4-dead,pc-0014=no-name,pc-0015=name-timeout,pc-0016=two-addresses,pc-0013=long-name,pc-0009=frozen,pc-0010=cut,pc-0011=stall,pc-0012=slow:1000000,pc-0001=smb-2.1,pc-0002=smb-3.0.2,pc-0003=must-encrypt,pc-0004=smb1-only,pc-0005=other-password,"
         "pc-0006=access-denied,pc-0007=clock:7200,pc-0008=wrong-name",
     }
 
@@ -624,6 +624,18 @@ class Variants(LabCase):
         self.assertEqual(connection.getServerDNSHostName(), f"{name}.lab.test")
         connection.getSMBServer().close_session()
         self.assertIn(self.lab.address(name), self.lab.run(["getent", "hosts", name]).stdout)
+
+    def test_ipv6_address_leads_to_the_same_machine(self):
+        for host in ("pc-0017", "pc-0018"):
+            with self.subTest(host=host):
+                six = net.address6(self.lab.address(host))
+                self.assertIn(six, self.lab.run(["getent", "ahostsv6", host]).stdout)
+                self.assertEqual(self.smbclient(six, f"put {__file__} six.txt").returncode, 0)
+                self.assertTrue(os.path.exists(f"{self.lab.drive(host)}/six.txt"))
+        done = self.lab.run(
+            ["/usr/bin/python3", ATEXEC, f"{self.user}:{self.password}@pc-0017", "hostname"], timeout=60
+        )
+        self.assertIn("PC-0017", done.stdout, done.stdout + done.stderr)
 
     def test_names_may_be_missing_silent_or_double(self):
         def resolve(host):

@@ -22,7 +22,9 @@ def write(directory, targets):
     with open(os.path.join(folder, "hosts"), "w", encoding="ascii") as hosts:
         for target in targets:
             kind = _kind(target)
-            if kind not in ("none", "silent"):
+            if kind in ("six", "both"):
+                hosts.write(f"{net.address6(target['address'])} {target['fqdn']}\n")
+            if kind not in ("none", "silent", "six"):
                 hosts.write(f"{target['address']} {target['fqdn']}\n")
             if kind == "two":
                 hosts.write(f"{SILENT_ADDRESS} {target['fqdn']}\n")

@@ -21,7 +21,9 @@ class Fault:
     target: dict = field(default_factory=dict)  # options that hold for the whole address
     drive: str | None = None  # what is done to the drive, see drives.py
     instance: dict | None = None  # [global] options of an smbd of its own that serves the address
-    dns: str | None = None  # "none": no such name, "silent": nobody answers for it, "two": a dead address beside it
+    # "none": no such name, "silent": nobody answers for it, "two": a dead address beside it, "six": AAAA only,
+    # "both": A and AAAA
+    dns: str | None = None
     line: bool = False  # connections go through line.py
     scheduler: bool = False  # the scheduler itself acts on the name
     default: bool = False  # one of the ten that "--faults default" deals out
@@ -80,6 +82,8 @@ _ROWS = [
     Fault("no-name", "resolve", "NXDOMAIN", "DNS does not know its name", dns="none"),
     Fault("name-timeout", "resolve", "DNS_TIMEOUT", "DNS does not answer for its name", dns="silent"),
     Fault("two-addresses", None, None, "its name has a second address where nobody answers", dns="two"),
+    Fault("ipv6-only", None, None, "its name has an IPv6 address only", dns="six"),
+    Fault("ipv4-dead", None, None, "its IPv4 address is dead, its IPv6 address works", nft_set="down", dns="both"),
     Fault("long-name", None, None, "its name has more than 15 characters, so NetBIOS cuts it", instance={}),
     Fault("frozen", "access", "CONN_LOST", "port 445 accepts and never says a word", line=True),
     Fault("cut", "copy", "CONN_LOST", "every connection is reset (argument: after so many bytes, default 20000)", line=True),

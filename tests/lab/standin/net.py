@@ -10,6 +10,9 @@ ADMIN_ADDRESS = "10.49.0.1"
 ROUTER_ADDRESS = "10.49.0.2"
 DEAD_DNS_ADDRESS = "10.49.0.66"
 PREFIX = "10.50.0.0/16"
+ADMIN_ADDRESS6 = "fd49::1"
+ROUTER_ADDRESS6 = "fd49::2"
+PREFIX6 = "fd50::/64"
 
 RULES = f"""
 table ip lab {{
@@ -35,7 +38,20 @@ table ip lab {{
         tcp dport 445 dnat to ip daddr map @instance
     }}
 }}
+table ip6 lab {{
+    set targets {{ type ipv6_addr; }}
+    chain input {{
+        type filter hook input priority 0; policy accept;
+        ip6 daddr {PREFIX6} ip6 daddr != @targets drop
+    }}
+}}
 """
+
+
+def address6(address):
+    """The IPv6 address of the target with this IPv4 address: its numbers as they are read."""
+    return "fd50::" + ":".join(address.split("."))
+
 
 
 def run(*command, feed=None):
@@ -60,6 +76,10 @@ def set_up(admin_pid, subnets):
     admin("ip", "address", "add", f"{ADMIN_ADDRESS}/24", "dev", "lab1")
     admin("ip", "link", "set", "lab1", "up")
     admin("ip", "route", "add", "default", "via", ROUTER_ADDRESS)
+    run("ip", "address", "add", f"{ROUTER_ADDRESS6}/64", "dev", "lab0", "nodad")
+    admin("ip", "address", "add", f"{ADMIN_ADDRESS6}/64", "dev", "lab1", "nodad")
+    admin("ip", "route", "add", "default", "via", ROUTER_ADDRESS6)
+    run("ip", "route", "add", "local", PREFIX6, "dev", "lo")
     run("ip", "route", "add", "local", f"{DEAD_DNS_ADDRESS}/32", "dev", "lo")
     for subnet in subnets:
         run("ip", "route", "add", "local", subnet, "dev", "lo")
@@ -68,8 +88,10 @@ def set_up(admin_pid, subnets):
 
 def add_targets(addresses):
     for start in range(0, len(addresses), 1000):
-        part = ", ".join(addresses[start : start + 1000])
-        run("nft", "-f", "-", feed=f"add element ip lab targets {{ {part} }}\n")
+        part = addresses[start : start + 1000]
+        feed = f"add element ip lab targets {{ {', '.join(part)} }}\n"
+        feed += f"add element ip6 lab targets {{ {', '.join(map(address6, part))} }}\n"
+        run("nft", "-f", "-", feed=feed)
 
 
 def set_member(name, address, present):

@@ -10,7 +10,7 @@ import struct
 import sys
 import traceback
 
-from standin import npa, rpcserver, spec, taskrun, taskstore, tsch_calls
+from standin import net, npa, rpcserver, spec, taskrun, taskstore, tsch_calls
 
 USER_FOLDER_SDDL = "O:S-1-5-21-1-2-3-20003G:BAD:(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;OICI;FA;;;AU)"
 
@@ -43,6 +43,7 @@ class Scheduler:
         self.directory = directory
         self.lab = spec.load(directory)
         self.targets = {target["address"]: target for target in self.lab["targets"]}
+        self.addresses6 = {net.address6(address): address for address in self.targets}
         self.store = taskstore.Store(f"{directory}/scheduler/tasks.db")
         self.faults = Faults(f"{directory}/scheduler/faults.json")
         hosts = {address: target["netbios"] for address, target in self.targets.items()}
@@ -66,6 +67,7 @@ class Scheduler:
             if length > npa.REQUEST_MAX:
                 raise npa.NpaError("request too long")
             request = npa.parse(head + await reader.readexactly(length))
+            request.server_address = self.addresses6.get(request.server_address, request.server_address)
             name, argument = self.faults.get(request.server_address)
             writer.write(npa.REPLY)
             if name != "pipe-closed":

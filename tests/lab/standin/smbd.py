@@ -9,6 +9,8 @@ import os
 import subprocess
 import time
 
+from . import net
+
 WORKGROUP = "LAB"
 
 # Masks are written out: Samba 4.17 takes SDDL's FA for 0x1ff.
@@ -165,10 +167,11 @@ def write_target(directory, target, share=None, options=None):
             continue
         lines.append(f"[{name}]\n")
         lines += [f"\t{key} = {value}\n" for key, value in merged.items()]
-    path = f"{directory}/targets/{target['address']}.conf"
-    with open(f"{path}.new", "w", encoding="utf-8") as conf:
-        conf.writelines(lines)
-    os.replace(f"{path}.new", path)
+    for address in (target["address"], net.address6(target["address"])):
+        path = f"{directory}/targets/{address}.conf"
+        with open(f"{path}.new", "w", encoding="utf-8") as conf:
+            conf.writelines(lines)
+        os.replace(f"{path}.new", path)
 
 
 def write_passwd(directory, accounts, targets):
