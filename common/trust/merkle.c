@@ -262,7 +262,7 @@ int merkle_verify(const uint8_t root[MERKLE_HASH_BYTES], uint32_t total,
                   const struct merkle_leaf *leaves, uint32_t leaf_count, const uint8_t *proof,
                   size_t proof_size, struct err *err)
 {
-    struct known nodes[LIMIT_ROWS_PER_MESSAGE];
+    struct known nodes[LIMIT_ROWS_PER_MESSAGE] = {0};
     if (total == 0 || total > LIMIT_TARGETS_MAX || leaf_count == 0 || leaf_count > total ||
         leaf_count > LIMIT_ROWS_PER_MESSAGE)
         return err_set(err, ERR_PROTOCOL, "proof of %u of %u targets", leaf_count, total);
