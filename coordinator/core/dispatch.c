@@ -301,7 +301,8 @@ static void on_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t r
         return;
     }
     if (target->phase == LEDGER_FINAL ||
-        (target->phase == LEDGER_UNKNOWN && outcome->state == TARGET_UNKNOWN_EFFECT)) {
+        (target->phase == LEDGER_UNKNOWN &&
+         settle_is_unknown(turn->core, ledger, relay, row->target_no, outcome->state))) {
         counts[DISPATCH_COUNT_DUPLICATE]++;
         return;
     }

@@ -88,6 +88,9 @@ void lease_forget_held(struct dispatch *core, const struct ledger *ledger, uint3
 /* settle.c */
 /* Applies deadlines and cancels to one push, up to DISPATCH_SETTLE_MAX rows. */
 void settle_due(struct dispatch_turn *turn, struct ledger *ledger);
+/* Whether a relay's row in this state leaves open what became of the target. */
+bool settle_is_unknown(const struct dispatch *core, const struct ledger *ledger, uint16_t relay,
+                       uint32_t no, enum target_state state);
 /* Records a relay's terminal row. */
 void settle_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay, uint32_t no,
                 const struct outcome *outcome);

@@ -46,11 +46,18 @@ static void settle(struct dispatch_turn *turn, struct ledger *ledger, uint16_t r
     persist->outcome = outcome;
 }
 
+bool settle_is_unknown(const struct dispatch *core, const struct ledger *ledger, uint16_t relay,
+                       uint32_t no, enum target_state state)
+{
+    bool not_begun = state == TARGET_CANCELLED || state == TARGET_EXPIRED;
+    return state == TARGET_UNKNOWN_EFFECT || (not_begun && held_by_other(core, ledger, relay, no));
+}
+
 void settle_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay, uint32_t no,
                 const struct outcome *outcome)
 {
-    bool not_begun = outcome->state == TARGET_CANCELLED || outcome->state == TARGET_EXPIRED;
-    if (not_begun && held_by_other(turn->core, ledger, relay, no))
+    if (outcome->state != TARGET_UNKNOWN_EFFECT &&
+        settle_is_unknown(turn->core, ledger, relay, no, outcome->state))
         outcome = &outcome_lost;
     settle(turn, ledger, relay, no, outcome);
 }
