@@ -367,6 +367,11 @@ bool store_dirty(const struct store *store)
     return store->dirty;
 }
 
+bool store_failed(const struct store *store)
+{
+    return store->failed;
+}
+
 int store_commit(struct store *store, struct err *err)
 {
     if (!store->dirty)

@@ -87,7 +87,8 @@ static int counted_now(struct store *store, uint64_t key, uint32_t target_no, st
     if (got < 0)
         return -1;
     now->state = (enum target_state)sqlite_u32(read, 0);
-    now->attempted = sqlite_u64(read, 1) != 0;
+    bool staged = sqlite3_column_type(read, 3) != SQLITE_NULL && sqlite_u32(read, 3) < STAGE_COUNT;
+    now->attempted = staged || sqlite_u64(read, 1) != 0;
     now->reboot = is_reboot(sqlite3_column_type(read, 2) != SQLITE_NULL, sqlite_u32(read, 2));
     sqlite_done(read);
     return 0;
@@ -124,7 +125,8 @@ int store_outcome(struct store *store, uint64_t key, uint32_t target_no, uint16_
         sqlite_bind_u64(write, 17, outcome->exit_code);
     if (sqlite_run(store, write, "record row", err) != 0)
         return -1;
-    const struct counted after = {outcome->state, outcome->started_unix_ms != 0,
+    const struct counted after = {outcome->state,
+                                  outcome->stage != STAGE_COUNT || outcome->started_unix_ms != 0,
                                   is_reboot(outcome->has_exit_code, outcome->exit_code)};
     count(store, key, &before, -1);
     count(store, key, &after, 1);

@@ -41,6 +41,8 @@ void store_close(struct store *store);
 int store_commit(struct store *store, struct err *err);
 /* Whether there are writes that are not committed. */
 bool store_dirty(const struct store *store);
+/* Whether a write failed: end the process. */
+bool store_failed(const struct store *store);
 
 /* ---- sites and relays ---- */
 

@@ -1,0 +1,225 @@
+/* Requests of the CLI: packages, looking around; hands pushes and reports on. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/pkg/name.h"
+#include "common/wire/wire.h"
+#include "coordinator/coordinator.h"
+
+#define LIST_MAX 100U /* pushes in one answer */
+
+/* ---- answers ---- */
+
+void control_ok(struct coordinator *c, const struct link_peer *peer, uint32_t request,
+                bool existing)
+{
+    struct message answer = {.kind = MESSAGE_OK, .request = request, .ok = {existing}};
+    shell_send(c, c->control_link, peer, &answer);
+}
+
+void control_fail(struct coordinator *c, const struct link_peer *peer, uint32_t request,
+                  const struct err *err)
+{
+    struct message answer = {.kind = MESSAGE_FAIL, .request = request};
+    answer.fail.code = err->code;
+    (void)text_copy(answer.fail.text, sizeof answer.fail.text, err->text);
+    shell_send(c, c->control_link, peer, &answer);
+    shell_store_failed(c, err);
+}
+
+/* ---- packages ---- */
+
+static struct offer *find_offer(struct coordinator *c, const uint8_t *digest)
+{
+    for (size_t i = 0; i < COORDINATOR_UPLOADS_MAX; i++)
+        if (c->offers[i].used && memcmp(c->offers[i].digest, digest, LIMIT_DIGEST_BYTES) == 0)
+            return &c->offers[i];
+    return NULL;
+}
+
+/* A free place, or the one that nobody touched for the longest time. */
+static struct offer *new_offer(struct coordinator *c)
+{
+    struct offer *oldest = &c->offers[0];
+    for (size_t i = 0; i < COORDINATOR_UPLOADS_MAX; i++) {
+        if (!c->offers[i].used)
+            return &c->offers[i];
+        if (c->offers[i].touched_ms < oldest->touched_ms)
+            oldest = &c->offers[i];
+    }
+    return oldest;
+}
+
+static void want(struct coordinator *c, const struct link_peer *peer, uint32_t request,
+                 uint64_t offset)
+{
+    struct message answer = {
+        .kind = MESSAGE_PACKAGE_WANT, .request = request, .package_want = {offset}};
+    shell_send(c, c->control_link, peer, &answer);
+}
+
+static void package_offer(struct coordinator *c, const struct link_peer *peer,
+                          const struct message *message)
+{
+    const struct message_package_offer *said = &message->package_offer;
+    struct err err = {0};
+    uint64_t offset = 0;
+    if (package_name_check(said->name, &err) != 0 ||
+        package_store_offset(c->packages, said->digest, said->bytes, &offset, &err) != 0) {
+        control_fail(c, peer, message->request, &err);
+        return;
+    }
+    struct offer *offer = find_offer(c, said->digest);
+    if (offer == NULL)
+        offer = new_offer(c);
+    *offer = (struct offer){.used = true, .bytes = said->bytes, .touched_ms = clock_boottime_ms()};
+    memcpy(offer->digest, said->digest, LIMIT_DIGEST_BYTES);
+    want(c, peer, message->request, offset);
+}
+
+static void package_data(struct coordinator *c, const struct link_peer *peer,
+                         const struct message *message)
+{
+    const struct message_package_data *data = &message->package_data;
+    struct offer *offer = find_offer(c, data->digest);
+    struct err err = {0};
+    uint64_t next = 0;
+    if (offer == NULL) {
+        (void)err_set(&err, ERR_INVALID, "this package was not offered, or too long ago");
+        control_fail(c, peer, message->request, &err);
+        return;
+    }
+    offer->touched_ms = clock_boottime_ms();
+    if (package_store_append(c->packages, data->digest, offer->bytes, data->offset, data->data,
+                             data->size, &next, &err) != 0) {
+        control_fail(c, peer, message->request, &err);
+        return;
+    }
+    if (next == offer->bytes)
+        offer->used = false;
+    want(c, peer, message->request, next);
+}
+
+/* ---- looking ---- */
+
+int control_summary(struct coordinator *c, uint64_t key, struct push_summary *out, struct err *err)
+{
+    if (store_summary(c->store, key, out, err) != 0)
+        return -1;
+    /* Leases live in the core alone: what a relay holds is queued in the store. */
+    uint32_t leased = dispatch_push_leased(c->core, key);
+    uint32_t *by_state = out->totals.by_state;
+    if (leased > by_state[TARGET_QUEUED])
+        leased = by_state[TARGET_QUEUED];
+    by_state[TARGET_QUEUED] -= leased;
+    by_state[TARGET_RUNNING] += leased;
+    return 0;
+}
+
+/* Rows of the admitted relays, to be freed. */
+static struct relay_row *relay_rows(const struct coordinator *c, uint32_t *count)
+{
+    struct relay_row *rows = mem_new(c->relay_count + 1U, sizeof *rows);
+    uint64_t now_ms = clock_boottime_ms();
+    *count = 0;
+    for (uint16_t i = 0; i < c->relay_count && *count < LIMIT_ROWS_PER_MESSAGE; i++) {
+        const struct store_relay *stored = &c->relays[i].stored;
+        struct dispatch_relay_view view = dispatch_relay_look(c->core, i);
+        if (!c->relays[i].admitted)
+            continue;
+        struct relay_row *row = &rows[(*count)++];
+        (void)text_copy(row->name, sizeof row->name, stored->name);
+        (void)text_copy(row->site, sizeof row->site, stored->site_name);
+        memcpy(row->seal_key, stored->seal_key, sizeof row->seal_key);
+        row->live = view.live;
+        row->silent_ms = view.heard ? now_ms - view.heard_ms : now_ms;
+        row->leased = view.leased;
+        memcpy(row->running, view.running, sizeof row->running);
+    }
+    return rows;
+}
+
+static void relays_get(struct coordinator *c, const struct link_peer *peer,
+                       const struct message *message)
+{
+    struct message answer = {.kind = MESSAGE_RELAYS, .request = message->request};
+    answer.relays.rows = relay_rows(c, &answer.relays.row_count);
+    shell_send(c, c->control_link, peer, &answer);
+    message_release(&answer);
+}
+
+static void status_get(struct coordinator *c, const struct link_peer *peer,
+                       const struct message *message)
+{
+    struct message answer = {.kind = MESSAGE_STATUS, .request = message->request};
+    struct err err = {0};
+    uint64_t key = 0;
+    if (store_find(c->store, &message->status_get, &key, &err) != 0 ||
+        control_summary(c, key, &answer.status.push, &err) != 0) {
+        control_fail(c, peer, message->request, &err);
+        return;
+    }
+    answer.status.relays = relay_rows(c, &answer.status.relay_count);
+    shell_send(c, c->control_link, peer, &answer);
+    message_release(&answer);
+}
+
+static void list_get(struct coordinator *c, const struct link_peer *peer,
+                     const struct message *message)
+{
+    struct message answer = {.kind = MESSAGE_LIST, .request = message->request};
+    struct err err = {0};
+    answer.list.pushes = mem_new(LIST_MAX, sizeof *answer.list.pushes);
+    int result = store_list(c->store, answer.list.pushes, LIST_MAX, &answer.list.push_count, &err);
+    for (uint32_t i = 0; result == 0 && i < answer.list.push_count; i++) {
+        uint64_t key = 0;
+        result = store_find_id(c->store, &answer.list.pushes[i].push, &key, &err);
+        if (result == 0)
+            result = control_summary(c, key, &answer.list.pushes[i], &err);
+    }
+    if (result == 0)
+        shell_send(c, c->control_link, peer, &answer);
+    else
+        control_fail(c, peer, message->request, &err);
+    message_release(&answer);
+}
+
+/* ---- dispatch of requests ---- */
+
+typedef void control_handler(struct coordinator *c, const struct link_peer *peer,
+                             const struct message *message);
+
+static control_handler *const handlers[MESSAGE_KIND_COUNT] = {
+    [MESSAGE_PACKAGE_OFFER] = package_offer,     [MESSAGE_PACKAGE_DATA] = package_data,
+    [MESSAGE_PUSH_BEGIN] = control_push_begin,   [MESSAGE_PUSH_TARGETS] = control_push_targets,
+    [MESSAGE_PUSH_COMMIT] = control_push_commit, [MESSAGE_PUSH_STOP] = control_push_stop,
+    [MESSAGE_RELAYS_GET] = relays_get,           [MESSAGE_STATUS_GET] = status_get,
+    [MESSAGE_REPORT_GET] = control_report_get,   [MESSAGE_LIST_GET] = list_get,
+};
+
+void control_received(void *context, const struct link_peer *peer, const uint8_t *bytes,
+                      size_t size)
+{
+    struct coordinator *c = context;
+    struct message message;
+    struct err err = {0};
+    if (c->stopping)
+        return;
+    if (wire_decode(bytes, size, &message, &err) != 0) {
+        log_warning("uid %u: %s", (unsigned)peer->uid, err.text);
+        control_fail(c, peer, 0, &err);
+        return;
+    }
+    log_debug("uid %u: %s", (unsigned)peer->uid, message_kind_word(message.kind));
+    if (handlers[message.kind] != NULL) {
+        handlers[message.kind](c, peer, &message);
+    } else {
+        (void)err_set(&err, ERR_PROTOCOL, "%s is no request", message_kind_word(message.kind));
+        control_fail(c, peer, message.request, &err);
+    }
+    message_release(&message);
+}

@@ -1,0 +1,21 @@
+/* Small files of the coordinator's state folder. Called by main.c and shell.c. */
+#ifndef PUSHER_COORDINATOR_FILES_H
+#define PUSHER_COORDINATOR_FILES_H
+
+#include <stdint.h>
+
+#include "common/base/err.h"
+#include "common/model/limits.h"
+
+#define FILES_PATH_SIZE 4096
+
+/* "FOLDER/NAME". Errors: ERR_LIMIT when too long. */
+int files_path(char path[FILES_PATH_SIZE], const char *folder, const char *name, struct err *err);
+/* Reads a public key: a line of 64 hexadecimal digits. Errors: ERR_NOT_FOUND, ERR_INVALID, ERR_IO.
+ */
+int files_read_key(const char *path, uint8_t key[LIMIT_KEY_BYTES], struct err *err);
+/* Makes the state folder (0700) when missing, the CURVE pair curve.key, and curve.pub beside it.
+ * What is there already stays. Errors: ERR_IO, ERR_DENIED, ERR_INVALID. */
+int files_init_state(const char *folder, struct err *err);
+
+#endif

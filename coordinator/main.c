@@ -1,0 +1,146 @@
+/* pusher-coordinator: command line. */
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/base/log.h"
+#include "common/base/text.h"
+#include "common/trust/secret.h"
+#include "coordinator/coordinator.h"
+#include "coordinator/files.h"
+
+enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
+
+enum option_key {
+    OPTION_STATE = 's',
+    OPTION_VERBOSE = 'v',
+    OPTION_RELAY_KEY = 0x100,
+    OPTION_CONTROL,
+    OPTION_RELAYS,
+    OPTION_PACKAGES,
+    OPTION_LEASE_MS,
+    OPTION_HEARTBEAT_MS,
+};
+
+static const struct argp_option options[] = {
+    {"state", OPTION_STATE, "DIR", 0, "Folder with the coordinator's keys and store", 0},
+    {"relay-key", OPTION_RELAY_KEY, "FILE", 0, "run: public key of the relay that is admitted", 0},
+    {"control", OPTION_CONTROL, "ENDPOINT", 0, "run: for the pusher command, ipc://PATH", 0},
+    {"relays", OPTION_RELAYS, "ENDPOINT", 0, "run: for relays, ipc://PATH or tcp://ADDRESS:PORT",
+     0},
+    {"packages", OPTION_PACKAGES, "ENDPOINT", 0, "run: for packages, as --relays", 0},
+    {"lease-ms", OPTION_LEASE_MS, "N", 0,
+     "run: a relay that is silent for so long loses its targets (60000)", 0},
+    {"heartbeat-ms", OPTION_HEARTBEAT_MS, "N", 0, "run: how often relays say they live (10000)", 0},
+    {"verbose", OPTION_VERBOSE, NULL, 0, "Say more on standard error", 0},
+    {0},
+};
+
+struct arguments {
+    const char *command; /* "init" or "run" */
+    bool verbose;
+    struct coordinator_options run;
+};
+
+static uint32_t number(const struct argp_state *state, const char *text, const char *name)
+{
+    uint64_t value = 0;
+    if (text_to_u64(text, 3600000, &value) != 0 || value < 10)
+        argp_error(state, "%s must be a number from 10 to 3600000", name);
+    return (uint32_t)value;
+}
+
+static void check(const struct argp_state *state, const struct arguments *arguments)
+{
+    const struct coordinator_options *run = &arguments->run;
+    if (arguments->command == NULL)
+        argp_error(state, "say init or run");
+    if (run->state == NULL)
+        argp_error(state, "--state is needed");
+    if (strcmp(arguments->command, "init") == 0)
+        return;
+    if (run->relay_key == NULL || run->control == NULL || run->relays == NULL ||
+        run->packages == NULL)
+        argp_error(state, "run needs --relay-key, --control, --relays and --packages");
+    if (run->lease_ms < 2 * run->heartbeat_ms)
+        argp_error(state, "--lease-ms must be at least twice --heartbeat-ms");
+}
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    struct coordinator_options *run = &arguments->run;
+    switch (key) {
+    case OPTION_STATE:
+        run->state = value;
+        return 0;
+    case OPTION_VERBOSE:
+        arguments->verbose = true;
+        return 0;
+    case OPTION_RELAY_KEY:
+        run->relay_key = value;
+        return 0;
+    case OPTION_CONTROL:
+        run->control = value;
+        return 0;
+    case OPTION_RELAYS:
+        run->relays = value;
+        return 0;
+    case OPTION_PACKAGES:
+        run->packages = value;
+        return 0;
+    case OPTION_LEASE_MS:
+        run->lease_ms = number(state, value, "--lease-ms");
+        return 0;
+    case OPTION_HEARTBEAT_MS:
+        run->heartbeat_ms = number(state, value, "--heartbeat-ms");
+        return 0;
+    case ARGP_KEY_ARG:
+        if (arguments->command != NULL || (strcmp(value, "init") != 0 && strcmp(value, "run") != 0))
+            argp_error(state, "unknown command %s: say init or run", value);
+        arguments->command = value;
+        return 0;
+    case ARGP_KEY_END:
+        check(state, arguments);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void print_version(FILE *stream, struct argp_state *state)
+{
+    (void)state;
+    (void)fprintf(stream, "pusher-coordinator %s\n", PUSHER_VERSION);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp argp = {
+        .options = options,
+        .parser = parse,
+        .args_doc =
+            "init --state DIR\nrun --state DIR --relay-key FILE --control ENDPOINT --relays "
+            "ENDPOINT --packages ENDPOINT",
+        .doc = "Splits pushes over relays and keeps the one report of what became of every target.",
+    };
+    struct arguments arguments = {
+        .run = {.lease_ms = COORDINATOR_LEASE_MS, .heartbeat_ms = COORDINATOR_HEARTBEAT_MS}};
+    struct err err = {0};
+    argp_program_version_hook = print_version;
+    argp_err_exit_status = STATUS_USAGE;
+    (void)umask(077);
+    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
+        return STATUS_USAGE;
+    log_setup("pusher-coordinator", arguments.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    int result = process_harden(&err);
+    if (result == 0 && strcmp(arguments.command, "init") == 0)
+        result = files_init_state(arguments.run.state, &err);
+    else if (result == 0)
+        result = coordinator_run(&arguments.run, &err);
+    if (result != 0)
+        log_error("%s", err.text);
+    return result == 0 ? STATUS_OK : STATUS_FAILED;
+}
