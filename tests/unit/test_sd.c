@@ -219,6 +219,20 @@ static void entry_of_unknown_type_is_unsafe(void **state)
     buf_release(&out);
 }
 
+static void sid_with_too_many_parts_is_refused(void **state)
+{
+    (void)state;
+    struct sd sd;
+    struct err err;
+    uint8_t bytes[20 + 8 + 4 * 16] = {1, 0, 0x00, 0x80, 20};
+    bytes[20] = 1; /* revision */
+    bytes[21] = SID_SUB_AUTHORITY_MAX;
+    assert_int_equal(sd_parse(bytes, sizeof bytes, &sd, &err), 0);
+    bytes[21]++;
+    assert_int_equal(sd_parse(bytes, sizeof bytes, &sd, &err), -1);
+    assert_int_equal(err.code, ERR_PROTOCOL);
+}
+
 static void sid_text_and_name_are_right(void **state)
 {
     (void)state;
@@ -283,6 +297,7 @@ int main(void)
         cmocka_unit_test(sddl_not_understood_is_refused),
         cmocka_unit_test(too_many_entries_are_refused),
         cmocka_unit_test(entry_of_unknown_type_is_unsafe),
+        cmocka_unit_test(sid_with_too_many_parts_is_refused),
         cmocka_unit_test(sid_text_and_name_are_right),
         cmocka_unit_test(hostile_descriptors_do_no_harm),
     };

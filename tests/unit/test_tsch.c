@@ -240,6 +240,23 @@ static void string_with_nul_inside_is_refused(void **state)
     buf_release(&sddl);
 }
 
+static void string_longer_than_its_maximum_is_refused(void **state)
+{
+    (void)state;
+    uint8_t bytes[] = {1, 0, 0,   0, 3,   0, 0, 0, 0, 0, 0, 0, 3, 0,
+                       0, 0, 'D', 0, ':', 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    struct buf sddl;
+    struct err err;
+    uint32_t hresult = 0;
+    buf_init(&sddl, 64);
+    assert_int_equal(tsch_decode_get_security(bytes, sizeof bytes, &sddl, &hresult, &err), 0);
+    assert_string_equal(buf_cstr(&sddl), "D:");
+    bytes[4] = 2;
+    assert_int_equal(tsch_decode_get_security(bytes, sizeof bytes, &sddl, &hresult, &err), -1);
+    assert_int_equal(err.code, ERR_PROTOCOL);
+    buf_release(&sddl);
+}
+
 /* Runs every decoder over the bytes; returns how many accept them. */
 static int decode_everything(const uint8_t *bytes, size_t size)
 {
@@ -333,6 +350,7 @@ int main(void)
         cmocka_unit_test(retrieve_answers_are_read),
         cmocka_unit_test(short_answers_are_read),
         cmocka_unit_test(string_with_nul_inside_is_refused),
+        cmocka_unit_test(string_longer_than_its_maximum_is_refused),
         cmocka_unit_test(answers_cut_or_mutated_do_no_harm),
         cmocka_unit_test(register_answer_cut_anywhere_is_refused),
         cmocka_unit_test(hresults_have_kind_and_name),
