@@ -343,7 +343,8 @@ class Programs(unittest.TestCase):
                 with open(f"{drive}/SPDISTRO/{name}", "wb"):
                     pass
             program = taskrun.Runner._program
-            self.assertEqual(program(drive, "c:\\spdistro\\setup 1.exe", "", ""), (f"{drive}/SPDISTRO/Setup 1.exe", None))
+            found = f"{drive}/SPDISTRO/Setup 1.exe"
+            self.assertEqual(program(drive, "c:\\spdistro\\setup 1.exe", "", ""), (found, None))
             self.assertEqual(program(drive, "C:\\SPDISTRO\\gone.exe", "", ""), (None, taskrun.FILE_NOT_FOUND))
             self.assertEqual(
                 program(drive, "C:\\Windows\\System32\\msiexec.exe", '/i "C:\\SPDISTRO\\x.msi" /qn', ""),

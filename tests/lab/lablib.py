@@ -294,7 +294,7 @@ class Lab:
             time.sleep(0.1)
 
     def behave(self, host, **behaviour):
-        """How programs end on a target: exit_code, seconds, output, programs={name: {...}}; nothing: success at once."""
+        """How programs end on a target: exit_code, seconds, output, programs={name: {...}}, logged_on."""
         path = f"{self.directory}/hosts/{self.address(host)}/behaviour.json"
         with open(f"{path}.new", "w", encoding="utf-8") as file:
             json.dump(behaviour, file)

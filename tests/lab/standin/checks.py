@@ -125,10 +125,8 @@ def facts(lab, target, database=None):
     )
     found["folders"] = {row["path"]: row["sddl"] for row in database.get("folders", address)}
     found["tasks"] = [_task(row) for row in database.get("tasks", address)]
-    found["runs"] = [
-        {key: row[key] for key in ("path", "reason", "started", "ended", "command", "arguments", "file", "sha256", "result")}
-        for row in database.get("runs", address)
-    ]
+    told = ("path", "reason", "started", "ended", "command", "arguments", "file", "sha256", "result")
+    found["runs"] = [{key: row[key] for key in told} for row in database.get("runs", address)]
     calls = {}
     for row in database.get("calls", address):
         calls[row["name"]] = calls.get(row["name"], 0) + 1

@@ -83,5 +83,6 @@ def parse(message):
     server_name, server_address = reader.u32(), reader.u32()
     reader.u16()
     reader.u32()  # session info
-    found = [reader.string() if pointer else "" for pointer in (client_name, client_address, server_name, server_address)]
+    pointers = (client_name, client_address, server_name, server_address)
+    found = [reader.string() if pointer else "" for pointer in pointers]
     return PipeRequest(client_address=found[1], server_address=found[3], server_name=found[2])

@@ -35,7 +35,8 @@ def _mask(text):
 
 def parse(text):
     """{owner, group, dacl_flags, dacl: [(type, flags, mask, sid)] or None}."""
-    starts = [(match.group(1), match.start(), match.end()) for match in _PART.finditer(re.sub(r"\([^()]*\)", lambda m: "." * len(m.group()), text))]
+    outside = _ACE.sub(lambda match: "." * len(match.group()), text)
+    starts = [(match.group(1), match.start(), match.end()) for match in _PART.finditer(outside)]
     if not starts or starts[0][1] != 0:
         raise SddlError("no part")
     result = {"owner": None, "group": None, "dacl_flags": "", "dacl": None}

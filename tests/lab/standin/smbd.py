@@ -102,7 +102,8 @@ class Instance:
             for account in accounts:
                 flags = "[UD         ]" if account.get("disabled") else "[U          ]"
                 changed = 0 if account.get("must_change") else int(time.time())
-                out.write(f"{account['user']}:{account['uid']}:{'X' * 32}:{account['nt_hash'].upper()}:{flags}:LCT-{changed:08X}:\n")
+                hashes = f"{'X' * 32}:{account['nt_hash'].upper()}"
+                out.write(f"{account['user']}:{account['uid']}:{hashes}:{flags}:LCT-{changed:08X}:\n")
         self._pdbedit("-i", f"smbpasswd:{source}", "-e", f"tdbsam:{self.home}/private/passdb.tdb")
         os.unlink(source)
         for account in accounts:

@@ -97,6 +97,7 @@ class Store:
 
     def add_call(self, target, client, user, name, path, flags, result, facts):
         self.db.execute(
-            "INSERT INTO calls (time, target, client, user, name, path, flags, result, facts) VALUES (?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO calls (time, target, client, user, name, path, flags, result, facts)"
+            " VALUES (?,?,?,?,?,?,?,?,?)",
             (time.time(), target, client, user, name, path, flags, result, json.dumps(facts)),
         )

@@ -3,8 +3,8 @@
 Sequences must come in order, xs:all groups in any order with each element at most once; what is unknown, misplaced,
 missing or of the wrong form is refused with the position, the node and the value, as the service reports them in
 TASK_XML_ERROR_INFO. A trigger's common elements may also come in the order in which Windows itself writes them when
-it exports a task, which is not the schema's. `serialize` writes a task back the way the service does: other white space, own additions (URI,
-defaults), so that a client which compares bytes fails here too.
+it exports a task, which is not the schema's. `serialize` writes a task back the way the service does: other white
+space, own additions (URI, defaults), so that a client which compares bytes fails here too.
 """
 
 import re
