@@ -31,8 +31,9 @@
  * czmq's signal handling is switched off; the caller keeps its own. Errors: ERR_IO,
  * ERR_INTERNAL. */
 int net_start(uv_loop_t *loop, struct err *err);
-/* After all links were freed; runs the loop once without waiting, so that their handles close.
- * Waits for what link_client_finish still has to send. Without net_start: nothing. */
+/* After all links were freed and before the process ends; runs the loop once without waiting, so
+ * that their handles close. Waits for what link_client_finish still has to send. Without net_start:
+ * nothing. */
 void net_stop(void);
 
 struct link_server;
@@ -52,6 +53,7 @@ struct link_server_config {
     const struct key_pair *key; /* KEY_CURVE pair; NULL: plain, for ipc:// only */
     mode_t mode;                /* ipc://: of the socket file, at most 0660; 0: 0600 */
     gid_t group;                /* ipc://: of the socket file; (gid_t)-1: unchanged */
+    int queue_max;              /* messages waiting per peer and direction; 0: 1,000 */
     /* Whether this key may talk to us; asked at each handshake and for each message. Not used on
      * plain links, where the socket file's mode decides. */
     bool (*admit)(void *context, const uint8_t key[LIMIT_KEY_BYTES]);

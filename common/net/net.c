@@ -147,6 +147,7 @@ int net_start(uv_loop_t *loop, struct err *err)
     zsys_set_linger(0);
     if (zsys_init() == NULL)
         return err_set(err, ERR_INTERNAL, "cannot make a ZeroMQ context");
+    zsys_set_logstream(stderr); /* czmq's own words must not end up among a program's output */
     if (!zsys_has_curve())
         return err_set(err, ERR_INTERNAL, "this libzmq cannot encrypt");
     if (trust_start(err) != 0)

@@ -201,9 +201,12 @@ static int self_test(struct link_server *server, const struct key_pair *key, str
     return result;
 }
 
-static int set_server_options(struct link_server *server, struct err *err)
+static int set_server_options(struct link_server *server, int queue_max, struct err *err)
 {
     zsock_t *socket = server->socket;
+    if (queue_max > 0 && (net_option_int(socket, ZMQ_SNDHWM, queue_max) != 0 ||
+                          net_option_int(socket, ZMQ_RCVHWM, queue_max) != 0))
+        return err_set_errno(err, zmq_errno(), "cannot set up a server");
     if (net_option_int(socket, ZMQ_ROUTER_MANDATORY, 1) != 0 ||
         net_option_int(socket, ZMQ_ROUTER_HANDOVER, 0) != 0)
         return err_set_errno(err, zmq_errno(), "cannot set up a server");
@@ -280,7 +283,7 @@ static int start(struct link_server *server, const struct link_server_config *co
     if (trust_start(err) != 0) /* a new seed for rand() right before the ROUTER draws its ids */
         return -1;
     server->socket = net_socket_new(ZMQ_ROUTER, config->endpoint, config->key, err);
-    if (server->socket == NULL || set_server_options(server, err) != 0)
+    if (server->socket == NULL || set_server_options(server, config->queue_max, err) != 0)
         return -1;
     if (!server->plain && self_test(server, config->key, err) != 0)
         return err_wrap(err, "%s", config->endpoint);
