@@ -1098,6 +1098,44 @@ static void close_forgets_everything_of_the_push(void **state)
     world_release(&world);
 }
 
+static void close_forgets_intents_too(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    lease(&world, &push_a, 0, 1, 1);
+    pass_until(&world, "At0", STAGE_SCHEDULE);
+    forget_trace(&world);
+    refer(&world, AGENT_CLOSE, &push_a);
+    saw(&world, "drop At0\nremove job 1\nforget A/1\n");
+    struct agent_job job = job_of(&push_b, 2); /* takes the place of push A */
+    give_job(&world, &job);
+    lease(&world, &push_b, 0, 1, 1);
+    pass_until(&world, "Bt0", STAGE_ACCESS);
+    forget_trace(&world);
+    pass(&world, "Bt0");
+    saw(&world, "run Bt0 path\n");
+    world_release(&world);
+}
+
+static void lease_again_while_schedule_runs_reads_back_here(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    lease(&world, &push_a, 0, 1, 1);
+    pass_until(&world, "At0", STAGE_SCHEDULE);
+    pass_ms(&world, 48000);
+    welcome(&world, 2);
+    lease(&world, &push_a, 0, 1, 2);
+    forget_trace(&world);
+    answer(&world, "At0", AGENT_EFFECT_UNKNOWN, REASON_CONN_LOST);
+    saw(&world, "");
+    pass_ms(&world, 1000);
+    saw(&world, "run At0 access\n");
+    world_release(&world);
+}
+
 static void shutdown_lets_running_stages_end(void **state)
 {
     (void)state;
@@ -1279,6 +1317,8 @@ int main(void)
         cmocka_unit_test(stop_lifted_by_newer_signature_only),
         cmocka_unit_test(job_replaced_lives_until_its_targets_end),
         cmocka_unit_test(close_forgets_everything_of_the_push),
+        cmocka_unit_test(close_forgets_intents_too),
+        cmocka_unit_test(lease_again_while_schedule_runs_reads_back_here),
         cmocka_unit_test(shutdown_lets_running_stages_end),
         cmocka_unit_test(shutdown_ends_after_its_time),
         cmocka_unit_test(brake_first_logon_goes_alone),
