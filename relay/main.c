@@ -1,0 +1,160 @@
+/* pusher-relay: the daemon in a branch office. */
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/base/log.h"
+#include "common/trust/secret.h"
+#include "relay/shell.h"
+#include "relay/state.h"
+
+#define EXIT_USAGE 2
+
+enum {
+    OPTION_STATE = 's',
+    OPTION_NAME = 'n',
+    OPTION_COORDINATOR = 'c',
+    OPTION_PACKAGES = 'p',
+    OPTION_COORDINATOR_KEY = 'k',
+    OPTION_OPERATORS = 'o',
+    OPTION_VERBOSE = 'v'
+};
+
+struct arguments {
+    const char *command;
+    const char *state, *name, *coordinator, *packages, *coordinator_key, *operators;
+    bool verbose;
+};
+
+static const struct argp_option options[] = {
+    {"state", OPTION_STATE, "DIR", 0, "State folder: keys, journal, package cache", 0},
+    {"name", OPTION_NAME, "NAME", 0, "Name of this relay, for people", 0},
+    {"coordinator", OPTION_COORDINATOR, "ENDPOINT", 0, "tcp://HOST:PORT or ipc://PATH", 0},
+    {"packages", OPTION_PACKAGES, "ENDPOINT", 0, "Where the coordinator serves packages", 0},
+    {"coordinator-key", OPTION_COORDINATOR_KEY, "FILE", 0, "The coordinator's public key", 0},
+    {"operators", OPTION_OPERATORS, "DIR", 0, "Trusted operator keys: <push id>.pub files", 0},
+    {"verbose", OPTION_VERBOSE, NULL, 0, "Log every target's outcome", 0},
+    {0},
+};
+
+static error_t parse_option(int key, char *value, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case OPTION_STATE:
+        arguments->state = value;
+        break;
+    case OPTION_NAME:
+        arguments->name = value;
+        break;
+    case OPTION_COORDINATOR:
+        arguments->coordinator = value;
+        break;
+    case OPTION_PACKAGES:
+        arguments->packages = value;
+        break;
+    case OPTION_COORDINATOR_KEY:
+        arguments->coordinator_key = value;
+        break;
+    case OPTION_OPERATORS:
+        arguments->operators = value;
+        break;
+    case OPTION_VERBOSE:
+        arguments->verbose = true;
+        break;
+    case ARGP_KEY_ARG:
+        if (arguments->command)
+            argp_error(state, "one command only, not also %s", value);
+        arguments->command = value;
+        break;
+    case ARGP_KEY_NO_ARGS:
+        argp_error(state, "say init or run");
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static const struct argp argp = {
+    .options = options,
+    .parser = parse_option,
+    .args_doc = "init\nrun",
+    .doc = "Runs Pusher's stages against the machines near it, for a coordinator.\v"
+           "init makes the relay's keys in the state folder (--state); what is there is kept.\n"
+           "run needs --state, --name, --coordinator, --packages, --coordinator-key and "
+           "--operators, and works until SIGTERM.\n\n"
+           "Exit status: 0 clean end, 1 failure, 2 wrong usage.",
+};
+
+static void print_version(FILE *stream, struct argp_state *state)
+{
+    (void)state;
+    (void)fprintf(stream, "pusher-relay %s\n", PUSHER_VERSION);
+}
+
+static int usage_error(const char *text)
+{
+    (void)fprintf(stderr, "pusher-relay: %s (see pusher-relay --help)\n", text);
+    return EXIT_USAGE;
+}
+
+static int fail(const struct err *err)
+{
+    log_error("%s", err->text);
+    return EXIT_FAILURE;
+}
+
+static int run_init(const struct arguments *arguments)
+{
+    struct err err;
+    return relay_state_init(arguments->state, &err) == 0 ? EXIT_SUCCESS : fail(&err);
+}
+
+static int run_relay(const struct arguments *arguments)
+{
+    struct relay_state state;
+    struct err err;
+    struct shell_config config = {
+        .state = &state,
+        .name = arguments->name,
+        .coordinator = arguments->coordinator,
+        .packages = arguments->packages,
+        .operators = arguments->operators,
+    };
+    if (public_key_read(arguments->coordinator_key, config.coordinator_key, &err) != 0 ||
+        folder_check(arguments->operators, &err) != 0 ||
+        relay_state_load(&state, arguments->state, &err) != 0)
+        return fail(&err);
+    int failed = shell_run(&config, &err);
+    relay_state_release(&state);
+    return failed ? fail(&err) : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    struct err err;
+    (void)umask(077);
+    argp_err_exit_status = EXIT_USAGE;
+    argp_program_version_hook = print_version;
+    if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
+        return EXIT_USAGE;
+    log_setup("pusher-relay", arguments.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    bool init = strcmp(arguments.command, "init") == 0;
+    if (!init && strcmp(arguments.command, "run") != 0)
+        return usage_error("unknown command: say init or run");
+    if (!arguments.state)
+        return usage_error("--state is missing");
+    if (!init && (!arguments.name || !arguments.coordinator || !arguments.packages ||
+                  !arguments.coordinator_key || !arguments.operators))
+        return usage_error("run needs --name, --coordinator, --packages, --coordinator-key and "
+                           "--operators");
+    if (!init && (arguments.name[0] == '\0' || strlen(arguments.name) >= LIMIT_SITE_NAME_SIZE))
+        return usage_error("--name must have 1 to 63 bytes");
+    if (process_harden(&err) != 0)
+        return fail(&err);
+    return init ? run_init(&arguments) : run_relay(&arguments);
+}

@@ -1,0 +1,30 @@
+/* The relay's shell: one event loop around the agent core, which owns everything the core may not
+ * touch: links, journal, package cache, stage runner, clocks, signals.
+ *
+ * Called by main. Messages and results become events; effects are carried out in order. What is to
+ * be journalled is written at once into the open transaction, everything else waits until that is
+ * committed, once per turn of the loop.
+ */
+#ifndef PUSHER_RELAY_SHELL_H
+#define PUSHER_RELAY_SHELL_H
+
+#include <stdint.h>
+
+#include "common/base/err.h"
+#include "relay/state.h"
+
+struct shell_config {
+    const struct relay_state *state; /* keys and folder; borrowed */
+    const char *name;                /* for people */
+    const char *coordinator;         /* endpoint of the relay link */
+    const char *packages;            /* endpoint of the package link */
+    uint8_t coordinator_key[LIMIT_KEY_BYTES];
+    const char *operators; /* folder of `<push id>.pub` files */
+};
+
+/* Runs until SIGTERM or SIGINT (running stages get ten seconds; a second signal ends at once), or
+ * until the journal fails. Returns 0 after a clean end. Errors: what kept it from starting or made
+ * it stop. */
+int shell_run(const struct shell_config *config, struct err *err);
+
+#endif

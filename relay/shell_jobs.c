@@ -1,0 +1,280 @@
+/* Jobs: vetted, remembered, made ready for the stage runner, their packages fetched. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/trust/merkle.h"
+#include "relay/shell_state.h"
+#include "relay/vet.h"
+
+static struct shell_job *job_by_no(struct shell *shell, uint32_t job_no)
+{
+    for (uint32_t i = 0; i < shell->job_count; i++) {
+        if (shell->jobs[i].used && shell->jobs[i].job_no == job_no)
+            return &shell->jobs[i];
+    }
+    return NULL;
+}
+
+/* The newest job of a push; NULL when none is accepted. */
+static struct shell_job *job_by_push(struct shell *shell, const struct push_id *push,
+                                     uint32_t generation)
+{
+    struct shell_job *newest = NULL;
+    for (uint32_t i = 0; i < shell->job_count; i++) {
+        struct shell_job *job = &shell->jobs[i];
+        if (job->used && job->generation == generation && push_id_equal(&job->push, push) &&
+            (!newest || job->counter > newest->counter))
+            newest = job;
+    }
+    return newest;
+}
+
+static struct shell_job *add_job(struct shell *shell, const struct job *job, uint32_t job_no)
+{
+    uint32_t i = 0;
+    while (i < shell->job_count && shell->jobs[i].used)
+        i++;
+    if (i == shell->job_count) {
+        shell->job_count++;
+        shell->jobs = mem_resize(shell->jobs, shell->job_count, sizeof *shell->jobs);
+    }
+    struct shell_job *added = &shell->jobs[i];
+    *added = (struct shell_job){
+        .used = true,
+        .job_no = job_no,
+        .push = job->push,
+        .generation = job->generation,
+        .counter = job->counter,
+        .package_bytes = job->package_bytes,
+        .target_count = job->target_count,
+    };
+    memcpy(added->package_digest, job->package_digest, LIMIT_DIGEST_BYTES);
+    memcpy(added->targets_root, job->targets_root, LIMIT_DIGEST_BYTES);
+    return added;
+}
+
+/* A job that this relay has seen replaced or closed is of the past, whoever brings it again. */
+static void refuse_old(struct shell *shell, struct vetted_job *vetted)
+{
+    struct spool_job known = {.push = vetted->job.push, .generation = vetted->job.generation};
+    bool found = false;
+    struct err err;
+    if (spool_get_job(shell->spool, &known, &found, &err) != 0) {
+        shell_fail(shell, &err);
+        return;
+    }
+    if (!found || (!known.closed && vetted->job.counter >= known.counter))
+        return;
+    vetted->accepted = false;
+    (void)text_copy(vetted->refusal, sizeof vetted->refusal,
+                    known.closed ? "this push is closed already"
+                                 : "a newer signed job of this push was seen");
+}
+
+static bool local_account(const char *account)
+{
+    if (strncmp(account, ".\\", 2) == 0)
+        return true;
+    return !strchr(account, '\\') && !strchr(account, '@');
+}
+
+static void refuse_with(struct vetted_job *vetted, const struct err *why)
+{
+    vetted->accepted = false;
+    (void)text_copy(vetted->refusal, sizeof vetted->refusal, why->text);
+}
+
+/* The package's path for the runner, when it is whole. Returns whether it is ready. */
+static bool offer_package(struct shell *shell, const struct shell_job *job, struct err *err)
+{
+    char path[4096];
+    return package_store_path(shell->store, job->package_digest, path, sizeof path, err) == 0 &&
+           stage_runner_set_package(shell->runner, job->job_no, path, err) == 0;
+}
+
+static bool package_ready(struct shell *shell, const struct shell_job *job)
+{
+    uint64_t offset = 0;
+    struct err err;
+    if (package_store_offset(shell->store, job->package_digest, job->package_bytes, &offset,
+                             &err) != 0 ||
+        offset != job->package_bytes)
+        return false; /* fetching it will say why */
+    return offer_package(shell, job, &err);
+}
+
+/* Makes the job known to runner and journal, and the event complete. */
+static void prepare_job(struct shell *shell, struct vetted_job *vetted, struct agent_job *event)
+{
+    const struct job *job = &vetted->job;
+    uint32_t job_no = 0;
+    struct err err = {0};
+    if (stage_runner_add_job(shell->runner, job, vetted->credential, &job_no, &err) != 0) {
+        refuse_with(vetted, &err);
+        return;
+    }
+    struct spool_job kept = {
+        .push = job->push,
+        .generation = job->generation,
+        .counter = job->counter,
+        .not_after_unix_s = job->not_after_unix_s,
+    };
+    if (spool_put_job(shell->spool, &kept, &err) != 0) {
+        shell_fail(shell, &err);
+        return;
+    }
+    const struct shell_job *added = add_job(shell, job, job_no);
+    event->job_no = job_no;
+    event->credential_no = job_no;
+    event->local_account = local_account(vetted->credential->account);
+    event->package_ready = package_ready(shell, added);
+}
+
+static void log_job(const struct vetted_job *vetted)
+{
+    char push[PUSH_ID_SHORT_SIZE];
+    push_id_short(&vetted->job.push, push);
+    if (vetted->accepted)
+        log_info("push %s/%u accepted: %s, %u targets", push, vetted->job.generation,
+                 vetted->job.package_name, vetted->job.target_count);
+    else
+        log_warning("push %s/%u refused: %s", push, vetted->job.generation, vetted->refusal);
+}
+
+void shell_on_job(struct shell *shell, const struct message_job *message)
+{
+    struct vet_config config = {
+        .operators = shell->config->operators,
+        .seal = &shell->config->state->seal,
+        .now_unix_s = (int64_t)(shell_now_unix_ms() / 1000),
+    };
+    struct vetted_job vetted;
+    struct err err;
+    if (job_vet(&config, message, &vetted, &err) != 0) {
+        log_warning("ignored a job: %s", err.text);
+        return;
+    }
+    const struct job *job = &vetted.job;
+    struct agent_job event = {
+        .push = job->push,
+        .generation = job->generation,
+        .counter = job->counter,
+        .not_after_unix_ms =
+            job->not_after_unix_s < INT64_MAX / 1000 ? job->not_after_unix_s * 1000 : INT64_MAX,
+    };
+    if (vetted.accepted)
+        refuse_old(shell, &vetted);
+    bool known =
+        vetted.accepted && agent_knows_job(shell->agent, &job->push, job->generation, job->counter);
+    if (!known && !shell->failed) {
+        if (vetted.accepted)
+            prepare_job(shell, &vetted, &event);
+        log_job(&vetted);
+        event.accepted = vetted.accepted;
+        (void)text_copy(event.refusal, sizeof event.refusal, vetted.refusal);
+        struct agent_event step = {.kind = AGENT_JOB, .job = &event};
+        shell_step(shell, &step);
+    }
+    vetted_job_release(&vetted);
+}
+
+bool shell_lease_proven(struct shell *shell, const struct message_lease *lease)
+{
+    const struct shell_job *job = job_by_push(shell, &lease->push, lease->generation);
+    struct merkle_leaf leaves[LIMIT_ROWS_PER_MESSAGE];
+    struct err err;
+    if (!job || lease->entry_count == 0 || lease->entry_count > LIMIT_ROWS_PER_MESSAGE)
+        return false;
+    for (uint32_t i = 0; i < lease->entry_count; i++)
+        leaves[i] = (struct merkle_leaf){lease->entries[i].target_no, lease->entries[i].name};
+    if (merkle_verify(job->targets_root, job->target_count, leaves, lease->entry_count,
+                      lease->proof, lease->proof_size, &err) == 0)
+        return true;
+    log_warning("lease refused: %s", err.text);
+    return false;
+}
+
+void shell_fetch(struct shell *shell, uint32_t job_no)
+{
+    const struct shell_job *job = job_by_no(shell, job_no);
+    if (!job)
+        return;
+    cache_fetch(shell->cache, job->package_digest, job->package_bytes, shell_now_ms());
+    shell_arm_cache(shell);
+}
+
+void shell_remove_job(struct shell *shell, uint32_t job_no)
+{
+    struct shell_job *job = job_by_no(shell, job_no);
+    if (!job)
+        return;
+    uint8_t digest[LIMIT_DIGEST_BYTES];
+    memcpy(digest, job->package_digest, sizeof digest);
+    job->used = false;
+    stage_runner_remove_job(shell->runner, job_no);
+    for (uint32_t i = 0; i < shell->job_count; i++) {
+        if (shell->jobs[i].used &&
+            memcmp(shell->jobs[i].package_digest, digest, sizeof digest) == 0)
+            return;
+    }
+    struct err err;
+    cache_cancel(shell->cache, digest, shell_now_ms());
+    if (package_store_remove(shell->store, digest, &err) != 0)
+        log_warning("%s", err.text);
+    shell_arm_cache(shell);
+}
+
+void shell_request_chunk(void *context, const struct message_chunk_request *request)
+{
+    struct shell *shell = context;
+    struct message message = {.kind = MESSAGE_CHUNK_REQUEST, .chunk_request = *request};
+    shell_send_message(shell->package_link, &message);
+}
+
+static void package_event(struct shell *shell, const struct shell_job *job, const char *failure)
+{
+    struct err err;
+    struct agent_event event = {.kind = AGENT_PACKAGE_READY, .package = {job->job_no, failure}};
+    if (!failure && !offer_package(shell, job, &err))
+        event.package.detail = err.text;
+    if (event.package.detail)
+        event.kind = AGENT_PACKAGE_FAILED;
+    shell_step(shell, &event);
+}
+
+void shell_package_done(void *context, const uint8_t digest[LIMIT_DIGEST_BYTES],
+                        const char *failure)
+{
+    struct shell *shell = context;
+    if (failure)
+        log_warning("%s", failure);
+    else
+        log_info("package is here, whole and checked");
+    for (uint32_t i = 0; i < shell->job_count; i++) {
+        const struct shell_job *job = &shell->jobs[i];
+        if (job->used && memcmp(job->package_digest, digest, LIMIT_DIGEST_BYTES) == 0)
+            package_event(shell, job, failure);
+    }
+}
+
+static void cache_due(uv_timer_t *timer)
+{
+    struct shell *shell = timer->data;
+    cache_tick(shell->cache, shell_now_ms());
+    shell_arm_cache(shell);
+}
+
+void shell_arm_cache(struct shell *shell)
+{
+    uint64_t due_ms = cache_due_ms(shell->cache);
+    uint64_t now_ms = shell_now_ms();
+    if (due_ms == UINT64_MAX) {
+        (void)uv_timer_stop(&shell->cache_timer);
+        return;
+    }
+    uv_update_time(&shell->loop);
+    (void)uv_timer_start(&shell->cache_timer, cache_due, due_ms > now_ms ? due_ms - now_ms : 0, 0);
+}

@@ -1,0 +1,209 @@
+/* What comes over the links and from the stage runner, as events of the core. */
+#include "common/base/log.h"
+#include "common/base/text.h"
+#include "common/wire/wire.h"
+#include "relay/shell_state.h"
+
+void shell_send_message(struct link_client *link, const struct message *message)
+{
+    struct buf bytes;
+    struct err err;
+    buf_init(&bytes, LIMIT_MESSAGE_BYTES_MAX);
+    if (wire_encode(message, &bytes, &err) != 0 ||
+        link_client_send(link, bytes.data, bytes.size, &err) != 0)
+        log_debug("%s not sent: %s", message_kind_word(message->kind), err.text);
+    buf_release(&bytes);
+}
+
+static void log_state(const char *link, enum link_state state)
+{
+    switch (state) {
+    case LINK_CONNECTED:
+        log_info("%s link is up", link);
+        break;
+    case LINK_DISCONNECTED:
+        log_info("%s link is down, dialling again", link);
+        break;
+    case LINK_REFUSED:
+        log_warning("%s link: the coordinator refuses this relay's key, or has another key than "
+                    "expected",
+                    link);
+        break;
+    }
+}
+
+void shell_relay_state(void *context, enum link_state state)
+{
+    struct shell *shell = context;
+    log_state("relay", state);
+    if (state == LINK_CONNECTED) {
+        struct agent_event event = {.kind = AGENT_LINK_UP};
+        shell_step(shell, &event);
+    }
+}
+
+void shell_package_state(void *context, enum link_state state)
+{
+    struct shell *shell = context;
+    log_state("package", state);
+    if (state == LINK_CONNECTED) {
+        cache_link_up(shell->cache, shell_now_ms());
+        shell_arm_cache(shell);
+    }
+}
+
+static void on_lease(struct shell *shell, const struct message_lease *lease)
+{
+    struct agent_event event = {
+        .kind = AGENT_LEASE,
+        .lease =
+            {
+                .epoch = lease->epoch,
+                .push = lease->push,
+                .generation = lease->generation,
+                .verified = shell_lease_proven(shell, lease),
+                .entries = lease->entries,
+                .entry_count = lease->entry_count,
+            },
+    };
+    shell_step(shell, &event);
+}
+
+static void on_close(struct shell *shell, struct agent_event *event)
+{
+    char push[PUSH_ID_SHORT_SIZE];
+    push_id_short(&event->push_ref.push, push);
+    log_debug("push %s is closed", push);
+    shell_step(shell, event);
+}
+
+static void take_message(struct shell *shell, const struct message *message)
+{
+    struct agent_event event = {.kind = AGENT_TICK};
+    switch (message->kind) {
+    case MESSAGE_WELCOME:
+        event.kind = AGENT_WELCOME;
+        event.welcome = message->welcome;
+        shell_step(shell, &event);
+        break;
+    case MESSAGE_HEARTBEAT_ACK:
+        event.kind = AGENT_HEARTBEAT_ACK;
+        event.heartbeat_ack = message->heartbeat_ack;
+        shell_step(shell, &event);
+        break;
+    case MESSAGE_JOB:
+        shell_on_job(shell, &message->job);
+        break;
+    case MESSAGE_LEASE:
+        on_lease(shell, &message->lease);
+        break;
+    case MESSAGE_RESULTS_ACK:
+        event.kind = AGENT_RESULTS_ACK;
+        event.results_ack = message->results_ack;
+        shell_step(shell, &event);
+        break;
+    case MESSAGE_STOP:
+        event.kind = AGENT_STOP;
+        event.push_ref = message->push_ref;
+        shell_step(shell, &event);
+        break;
+    case MESSAGE_CLOSE:
+        event.kind = AGENT_CLOSE;
+        event.push_ref = message->push_ref;
+        on_close(shell, &event);
+        break;
+    case MESSAGE_NONE:
+    case MESSAGE_HELLO:
+    case MESSAGE_HEARTBEAT:
+    case MESSAGE_RESULTS:
+    case MESSAGE_CHUNK_REQUEST:
+    case MESSAGE_CHUNK:
+    case MESSAGE_PACKAGE_OFFER:
+    case MESSAGE_PACKAGE_DATA:
+    case MESSAGE_PUSH_BEGIN:
+    case MESSAGE_PUSH_TARGETS:
+    case MESSAGE_PUSH_COMMIT:
+    case MESSAGE_PUSH_STOP:
+    case MESSAGE_RELAYS_GET:
+    case MESSAGE_STATUS_GET:
+    case MESSAGE_REPORT_GET:
+    case MESSAGE_LIST_GET:
+    case MESSAGE_OK:
+    case MESSAGE_FAIL:
+    case MESSAGE_PACKAGE_WANT:
+    case MESSAGE_RELAYS:
+    case MESSAGE_STATUS:
+    case MESSAGE_REPORT_ROWS:
+    case MESSAGE_REPORT_END:
+    case MESSAGE_LIST:
+    case MESSAGE_KIND_COUNT:
+        log_debug("ignored a %s from the coordinator", message_kind_word(message->kind));
+        break;
+    }
+}
+
+void shell_relay_received(void *context, const uint8_t *bytes, size_t size)
+{
+    struct shell *shell = context;
+    struct message message;
+    struct err err;
+    if (shell->failed)
+        return;
+    if (wire_decode(bytes, size, &message, &err) != 0) {
+        log_debug("ignored a message from the coordinator: %s", err.text);
+        return;
+    }
+    take_message(shell, &message);
+    message_release(&message);
+}
+
+void shell_package_received(void *context, const uint8_t *bytes, size_t size)
+{
+    struct shell *shell = context;
+    struct message message;
+    struct err err;
+    if (shell->failed)
+        return;
+    if (wire_decode(bytes, size, &message, &err) != 0) {
+        log_debug("ignored a message on the package link: %s", err.text);
+        return;
+    }
+    if (message.kind == MESSAGE_CHUNK) {
+        cache_chunk(shell->cache, &message.chunk, shell_now_ms());
+        shell_arm_cache(shell);
+    }
+    message_release(&message);
+}
+
+static enum agent_verdict verdict_of(enum stage_verdict verdict)
+{
+    switch (verdict) {
+    case STAGE_PASSED:
+        return AGENT_PASSED;
+    case STAGE_FAILED:
+        return AGENT_FAILED;
+    case STAGE_EFFECT_UNKNOWN:
+        return AGENT_EFFECT_UNKNOWN;
+    }
+    return AGENT_FAILED;
+}
+
+void shell_stage_done(void *context, const struct stage_result *result)
+{
+    struct shell *shell = context;
+    struct agent_stage_done done = {
+        .key = result->key,
+        .stage = result->stage,
+        .verdict = verdict_of(result->verdict),
+        .reason = result->reason,
+        .code_kind = result->code_kind,
+        .code = result->code,
+        .name_check = result->name_check,
+        .tries = result->tries,
+        .bytes = result->bytes,
+    };
+    (void)text_copy(done.detail, sizeof done.detail, result->detail);
+    (void)text_copy(done.address, sizeof done.address, result->address);
+    struct agent_event event = {.kind = AGENT_STAGE_DONE, .stage_done = &done};
+    shell_step(shell, &event);
+}

@@ -1,0 +1,120 @@
+/* What the shell's own files share. Nobody else includes this.
+ *
+ * shell.c: start, loop, end; shell_effects.c: carrying effects out; shell_messages.c: what comes
+ * over the links; shell_jobs.c: jobs between trust, runner, cache and core.
+ */
+#ifndef PUSHER_RELAY_SHELL_STATE_H
+#define PUSHER_RELAY_SHELL_STATE_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "common/base/buf.h"
+#include "common/net/link.h"
+#include "common/pkg/store.h"
+#include "relay/cache.h"
+#include "relay/core/agent.h"
+#include "relay/shell.h"
+#include "relay/spool.h"
+#include "relay/stage/stage.h"
+
+/* An accepted job, as long as the core names it. */
+struct shell_job {
+    bool used;
+    uint32_t job_no; /* the stage runner's */
+    struct push_id push;
+    uint32_t generation;
+    uint64_t counter;
+    uint8_t package_digest[LIMIT_DIGEST_BYTES];
+    uint64_t package_bytes;
+    uint8_t targets_root[LIMIT_DIGEST_BYTES];
+    uint32_t target_count;
+};
+
+enum deferred_kind {
+    DEFERRED_SEND,
+    DEFERRED_RUN,
+    DEFERRED_DROP,
+    DEFERRED_FETCH,
+    DEFERRED_REMOVE_JOB,
+    DEFERRED_FINISH,
+};
+
+/* An effect that waits for the commit. */
+struct deferred {
+    enum deferred_kind kind;
+    uint8_t *bytes; /* SEND: owned */
+    size_t size;
+    uint64_t key;    /* RUN, DROP */
+    uint32_t job_no; /* RUN, FETCH, REMOVE_JOB */
+    enum stage stage;
+    bool read_back;
+    char *target; /* RUN: owned */
+};
+
+struct deferred_list {
+    struct deferred *items;
+    size_t count, capacity;
+};
+
+struct shell {
+    const struct shell_config *config;
+    uv_loop_t loop;
+    uv_prepare_t before_poll;
+    uv_check_t after_poll;
+    uv_timer_t agent_timer, cache_timer;
+    uv_signal_t sigterm, sigint;
+    bool handles_open; /* the above were initialised */
+    bool net_started;
+
+    struct agent *agent;
+    struct agent_effects effects;
+    struct deferred_list waiting; /* for the commit, in order */
+    bool flushing;
+    struct spool *spool;
+    struct package_store *store;
+    struct cache *cache;
+    struct stage_runner *runner;
+    struct link_client *relay_link, *package_link;
+    struct shell_job *jobs;
+    uint32_t job_count;
+
+    uint32_t lapses; /* of the core, as logged last */
+    bool stopping;   /* a first signal came */
+    bool finished;   /* clean end: the core said FINISHED */
+    bool failed;     /* nothing more may be carried out */
+    struct err failure;
+};
+
+uint64_t shell_now_ms(void);
+uint64_t shell_now_unix_ms(void);
+/* Ends the process as soon as the loop gets to it; nothing that waits is carried out. */
+void shell_fail(struct shell *shell, const struct err *why);
+
+/* shell_effects.c */
+/* Gives the event to the core, with the time, and takes its effects. */
+void shell_step(struct shell *shell, struct agent_event *event);
+/* Commits, then carries out what waited for it. */
+void shell_flush(struct shell *shell);
+void deferred_release(struct deferred_list *list);
+
+/* shell_messages.c */
+void shell_relay_received(void *context, const uint8_t *bytes, size_t size);
+void shell_relay_state(void *context, enum link_state state);
+void shell_package_received(void *context, const uint8_t *bytes, size_t size);
+void shell_package_state(void *context, enum link_state state);
+void shell_send_message(struct link_client *link, const struct message *message);
+void shell_stage_done(void *context, const struct stage_result *result);
+
+/* shell_jobs.c */
+void shell_on_job(struct shell *shell, const struct message_job *message);
+/* Whether the lease's targets are proven to be the operator's. */
+bool shell_lease_proven(struct shell *shell, const struct message_lease *lease);
+void shell_fetch(struct shell *shell, uint32_t job_no);
+void shell_remove_job(struct shell *shell, uint32_t job_no);
+void shell_request_chunk(void *context, const struct message_chunk_request *request);
+void shell_package_done(void *context, const uint8_t digest[LIMIT_DIGEST_BYTES],
+                        const char *failure);
+void shell_arm_cache(struct shell *shell);
+
+#endif

@@ -1,0 +1,120 @@
+/* Checking signed jobs. */
+#include "relay/vet.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/text.h"
+#include "common/pkg/name.h"
+#include "common/trust/seal.h"
+#include "common/trust/secret.h"
+#include "common/trust/signed.h"
+#include "common/wire/wire.h"
+#include "relay/state.h"
+
+/* Clocks of admin host and branch office may differ as much as Kerberos lets them. */
+#define CLOCK_SKEW_MAX_S 300
+
+static int check_operator(const struct vet_config *config, const struct job *job,
+                          const uint8_t *signer, struct err *err)
+{
+    char push[PUSH_ID_TEXT_SIZE];
+    char path[PATH_MAX];
+    uint8_t trusted[LIMIT_KEY_BYTES];
+    push_id_text(&job->push, push);
+    if (snprintf(path, sizeof path, "%s/%s.pub", config->operators, push) >= (int)sizeof path)
+        return err_set(err, ERR_LIMIT, "the folder of operator keys has too long a name");
+    if (folder_check(config->operators, err) != 0 || public_key_read(path, trusted, err) != 0)
+        return err_wrap(err, "no operator key is trusted for this push");
+    if (!key_equal(trusted, signer))
+        return err_set(err, ERR_DENIED, "signed by another key than the operator's of this push");
+    return 0;
+}
+
+static int check_terms(const struct vet_config *config, const struct job *job, struct err *err)
+{
+    if (config->now_unix_s + CLOCK_SKEW_MAX_S < job->not_before_unix_s)
+        return err_set(err, ERR_DENIED,
+                       "the job is not valid yet: %lld s to go; check the clocks of admin host and "
+                       "relay",
+                       (long long)(job->not_before_unix_s - config->now_unix_s));
+    /* Boundaries in the target's own time can't be compared with ours. */
+    if (job->zone == TIME_ZONE_UTC && job->end_unix_s != 0 &&
+        job->not_after_unix_s > job->end_unix_s)
+        return err_set(err, ERR_DENIED, "the job may be registered after its own end");
+    if (job->target_count == 0 || job->generation == 0 || job->package_bytes == 0)
+        return err_set(err, ERR_DENIED, "the job has no targets, generation or package");
+    return package_name_check(job->package_name, err);
+}
+
+static int open_credential(const struct vet_config *config, const struct message_job *message,
+                           const struct job *job, const uint8_t *signer, struct credential *to,
+                           struct err *err)
+{
+    struct seal_context context = {.push = job->push, .counter = job->counter};
+    uint8_t *clear = NULL;
+    size_t clear_size = 0;
+    memcpy(context.signer, signer, LIMIT_KEY_BYTES);
+    if (message->sealed_credential_size == 0)
+        return err_set(err, ERR_DENIED, "no credential came with the job");
+    if (seal_open(message->sealed_credential, message->sealed_credential_size, config->seal,
+                  &context, &clear, &clear_size, err) != 0)
+        return err_wrap(err, "credential");
+    int failed = wire_decode_credential(clear, clear_size, to, err);
+    secret_free(clear);
+    return failed;
+}
+
+/* The push that a job names whose signature is bad, for nothing but the refusal. */
+static int name_of_bad(const struct message_job *message, struct job *job, struct err *err)
+{
+    size_t before = SIGNED_OVERHEAD_BYTES - LIMIT_SIGNATURE_BYTES;
+    if (message->signed_job_size <= SIGNED_OVERHEAD_BYTES)
+        return err_set(err, ERR_PROTOCOL, "signed job is too short");
+    return wire_decode_job(message->signed_job + before,
+                           message->signed_job_size - SIGNED_OVERHEAD_BYTES, job, err);
+}
+
+static void refuse(struct vetted_job *out, const struct err *why)
+{
+    out->accepted = false;
+    (void)text_copy(out->refusal, sizeof out->refusal, why->text);
+}
+
+int job_vet(const struct vet_config *config, const struct message_job *message,
+            struct vetted_job *out, struct err *err)
+{
+    struct signed_view view;
+    struct err why = {0};
+    memset(out, 0, sizeof *out);
+    if (signed_open(message->signed_job, message->signed_job_size, SIGNED_JOB, NULL, &view, &why) !=
+        0) {
+        if (name_of_bad(message, &out->job, NULL) != 0) {
+            if (err)
+                *err = why;
+            return -1;
+        }
+        refuse(out, &why);
+        return 0;
+    }
+    if (wire_decode_job(view.payload, view.payload_size, &out->job, err) != 0)
+        return -1;
+    struct credential *credential = credential_new();
+    if (check_operator(config, &out->job, view.signer, &why) != 0 ||
+        check_terms(config, &out->job, &why) != 0 ||
+        open_credential(config, message, &out->job, view.signer, credential, &why) != 0) {
+        credential_free(credential);
+        refuse(out, &why);
+        return 0;
+    }
+    out->accepted = true;
+    out->credential = credential;
+    return 0;
+}
+
+void vetted_job_release(struct vetted_job *vetted)
+{
+    credential_free(vetted->credential);
+    vetted->credential = NULL;
+}
