@@ -305,8 +305,8 @@ static int read_entry(struct cursor *at, struct smb_directory_entry *entry)
     int usable = entry_name(entry->name, cursor_bytes(at, name_size), name_size);
     if (next == 0)
         cursor_seek(at, at->size);
-    else if (next < DIRECTORY_ENTRY_FIXED_SIZE || next > at->size - start)
-        cursor_fail(at);
+    else if (next < DIRECTORY_ENTRY_FIXED_SIZE)
+        cursor_fail(at); /* backwards or into itself: it would never end */
     else
         cursor_seek(at, start + next);
     return usable;

@@ -166,7 +166,9 @@ static void ntlm_right_password_gives_key_flags_and_mic(void **state)
     uint32_t wanted = AUTH_NTLM_SIGN | AUTH_NTLM_SEAL | AUTH_NTLM_EXTENDED_SESSIONSECURITY |
                       AUTH_NTLM_128 | AUTH_NTLM_KEY_EXCH;
     assert_int_equal(auth_context_ntlm_flags(l.context) & wanted, wanted);
-    /* [MS-NLMP] 2.2.1.3: MIC after 64 bytes of fields and 8 of version */
+    /* [MS-NLMP] 2.2.2.1 MsvAvFlags says that there is a MIC, 2.2.1.3 where: after 64 bytes of
+     * fields and 8 of version. */
+    assert_non_null(memmem(l.to_server.data, l.to_server.size, "\6\0\4\0\2\0\0\0", 8));
     assert_true(l.to_server.size > 88);
     assert_memory_not_equal(l.to_server.data + 72, no_mic, sizeof no_mic);
     logon_release(&l);

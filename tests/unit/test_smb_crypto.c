@@ -211,6 +211,7 @@ static void sealed_any_flipped_bit_is_refused(void **state)
             assert_false(
                 smb_open_sealed(crypto, examples[i].session_id, damaged.data, damaged.size));
         }
+        assert_false(smb_open_sealed(crypto, examples[i].session_id + 1, frame.data, frame.size));
         assert_true(smb_open_sealed(crypto, examples[i].session_id, frame.data, frame.size));
         smb_crypto_free(crypto);
     }

@@ -533,15 +533,18 @@ static void compound_answer_is_taken_apart(void **state)
 static void next_command_out_of_bounds_is_refused(void **state)
 {
     (void)state;
-    static const uint32_t bad[] = {1, 8, 60, 63, 65, 72, 0x7ffffff8, 0xfffffff8, UINT32_MAX};
+    static const uint32_t bad[] = {1, 8, 60, 63, 65, 68, 136, 0x7ffffff8, 0xfffffff8, UINT32_MAX};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct fake f;
         struct buf message;
-        uint8_t body[64];
+        uint8_t body[136] = {0};
         init(&f, 4);
         must(smb_flush(f.conn, 1, file, &f.err));
         assert_true(fake_next_request(&f));
-        fake_message(&f, &(struct fake_answer){0}, body, fake_body_plain(body, 4), &message);
+        (void)fake_body_plain(body, 4);
+        fake_message(&f, &(struct fake_answer){0}, body, sizeof body, &message);
+        /* A header lies where a misaligned NextCommand would find one. */
+        memcpy(message.data + 68, message.data, SMB_HEADER_SIZE);
         buf_patch_u32le(&message, 20, bad[i]);
         assert_int_equal(fake_feed(&f, &(struct fake_answer){0}, &message), -1);
         assert_int_equal(smb_conn_failure(f.conn), SMB_FAILURE_PROTOCOL);
@@ -596,6 +599,23 @@ static void unsealed_interim_answer_in_an_encrypted_session_is_refused(void **st
     struct fake_answer answer = {.bare = true, .status = NTSTATUS_PENDING, .flags = SMB_FLAG_ASYNC};
     expect_failure(3, &answer, SMB_FAILURE_SIGNING);
     expect_failure(4, &answer, SMB_FAILURE_SIGNING);
+}
+
+static void signed_answer_in_an_encrypted_session_is_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 3; i < PROTECTION_COUNT; i++) {
+        struct fake f;
+        uint8_t body[64];
+        init(&f, i);
+        must(smb_flush(f.conn, 1, file, &f.err));
+        assert_true(fake_next_request(&f));
+        f.seal = false; /* a right signature instead */
+        size_t size = fake_body_plain(body, 4);
+        assert_int_equal(fake_answer(&f, &(struct fake_answer){0}, body, size), -1);
+        assert_int_equal(smb_conn_failure(f.conn), SMB_FAILURE_SIGNING);
+        fake_release(&f);
+    }
 }
 
 static void any_flipped_bit_is_refused(void **state)
@@ -950,6 +970,7 @@ int main(void)
         cmocka_unit_test(next_command_out_of_bounds_is_refused),
         cmocka_unit_test(unprotected_answers_are_refused),
         cmocka_unit_test(unsealed_interim_answer_in_an_encrypted_session_is_refused),
+        cmocka_unit_test(signed_answer_in_an_encrypted_session_is_refused),
         cmocka_unit_test(any_flipped_bit_is_refused),
         cmocka_unit_test(answers_to_nothing_or_to_somebody_else_are_refused),
         cmocka_unit_test(answer_given_twice_is_refused),
