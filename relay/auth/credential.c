@@ -200,7 +200,7 @@ static int acquire_all(struct auth_credential *credential, gss_name_t name, cons
 int auth_credential_new(const char *account_text, const char *password,
                         struct auth_credential **credential, struct err *err)
 {
-    struct account account;
+    struct account account = {0};
     char hash[2 * MD4_DIGEST_SIZE + 1];
     if (parse_account(account_text, &account, err) != 0 || nt_hash(password, hash, err) != 0)
         return -1;

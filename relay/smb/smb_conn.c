@@ -84,7 +84,7 @@ void smb_conn_free(struct smb_conn *conn)
 const char *smb_status_text(uint32_t status, char text[64])
 {
     const char *name = ntstatus_name(status);
-    snprintf(text, 64, "%s (0x%08X)", name != NULL ? name : "status", status);
+    (void)snprintf(text, 64, "%s (0x%08X)", name != NULL ? name : "status", status);
     return text;
 }
 
@@ -96,7 +96,7 @@ int smb_fail(struct smb_conn *conn, enum smb_failure failure, enum err_code code
     va_list args;
     va_start(args, format);
     char text[ERR_TEXT_SIZE];
-    vsnprintf(text, sizeof text, format, args);
+    (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     conn->state = SMB_STATE_FAILED;
     conn->failure = failure;

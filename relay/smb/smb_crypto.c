@@ -245,13 +245,14 @@ static bool cipher_seal(struct smb_crypto *crypto, const uint8_t *head, int head
 bool smb_seal(struct smb_crypto *crypto, uint64_t session_id, const uint8_t *head, size_t head_size,
               const uint8_t *body, size_t body_size, uint8_t *out)
 {
+    static const uint8_t protocol_id[4] = {0xfd, 'S', 'M', 'B'};
     uint8_t *transform = out;
     uint8_t *sealed = out + SMB_TRANSFORM_SIZE;
     size_t size = head_size + body_size;
     if (size > INT32_MAX)
         return false;
     memset(transform, 0, SMB_TRANSFORM_SIZE);
-    memcpy(transform, "\xfdSMB", 4);                              /* ProtocolId */
+    memcpy(transform, protocol_id, sizeof protocol_id);           /* ProtocolId */
     put_le(transform + TRANSFORM_NONCE_OFFSET, crypto->nonce, 8); /* Nonce */
     crypto->nonce++;
     put_le(transform + 36, size, 4);       /* OriginalMessageSize */
