@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
@@ -317,9 +318,13 @@ static int encode_register(struct session *session, struct buf *stub, struct err
     struct schedule_state *schedule = session->schedule;
     struct task_texts texts;
     struct buf xml;
+    uint64_t system_time = smb_conn_server(session->conn)->system_time;
     uint64_t elapsed_ms = uv_now(session->runner->config.loop) - session->negotiated_ms;
-    if (start_plan_make(&session->job->job, smb_conn_server(session->conn)->system_time, elapsed_ms,
-                        &schedule->plan, err) != 0)
+    if (system_time == 0) { /* the target tells no time: ours is the best guess */
+        system_time = filetime_from_unix_s((int64_t)time(NULL));
+        elapsed_ms = 0;
+    }
+    if (start_plan_make(&session->job->job, system_time, elapsed_ms, &schedule->plan, err) != 0)
         return -1;
     struct task task = task_of(session, &texts);
     buf_init(&xml, TASK_XML_SIZE_MAX);

@@ -13,6 +13,11 @@ int64_t filetime_to_unix_s(uint64_t filetime)
     return seconds > FILETIME_UNIX_EPOCH_S ? (int64_t)(seconds - FILETIME_UNIX_EPOCH_S) : 0;
 }
 
+uint64_t filetime_from_unix_s(int64_t unix_s)
+{
+    return unix_s < 0 ? 0 : ((uint64_t)unix_s + FILETIME_UNIX_EPOCH_S) * FILETIME_PER_SECOND;
+}
+
 int start_plan_make(const struct job *job, uint64_t system_time, uint64_t elapsed_ms,
                     struct start_plan *plan, struct err *err)
 {

@@ -20,6 +20,8 @@ struct start_plan {
 /* FILETIME (100 ns since 1601-01-01 UTC, [MS-DTYP] 2.3.3) as Unix seconds, rounded down; 0 for a
  * time before 1970. */
 int64_t filetime_to_unix_s(uint64_t filetime);
+/* The other way; 0 for a time before 1970. */
+uint64_t filetime_from_unix_s(int64_t unix_s);
 
 /* `system_time` is the target's clock (FILETIME) as it said `elapsed_ms` ago. As soon as possible
  * is that clock plus the margin; a start asked for in UTC that has passed by then is moved there,

@@ -42,21 +42,14 @@ struct probe {
 };
 
 static const struct option options[] = {
-    {"user", required_argument, NULL, 'u'},
-    {"password-file", required_argument, NULL, 'p'},
-    {"package", required_argument, NULL, 'f'},
-    {"name", required_argument, NULL, 'n'},
-    {"push", required_argument, NULL, 'i'},
-    {"generation", required_argument, NULL, 'g'},
-    {"ping", required_argument, NULL, 'P'},
-    {"last", required_argument, NULL, 'l'},
-    {"command", required_argument, NULL, 'c'},
-    {"arguments", required_argument, NULL, 'a'},
-    {"start", required_argument, NULL, 's'},
-    {"replace-path", no_argument, NULL, 'R'},
-    {"verify", no_argument, NULL, 'V'},
-    {"read-back", no_argument, NULL, 'B'},
-    {NULL, 0, NULL, 0},
+    {"user", required_argument, NULL, 'u'},    {"password-file", required_argument, NULL, 'p'},
+    {"package", required_argument, NULL, 'f'}, {"name", required_argument, NULL, 'n'},
+    {"push", required_argument, NULL, 'i'},    {"generation", required_argument, NULL, 'g'},
+    {"ping", required_argument, NULL, 'P'},    {"last", required_argument, NULL, 'l'},
+    {"command", required_argument, NULL, 'c'}, {"arguments", required_argument, NULL, 'a'},
+    {"start", required_argument, NULL, 's'},   {"replace-path", no_argument, NULL, 'R'},
+    {"end", required_argument, NULL, 'e'},     {"verify", no_argument, NULL, 'V'},
+    {"read-back", no_argument, NULL, 'B'},     {NULL, 0, NULL, 0},
 };
 
 static void run_stage(struct probe *probe, size_t at, enum stage stage)
@@ -188,9 +181,10 @@ static int take_option(struct probe *probe, struct job *job, struct credential *
     case 'a':
         return text_copy(job->arguments, sizeof job->arguments, optarg) ? 0 : -1;
     case 's':
+    case 'e':
         if (text_to_u64(optarg, INT64_MAX, &number) != 0)
             return -1;
-        job->start_unix_s = (int64_t)number;
+        *(letter == 's' ? &job->start_unix_s : &job->end_unix_s) = (int64_t)number;
         return 0;
     case 'R':
         job->replace_path = true;

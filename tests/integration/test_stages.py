@@ -1,0 +1,291 @@
+"""The relay's six stages against the lab: every fault ends in its stage and reason, success leaves exactly what it should,
+failure leaves nothing, and what is repeated happens once."""
+
+import collections
+import contextlib
+import os
+import secrets
+import sqlite3
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lab"))
+
+from lablib import Lab  # noqa: E402
+from standin import faults  # noqa: E402
+
+if os.geteuid() != 0:
+    print("needs root for network namespaces")
+    sys.exit(77)
+
+PROBE = os.path.join(os.environ.get("PUSHER_BIN", os.path.join(HERE, "..", "..", "build", "dev", "bin")), "stage_probe")
+FIELDS = "target stage verdict reason kind code tries bytes name_check address ms detail".split()
+End = collections.namedtuple("End", FIELDS)
+STAGES = ["resolve", "ping", "access", "path", "copy", "schedule"]
+
+
+class StageCase(unittest.TestCase):
+    """One lab for the tests of a class, and the probe run in it."""
+
+    OPTIONS = {"targets": 4}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = cls.enterClassContext(Lab(**cls.OPTIONS))
+        cls.folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="stages-"))
+        cls.package = f"{cls.folder}/package.exe"
+        cls.write_package(400_000)
+
+    @classmethod
+    def write_package(cls, size):
+        with open(cls.package, "wb") as file:
+            file.write(secrets.token_bytes(size))
+
+    def push(self, targets, *options, push=None, user=None, prefix=(), package=None):
+        """Every stage that ended, as End rows in order."""
+        user = user or self.lab.data["account"]
+        done = self.lab.run(
+            [*prefix, PROBE, "--user", user, "--password-file", f"{self.lab.directory}/passwords/{user}", "--package",
+             package or self.package, "--push", push or secrets.token_hex(16), *options, *targets],
+            timeout=150,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stderr, "")
+        return [End(*line.split("\t")) for line in done.stdout.splitlines()]
+
+    def push_one(self, target, *options, **more):
+        """The last row."""
+        return self.push([target], *options, **more)[-1]
+
+    def passed(self, end, stage="schedule"):
+        self.assertEqual((end.stage, end.verdict, end.reason), (stage, "passed", "-"), end)
+
+    def failed(self, end, stage, reason, code=None):
+        self.assertEqual((end.stage, end.verdict, end.reason), (stage, "failed", reason), end)
+        if code is not None:
+            self.assertEqual(f"{end.kind} {end.code}".strip(), code, end)
+
+    def database(self):
+        return contextlib.closing(sqlite3.connect(f"{self.lab.directory}/scheduler/tasks.db", timeout=10))
+
+
+# A push uses the first address of a name, so that the scope it was checked against is the scope it touches.
+FAULTS = [name for name in faults.FAULTS if name != "ipv4-dead"]
+
+
+class Faults(StageCase):
+    """Everything that the lab can do to a target, at once."""
+
+    OPTIONS = {"targets": len(FAULTS) + 8, "faults": ",".join(FAULTS)}
+
+    # What a code must be; the stage and the reason are in the lab's own table.
+    CODES = {
+        "port-closed": "errno 111", "port-filtered": "errno 110", "no-share": "ntstatus 0xC00000CC",
+        "read-only": "ntstatus 0xC0000022", "path-is-file": "ntstatus 0xC0000103", "disk-full": "ntstatus 0xC000007F",
+        "package-held": "ntstatus 0xC0000043", "no-pipe": "ntstatus 0xC0000034", "host-unreachable": "icmp 3/1",
+        "rpc-fault": "rpc 0x1C010003", "scheduler-error": "hresult 0x80041315", "other-password": "ntstatus 0xC000006D",
+        "cut": "errno 104", "stall": "errno 110",
+    }
+
+    def test_every_fault_ends_in_its_stage_and_reason(self):
+        ends = self.push([target["host"] for target in self.lab.targets])
+        rows = collections.defaultdict(list)
+        for end in ends:
+            rows[end.target].append(end)
+        for target in self.lab.targets:
+            fault = (target["fault"] or "").partition(":")[0]
+            with self.subTest(fault=fault or "none", target=target["host"]):
+                last = rows[target["host"]][-1]
+                if target["expected"] is None:
+                    self.passed(last)
+                    self.assertEqual([end.stage for end in rows[target["host"]]], STAGES)
+                    self.assertEqual(last.bytes, str(os.path.getsize(self.package)))
+                    self.assertEqual(last.name_check, "1")
+                    continue
+                self.failed(last, target["expected"]["stage"], target["expected"]["reason"], self.CODES.get(fault))
+                self.assertNotEqual(last.detail, "")
+        for found in self.lab.check_all(self.package):
+            with self.subTest(fault=found["fault"], target=found["host"]):
+                self.assertEqual(found["problems"], [])
+
+    def test_dead_hosts_delay_nobody(self):
+        dead = [f"10.50.1.{n}" for n in range(len(self.lab.targets) + 2, 250)]
+        healthy = [target["host"] for target in self.lab.targets if not target["fault"]]
+        ends = self.push(dead + healthy, "--last", "copy")
+        order = [end.target for end in ends if end.stage == "copy" or end.verdict != "passed"]
+        self.assertEqual(len(order), len(dead) + len(healthy))
+        self.assertEqual(set(order[: len(healthy)]), set(healthy))
+        self.assertEqual({end.reason for end in ends if end.verdict == "failed"}, {"NO_REPLY"})
+
+
+class Repeats(StageCase):
+    """Second pushes, the same push again, names that are taken."""
+
+    OPTIONS = {"targets": 12}
+
+    def facts(self, target):
+        return self.lab.check(target, self.package)
+
+    def test_second_push_overwrites(self):
+        self.passed(self.push_one("pc-0001"))
+        self.write_package(1_000_003)
+        self.passed(self.push_one("pc-0001", "--verify"))
+        facts = self.facts("pc-0001")
+        self.assertTrue(facts["package_ok"] and facts["folder_closed"] and facts["tasks_closed"], facts)
+        self.assertEqual(facts["leftovers"], [])
+        self.assertEqual(len(facts["tasks"]), 2)
+
+    def test_same_push_again_schedules_once(self):
+        push = secrets.token_hex(16)
+        first = self.push_one("pc-0002", push=push)
+        again = self.push_one("pc-0002", push=push)
+        self.passed(again)
+        self.assertRegex(again.detail, "^already registered; " + first.detail)
+        self.passed(self.push_one("pc-0002", "--read-back", push=push))
+        self.assertEqual(len(self.facts("pc-0002")["tasks"]), 1)
+        self.passed(self.push_one("pc-0002", "--generation", "2", push=push))
+        self.assertEqual(len(self.facts("pc-0002")["tasks"]), 2)
+
+    def test_read_back_finding_nothing_registers(self):
+        self.passed(self.push_one("pc-0003", "--read-back"))
+        self.assertEqual(len(self.facts("pc-0003")["tasks"]), 1)
+
+    def test_task_with_another_job_is_a_conflict(self):
+        push = secrets.token_hex(16)
+        self.passed(self.push_one("pc-0004", push=push))
+        other = self.push_one("pc-0004", "--arguments", "/other", push=push)
+        self.failed(other, "schedule", "NAME_CONFLICT")
+        self.assertRegex(other.detail, "not ours")
+        self.assertEqual(len(self.facts("pc-0004")["tasks"]), 1)
+
+    def test_task_of_another_owner_is_a_conflict(self):
+        push = secrets.token_hex(16)
+        self.passed(self.push_one("pc-0005", push=push))
+        with self.database() as database, database:
+            database.execute(
+                "UPDATE tasks SET sddl='O:S-1-5-21-1-2-3-1001G:BAD:P(A;;FA;;;SY)(A;;FA;;;BA)' WHERE target=?",
+                (self.lab.address("pc-0005"),),
+            )
+        self.failed(self.push_one("pc-0005", push=push), "schedule", "NAME_CONFLICT")
+
+    def test_old_file_read_only_is_replaced(self):
+        self.passed(self.push_one("pc-0006", "--last", "copy"), "copy")
+        account = f"{self.lab.data['account']}%{self.lab.data['password']}"
+        done = self.lab.run(
+            ["smbclient", "//pc-0006/C$", "-U", account, "-c", "setmode SPDISTRO\\package.exe +r"]
+        )
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.write_package(5000)
+        self.passed(self.push_one("pc-0006"))
+        self.assertTrue(self.facts("pc-0006")["package_ok"])
+
+    def test_folder_in_place_of_the_file_is_refused(self):
+        self.passed(self.push_one("pc-0007", "--last", "path"), "path")
+        os.mkdir(f"{self.lab.drive('pc-0007')}/SPDISTRO/package.exe")
+        self.failed(self.push_one("pc-0007"), "copy", "ACCESS_DENIED")
+        self.assertEqual(os.listdir(f"{self.lab.drive('pc-0007')}/SPDISTRO"), ["package.exe"])
+
+    def test_unsafe_folder_is_set_aside_when_asked(self):
+        for host, fault in (("pc-0008", "unsafe-path"), ("pc-0009", "path-is-file")):
+            self.lab.fault(host, fault)
+            self.assertEqual(self.push_one(host).stage, "path")
+            self.passed(self.push_one(host, "--replace-path"))
+            facts = self.facts(host)
+            self.assertTrue(facts["package_ok"] and facts["folder_closed"], facts)
+            self.assertEqual(len(facts["renamed_aside"]), 1)
+
+    def test_temporary_file_of_a_crash_is_swept(self):
+        push = secrets.token_hex(16)
+        self.passed(self.push_one("pc-0010", "--last", "path", push=push), "path")
+        folder = f"{self.lab.drive('pc-0010')}/SPDISTRO"
+        with open(f"{folder}/.pusher-{push}-1.tmp", "wb") as file:
+            file.write(b"x" * 2_000_000)
+        self.passed(self.push_one("pc-0010", push=push))
+        self.assertEqual(os.listdir(folder), ["package.exe"])
+
+    def test_big_package_is_whole(self):
+        self.write_package(20_000_000)
+        self.passed(self.push_one("pc-0011", "--verify"))
+        self.assertTrue(self.facts("pc-0011")["package_ok"])
+
+    def test_start_asked_for_is_kept(self):
+        end = self.push_one("pc-0012", "--start", "4102444800", "--end", "4102448400")
+        self.assertRegex(end.detail, "^starts 2100-01-01T00:00:00Z")
+        late = self.push_one("pc-0012", "--end", "1000")
+        self.failed(late, "schedule", "EXPIRED")
+
+
+class Doors(StageCase):
+    """Names, pings and accounts: what comes before the first byte is written."""
+
+    OPTIONS = {"targets": 4, "faults": "pc-0003=no-ping,pc-0004=wrong-name"}
+
+    def test_accounts_that_may_not_push(self):
+        for user, reason in (
+            ("plainuser", "ACCESS_DENIED"), ("disabled", "ACCOUNT_DISABLED"), ("locked", "ACCOUNT_LOCKED"),
+            ("expired", "ACCOUNT_DISABLED"), ("mustchange", "PASSWORD_EXPIRED"),
+        ):
+            with self.subTest(user=user):
+                self.failed(self.push_one("pc-0001", user=user), "access", reason)
+        self.assertFalse(os.path.exists(f"{self.lab.drive('pc-0001')}/SPDISTRO"))
+
+    def test_wrong_password_is_a_logon_failure(self):
+        wrong = f"{self.folder}/wrong"
+        with open(wrong, "w", encoding="ascii") as file:
+            file.write("Wrong-1\n")
+        end = self.push_one("pc-0001", "--password-file", wrong)
+        self.failed(end, "access", "LOGON_FAILURE", "ntstatus 0xC000006D")
+        self.assertEqual(end.tries, "1")
+
+    def test_names_that_do_not_resolve(self):
+        ends = {end.target: end for end in self.push(["nosuch", "nosuch.lab.test", "bad..name", "host.slow.test"])}
+        self.failed(ends["nosuch"], "resolve", "NXDOMAIN", "dns 3")
+        self.failed(ends["nosuch.lab.test"], "resolve", "NXDOMAIN", "dns 3")
+        self.failed(ends["bad..name"], "resolve", "NXDOMAIN")
+        self.failed(ends["host.slow.test"], "resolve", "DNS_TIMEOUT")
+
+    def test_slow_names_hold_no_name_up(self):
+        slow = [f"host{n}.slow.test" for n in range(150)]
+        ends = self.push([*slow, "pc-0001", "pc-0002"], "--last", "resolve")
+        self.assertEqual({end.target for end in ends[:2]}, {"pc-0001", "pc-0002"})
+        self.assertEqual([end.reason for end in ends[2:]], ["DNS_TIMEOUT"] * 150)
+
+    def test_address_is_taken_as_it_is(self):
+        end = self.push_one(self.lab.address("pc-0002"))
+        self.passed(end)
+        self.assertEqual(end.name_check, "0")
+
+    def test_other_machine_is_pushed_to_by_address_only(self):
+        self.failed(self.push_one("pc-0004"), "access", "NAME_MISMATCH")
+        self.assertFalse(os.path.exists(f"{self.lab.drive('pc-0004')}/SPDISTRO"))
+        self.passed(self.push_one(self.lab.address("pc-0004")))
+
+    def test_ping_may_be_preferred_or_skipped(self):
+        self.failed(self.push_one("pc-0003"), "ping", "NO_REPLY")
+        self.passed(self.push_one("pc-0003", "--ping", "prefer"))
+        self.passed(self.push_one("pc-0003", "--ping", "skip"))
+
+    def test_ping_without_a_socket_names_the_remedy(self):
+        bare = ["setpriv", "--inh-caps=-net_raw", "--bounding-set=-net_raw"]
+        end = self.push_one("pc-0001", prefix=bare)
+        self.failed(end, "ping", "INTERNAL")
+        self.assertRegex(end.detail, "CAP_NET_RAW")
+        self.passed(self.push_one("pc-0001", "--ping", "skip", prefix=bare))
+        self.passed(self.push_one("pc-0001", "--ping", "prefer", prefix=bare))
+
+    def test_ping_by_datagram_socket(self):
+        self.lab.fault("pc-0002", "host-unreachable")
+        self.addCleanup(self.lab.fault, "pc-0002", None)
+        allow = ["sh", "-c", 'echo "0 0" >/proc/sys/net/ipv4/ping_group_range && exec "$@"', "sh"]
+        ends = {end.target: end for end in self.push(
+            ["pc-0001", "pc-0002", "pc-0003"], "--last", "ping", prefix=allow) if end.stage == "ping"}
+        self.lab.run(["sh", "-c", 'echo "1 0" >/proc/sys/net/ipv4/ping_group_range'])
+        self.passed(ends["pc-0001"], "ping")
+        self.failed(ends["pc-0002"], "ping", "HOST_UNREACHABLE", "icmp 3/1")
+        self.failed(ends["pc-0003"], "ping", "NO_REPLY")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
