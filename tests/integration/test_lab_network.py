@@ -1,5 +1,5 @@
-"""The lab's network and its targets' ways to be broken, seen with plain sockets and smbclient; and that nothing of a lab
-outlives it."""
+"""The lab's network and its targets' ways to be broken, seen with plain sockets and smbclient; and that nothing of a
+lab outlives it."""
 
 import os
 import signal

@@ -299,6 +299,69 @@ class Scheduler(LabCase):
         tsch.hSchRpcCreateFolder(dce, "\\Theirs")  # which the root's descriptor lets them do, as on Windows
         self.assertIn("O:S-1-5-21", tsch.hSchRpcGetSecurity(self.rpc("pc-0005"), "\\Theirs", 7)["sddl"])
 
+    def test_running_instances_are_told_and_stopped(self):
+        host = "pc-0001"
+        self.smbclient(host, f"mkdir SPDISTRO; put {__file__} SPDISTRO\\package.exe")
+        self.lab.behave(host, seconds=600)
+        dce = self.rpc(host)
+        tsch.hSchRpcRegisterTask(dce, "\\busy", task_xml(), tsch.TASK_CREATE, SAFE, 5)
+        self.assertEqual(tsch.hSchRpcEnumInstances(dce, "\\busy")["pcGuids"], 0)
+        self.assertEqual(self.hresult(tsch.hSchRpcStop, dce, "\\busy"), 1)  # S_FALSE: nothing was running
+        guid = tsch.hSchRpcRun(dce, "\\busy")["pGuid"]
+        found = tsch.hSchRpcEnumInstances(dce, "\\busy")
+        self.assertEqual((found["pcGuids"], found["pGuids"][0]["Data"]), (1, guid))
+        told = tsch.hSchRpcGetInstanceInfo(dce, guid)
+        self.assertEqual((told["pPath"], told["pState"]), ("\\busy\0", 4))
+        tsch.hSchRpcStopInstance(dce, guid)
+        self.assertEqual(tsch.hSchRpcGetLastRunInfo(dce, "\\busy")["pLastReturnCode"], 0x41306)
+        self.assertEqual(self.hresult(tsch.hSchRpcGetInstanceInfo, dce, guid), 0x8004130B)
+        tsch.hSchRpcRun(dce, "\\busy")
+        self.assertEqual(tsch.hSchRpcStop(dce, "\\busy")["ErrorCode"], 0)
+        self.assertEqual(tsch.hSchRpcGetTaskInfo(dce, "\\busy", tsch.SCH_FLAG_STATE)["pState"], 3)
+
+    def test_folders_and_tasks_are_listed_in_parts(self):
+        dce = self.rpc("pc-0002")
+        for name in "abc":
+            tsch.hSchRpcCreateFolder(dce, f"\\List\\{name}", SAFE)
+            tsch.hSchRpcRegisterTask(dce, f"\\List\\t{name}", task_xml(), tsch.TASK_CREATE, SAFE, 5)
+        first = tsch.hSchRpcEnumFolders
+        self.assertEqual(self.hresult(first, dce, "\\List", 0, 0, 2), 1)  # S_FALSE: there are more
+        rest = tsch.hSchRpcEnumFolders(dce, "\\List", 0, 2, 2)
+        self.assertEqual([name["Data"] for name in rest["pNames"]], ["c\0"])
+        names = tsch.hSchRpcEnumTasks(dce, "\\List")["pNames"]
+        self.assertEqual([name["Data"] for name in names], ["ta\0", "tb\0", "tc\0"])
+        self.assertEqual(self.hresult(tsch.hSchRpcDelete, dce, "\\List"), 0x80070091)
+        self.assertEqual(self.hresult(tsch.hSchRpcEnumTasks, dce, "\\Nowhere\\x"), 0x80070003)
+
+    def test_security_is_changed_and_enforced(self):
+        dce, user = self.rpc("pc-0002"), self.rpc("pc-0002", user="plainuser")
+        tsch.hSchRpcRegisterTask(dce, "\\closed", task_xml(), tsch.TASK_CREATE, SAFE, 5)
+        self.assertEqual(self.hresult(tsch.hSchRpcRetrieveTask, user, "\\closed"), 0x80070005)
+        self.assertEqual(self.hresult(tsch.hSchRpcSetSecurity, user, "\\closed", "D:(A;;FA;;;AU)", 0), 0x80070005)
+        tsch.hSchRpcSetSecurity(dce, "\\closed", "D:(A;;FA;;;BA)(A;;FR;;;AU)", 0)
+        self.assertIn("/S", tsch.hSchRpcRetrieveTask(user, "\\closed")["pXml"])
+        self.assertEqual(self.hresult(tsch.hSchRpcDelete, user, "\\closed"), 0x80070005)
+        self.assertEqual(self.hresult(tsch.hSchRpcSetSecurity, dce, "\\closed", "nonsense", 0), 0x8007053A)
+
+    def test_start_to_come_is_told(self):
+        dce = self.rpc("pc-0002")
+        xml = task_xml()
+        tsch.hSchRpcRegisterTask(dce, "\\soon", xml, tsch.TASK_CREATE, SAFE, 5)
+        told = tsch.hSchRpcScheduledRuntimes(dce, "\\soon")
+        self.assertEqual(told["pcRuntimes"], 1)
+        start = told["pRuntimes"][0]
+        self.assertIn(f"T{start['wHour']:02}:{start['wMinute']:02}:{start['wSecond']:02}Z</StartBoundary>", xml)
+        self.assertEqual(tsch.hSchRpcGetNumberOfMissedRuns(dce, "\\soon")["pNumberOfMissedRuns"], 0)
+
+    def test_bad_paths_are_refused(self):
+        dce = self.rpc("pc-0002")
+        for path, code in (
+            ("no-backslash", 0x8007007B), ("\\a\\\\b", 0x8007007B), ("\\a:b", 0x8007007B), ("\\..\\b", 0x8007007B),
+            ("\\", 0x80070057), ("\\a\\", 0x8007007B),
+        ):
+            with self.subTest(path=path):
+                self.assertEqual(self.hresult(tsch.hSchRpcCreateFolder, dce, path, SAFE), code)
+
     def test_levels_below_privacy_are_refused(self):
         for level in (
             rpcrt.RPC_C_AUTHN_LEVEL_NONE, rpcrt.RPC_C_AUTHN_LEVEL_CONNECT, rpcrt.RPC_C_AUTHN_LEVEL_PKT_INTEGRITY
