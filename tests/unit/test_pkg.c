@@ -124,8 +124,7 @@ static void name_that_windows_cannot_hold_is_refused(void **state)
                          "\xff.exe",
                          ".pusher-1",
                          ".PUSHER-x.exe",
-                         "a\xe2\x80\xae"
-                         "exe.bat",
+                         "a\342\200\256exe.bat",
                          "\xc2\x85.exe"};
     char too_long[257];
     memset(too_long, 'x', 256);
