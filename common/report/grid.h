@@ -1,4 +1,5 @@
-/* A table of text in aligned columns, for terminals and plain files. Private to the room.
+/* A table of text in aligned columns, for terminals and plain files: the report and the CLI's
+ * lists.
  *
  * libsmartcols was tried and left: with the C locale it loops for ever over a character that is
  * not ASCII, and it escapes again what is escaped already. Widths here are characters of UTF-8 and

@@ -1,0 +1,488 @@
+/* Commands that look at pushes, and cancel: report, why, list, show, status. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/hex.h"
+#include "common/base/text.h"
+#include "common/report/format.h"
+#include "common/report/grid.h"
+#include "coordinator/cli/commands.h"
+#include "coordinator/cli/progress.h"
+#include "coordinator/cli/reporting.h"
+#include "coordinator/cli/session.h"
+
+#define END_MS 5000U
+#define WATCH_MS 1000U /* between two looks of status -w */
+
+enum look_key { LOOK_FAILED = 1, LOOK_STAGE, LOOK_SITE, LOOK_REASON, LOOK_PUSH, LOOK_WATCH };
+
+/* Words of one of these commands. */
+struct look {
+    struct common_options common;
+    struct report_filter filter;
+    const char *word; /* positional: PUSH, or why's HOST */
+    bool watch;
+};
+
+/* What differs between them. */
+struct look_command {
+    const char *usage;
+    const char *about;
+    struct option_table options;
+    bool word_is_host;
+    bool word_needed;
+    bool json; /* -o json is understood */
+    int (*run)(struct session *session, struct look *look);
+};
+
+static int set_push(struct report_filter *filter, const char *value, struct err *err)
+{
+    char shown[80];
+    size_t length = strlen(value);
+    if (length == 0 || length > 32 || value[strspn(value, "0123456789abcdefABCDEF")] != '\0')
+        return err_set(err, ERR_INVALID, "'%s' is no push: its id or the beginning of it",
+                       text_printable(shown, sizeof shown, value));
+    (void)text_copy(filter->push.prefix, sizeof filter->push.prefix, value);
+    return 0;
+}
+
+static int handle(void *context, int key, const char *value, struct err *err)
+{
+    struct look *look = context;
+    char shown[80];
+    int common = common_option(&look->common, key, value, err);
+    if (common <= 0)
+        return common;
+    switch (key) {
+    case OPTION_POSITIONAL:
+        if (look->word != NULL)
+            return err_set(err, ERR_INVALID, "'%s': one word too many",
+                           text_printable(shown, sizeof shown, value));
+        look->word = value;
+        return 0;
+    case LOOK_FAILED:
+        look->filter.failed_only = true;
+        return 0;
+    case LOOK_WATCH:
+        look->watch = true;
+        return 0;
+    case LOOK_PUSH:
+        return set_push(&look->filter, value, err);
+    case LOOK_SITE:
+        if (!text_copy(look->filter.site, sizeof look->filter.site, value))
+            return err_set(err, ERR_INVALID, "--site: name too long");
+        return 0;
+    case LOOK_STAGE:
+        look->filter.stage = stage_from_word(value);
+        if (look->filter.stage == STAGE_COUNT)
+            return err_set(err, ERR_INVALID,
+                           "--stage '%s': resolve, ping, access, path, copy, schedule",
+                           text_printable(shown, sizeof shown, value));
+        return 0;
+    case LOOK_REASON:
+        look->filter.reason = reason_from_word(value);
+        if (look->filter.reason == REASON_COUNT)
+            return err_set(err, ERR_INVALID, "--reason '%s': no such reason (NO_REPLY, ...)",
+                           text_printable(shown, sizeof shown, value));
+        return 0;
+    default:
+        return err_set(err, ERR_INTERNAL, "option %d is not handled", key);
+    }
+}
+
+static int check(struct look *look, const struct look_command *command, struct err *err)
+{
+    if (command->word_needed && look->word == NULL)
+        return err_set(err, ERR_INVALID, "usage: %s", command->usage);
+    if (!command->json && strcmp(look->common.format, "table") != 0)
+        return err_set(err, ERR_INVALID, "-o %s: not in this version", look->common.format);
+    if (look->word == NULL)
+        return 0;
+    if (!command->word_is_host)
+        return set_push(&look->filter, look->word, err);
+    if (!text_copy(look->filter.target, sizeof look->filter.target, look->word))
+        return err_set(err, ERR_INVALID, "the host's name is too long");
+    return 0;
+}
+
+/* Nothing was ever pushed: say so without starting or making anything. */
+static bool never_pushed(void)
+{
+    struct state_paths paths;
+    return state_paths_find(&paths, NULL) == 0 && !state_paths_used(&paths);
+}
+
+static int look_run(const struct look_command *command, int argc, char *const *argv)
+{
+    const struct option_table tables[] = {command->options, common_table};
+    struct look look = {.common.format = "table", .filter.stage = STAGE_COUNT};
+    struct session session;
+    struct err err = {0};
+    int rest = argc;
+    int result = options_parse(tables, 2, argc, argv, handle, &look, &rest, &err);
+    if (result == 0 && look.common.help) {
+        (void)printf("Usage: %s\n\n%s\n\n", command->usage, command->about);
+        options_help(stdout, &command->options);
+        options_help(stdout, &common_table);
+        return EXIT_ALL_SUCCEEDED;
+    }
+    if (result == 0 && look.common.version) {
+        print_version();
+        return EXIT_ALL_SUCCEEDED;
+    }
+    if (result == 0 && rest < argc)
+        result = err_set(&err, ERR_INVALID, "nothing may follow --");
+    if (result != 0 || check(&look, command, &err) != 0) {
+        complain("%s", err.text);
+        return EXIT_USAGE;
+    }
+    if (never_pushed()) {
+        complain("there is no push yet");
+        return command->word_needed || look.word != NULL ? EXIT_USAGE : EXIT_ALL_SUCCEEDED;
+    }
+    if (session_open(&session, &look.common, false, &err) != 0)
+        return session_failed(&session, &err);
+    int status = command->run(&session, &look);
+    session_close(&session, END_MS);
+    return status;
+}
+
+static int written(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    complain("cannot write to standard output");
+    return EXIT_INTERNAL;
+}
+
+/* ---- report ---- */
+
+static int run_report(struct session *session, struct look *look)
+{
+    struct reporting reporting = {.filter = look->filter, .print = true};
+    struct err err = {0};
+    int status = EXIT_INTERNAL;
+    if (report_fetch(session, &reporting, &status, &err) != 0)
+        return session_failed(session, &err);
+    return status;
+}
+
+int command_report(int argc, char *const *argv)
+{
+    static const struct option_row rows[] = {
+        {"failed", 0, LOOK_FAILED, NULL, "List the rows that ended without success."},
+        {"stage", 0, LOOK_STAGE, "S", "List the rows that ended at this stage."},
+        {"site", 0, LOOK_SITE, "S", "List the rows of this site."},
+        {"reason", 0, LOOK_REASON, "R", "List the rows with this reason (NO_REPLY, ...)."},
+    };
+    static const struct look_command command = {
+        .usage = "pusher report [PUSH] [--failed] [--stage S] [--site S] [--reason R] [-o "
+                 "table|json]",
+        .about = "Prints the report of a push (the newest, unless its id or the beginning of it is "
+                 "given).\nTotals are always of the whole push; the options choose the rows that "
+                 "are listed.\nThe exit status is the push's: pusher help exit.",
+        .options = {rows, sizeof rows / sizeof *rows},
+        .json = true,
+        .run = run_report};
+    return look_run(&command, argc, argv);
+}
+
+/* ---- why ---- */
+
+struct why {
+    uint32_t count; /* rows that fitted */
+};
+
+static void print_timeline(const struct outcome *outcome)
+{
+    bool failed = outcome->reason != REASON_NONE;
+    if (outcome->stage == STAGE_COUNT) {
+        (void)printf("  no stage began\n");
+        return;
+    }
+    for (int stage = 0; stage <= (int)outcome->stage; stage++) {
+        bool last = stage == (int)outcome->stage;
+        (void)printf("  %-9s %7u ms  %s", stage_word((enum stage)stage), outcome->stage_ms[stage],
+                     last && failed ? "failed" : "done");
+        if (last && outcome->tries > 1)
+            (void)printf(" (%u tries)", outcome->tries);
+        (void)putchar('\n');
+    }
+}
+
+static int print_why(void *context, const struct report_row *row, struct err *err)
+{
+    struct why *why = context;
+    const struct outcome *outcome = &row->outcome;
+    char text[1024];
+    char code[16];
+    char when[FORMAT_TIME_SIZE];
+    (void)err;
+    if (why->count++ > 0)
+        (void)putchar('\n');
+    (void)printf("%s  %s", text_printable(text, sizeof text, row->target),
+                 target_state_word(outcome->state));
+    if (outcome->reason != REASON_NONE)
+        (void)printf(" at %s: %s", stage_word(outcome->stage), reason_word(outcome->reason));
+    if (outcome->code_kind != CODE_NONE)
+        (void)printf(" (%s %s)", code_kind_word(outcome->code_kind),
+                     outcome_code_text(outcome->code_kind, outcome->code, code));
+    (void)printf("\n  site      %s\n", text_printable(text, sizeof text, row->site));
+    (void)printf("  relay     %s\n", text_printable(text, sizeof text, row->relay));
+    (void)printf("  address   %s\n", outcome->address[0] == '\0'
+                                         ? "-"
+                                         : text_printable(text, sizeof text, outcome->address));
+    (void)printf("  name      %s\n",
+                 outcome->name_check == NAME_MATCHED ? "matches the machine's own" : "not checked");
+    if (outcome->started_unix_ms != 0)
+        (void)printf("  began     %s, took %u ms\n", format_time(outcome->started_unix_ms, when),
+                     outcome->elapsed_ms);
+    if (outcome->has_exit_code)
+        (void)printf("  exit code %u\n", outcome->exit_code);
+    print_timeline(outcome);
+    if (outcome->detail[0] != '\0')
+        (void)printf("detail: %s\n", text_printable(text, sizeof text, outcome->detail));
+    if (outcome->reason != REASON_NONE)
+        (void)printf("cause:  %s\nremedy: %s\n", reason_cause(outcome->reason),
+                     reason_remedy(outcome->reason));
+    return 0;
+}
+
+static int run_why(struct session *session, struct look *look)
+{
+    struct why why = {0};
+    struct push_summary push;
+    struct err err = {0};
+    char text[2 * LIMIT_TARGET_NAME_SIZE];
+    char id[PUSH_ID_SHORT_SIZE];
+    if (control_report(session->control, &look->filter, print_why, &why, &push, ANSWER_MS, &err) !=
+        0)
+        return session_failed(session, &err);
+    push_id_short(&push.push, id);
+    if (why.count == 0) {
+        complain("push %s has no target %s", id,
+                 text_printable(text, sizeof text, look->filter.target));
+        return EXIT_USAGE;
+    }
+    (void)printf("push:   %s  %s\n", id, text_printable(text, sizeof text, push.package_name));
+    return written(EXIT_ALL_SUCCEEDED);
+}
+
+int command_why(int argc, char *const *argv)
+{
+    static const struct option_row rows[] = {
+        {"push", 0, LOOK_PUSH, "PUSH", "Of this push. Default: the newest."},
+    };
+    static const struct look_command command = {
+        .usage = "pusher why HOST [--push PUSH]",
+        .about = "Tells what became of one target (name or address): its stages and their times, "
+                 "the reason it\nended for, the likely cause and what to do about it.",
+        .options = {rows, sizeof rows / sizeof *rows},
+        .word_is_host = true,
+        .word_needed = true,
+        .run = run_why};
+    return look_run(&command, argc, argv);
+}
+
+/* ---- list ---- */
+
+static void list_row(struct grid *grid, const struct push_summary *push)
+{
+    char id[PUSH_ID_SHORT_SIZE];
+    char when[FORMAT_TIME_SIZE];
+    push_id_short(&push->push, id);
+    grid_row(grid);
+    grid_text(grid, 0, id);
+    grid_text(grid, 1, format_time(push->created_unix_ms, when));
+    grid_text(grid, 2, push_state_word(push->state));
+    grid_number(grid, 3, totals_submitted(&push->totals));
+    grid_number(grid, 4, totals_succeeded(&push->totals, push->wait));
+    grid_number(grid, 5, push->totals.by_state[TARGET_FAILED]);
+    grid_number(grid, 6, push->totals.by_state[TARGET_UNREACHABLE]);
+    grid_number(grid, 7, totals_pending(&push->totals, push->wait));
+    grid_text(grid, 8, push->package_name);
+}
+
+static int run_list(struct session *session, struct look *look)
+{
+    static const struct grid_column columns[] = {
+        {"PUSH", false},       {"CREATED", false}, {"STATE", false},
+        {"SUBMITTED", true},   {"OK", true},       {"FAILED", true},
+        {"UNREACHABLE", true}, {"PENDING", true},  {"PACKAGE", false},
+    };
+    struct message request = {.kind = MESSAGE_LIST_GET};
+    struct message answer;
+    struct err err = {0};
+    struct grid grid;
+    if (session_call(session, &request, MESSAGE_LIST, &answer, &err) != 0)
+        return session_failed(session, &err);
+    grid_init(&grid, columns, sizeof columns / sizeof *columns);
+    for (uint32_t i = 0; i < answer.list.push_count; i++)
+        list_row(&grid, &answer.list.pushes[i]);
+    (void)grid_print(&grid, stdout, terminal_width(STDOUT_FILENO),
+                     colour_on(&look->common, STDOUT_FILENO));
+    grid_release(&grid);
+    message_release(&answer);
+    return written(EXIT_ALL_SUCCEEDED);
+}
+
+int command_list(int argc, char *const *argv)
+{
+    static const struct look_command command = {
+        .usage = "pusher list", .about = "Lists pushes, the newest first.", .run = run_list};
+    return look_run(&command, argc, argv);
+}
+
+/* ---- show, status ---- */
+
+static int get_status(struct session *session, const struct look *look, struct message *answer,
+                      struct err *err)
+{
+    struct message request = {.kind = MESSAGE_STATUS_GET, .status_get = look->filter.push};
+    return session_call(session, &request, MESSAGE_STATUS, answer, err);
+}
+
+static void print_push(const struct push_summary *push)
+{
+    char id[PUSH_ID_TEXT_SIZE];
+    char text[1024];
+    char when[FORMAT_TIME_SIZE];
+    char size[FORMAT_BYTES_SIZE];
+    char digest[2 * LIMIT_DIGEST_BYTES + 1];
+    push_id_text(&push->push, id);
+    hex_encode(push->package_digest, sizeof push->package_digest, digest);
+    (void)printf("push          %s\n", id);
+    (void)printf("generation    %u\n", push->generation);
+    (void)printf("state         %s\n", push_state_word(push->state));
+    (void)printf("package       %s (%s)\n", text_printable(text, sizeof text, push->package_name),
+                 format_bytes(push->package_bytes, size));
+    (void)printf("sha256        %s\n", digest);
+    (void)printf("created       %s\n", format_time(push->created_unix_ms, when));
+    (void)printf("closed        %s\n",
+                 push->closed_unix_ms == 0 ? "-" : format_time(push->closed_unix_ms, when));
+    (void)printf("operator key  %s\n", text_printable(text, sizeof text, push->operator_key));
+    (void)printf("asked by      %s\n", text_printable(text, sizeof text, push->account));
+    (void)printf("submitted     %u\n", totals_submitted(&push->totals));
+    (void)printf("attempted     %u\n", push->totals.attempted);
+    for (int state = 0; state < TARGET_STATE_COUNT; state++)
+        if (push->totals.by_state[state] > 0)
+            (void)printf("  %-15s %u\n", target_state_word((enum target_state)state),
+                         push->totals.by_state[state]);
+}
+
+static int run_show(struct session *session, struct look *look)
+{
+    struct message answer;
+    struct err err = {0};
+    if (get_status(session, look, &answer, &err) != 0)
+        return session_failed(session, &err);
+    print_push(&answer.status.push);
+    message_release(&answer);
+    return written(EXIT_ALL_SUCCEEDED);
+}
+
+int command_show(int argc, char *const *argv)
+{
+    static const struct look_command command = {
+        .usage = "pusher show PUSH",
+        .about = "Shows a push: package and digest, times, who signed and asked, counts by state.",
+        .word_needed = true,
+        .run = run_show};
+    return look_run(&command, argc, argv);
+}
+
+static void print_status(const struct message_status *status)
+{
+    char id[PUSH_ID_SHORT_SIZE];
+    char text[PROGRESS_TEXT_SIZE];
+    char name[2 * LIMIT_PACKAGE_NAME_SIZE];
+    push_id_short(&status->push.push, id);
+    (void)progress_text(status, 0, 0, 0, text);
+    (void)printf("PUSH %s  %s  %s  %s\n", id,
+                 text_printable(name, sizeof name, status->push.package_name),
+                 push_state_word(status->push.state), text + strspn(text, " "));
+}
+
+static int run_status(struct session *session, struct look *look)
+{
+    struct err err = {0};
+    struct progress progress;
+    bool redraw = look->watch && isatty(STDERR_FILENO) == 1;
+    progress_init(&progress, stderr, redraw ? terminal_width(STDERR_FILENO) : 0);
+    for (;;) {
+        struct message answer;
+        if (get_status(session, look, &answer, &err) != 0)
+            return session_failed(session, &err);
+        bool last = !look->watch || answer.status.push.state != PUSH_OPEN;
+        if (last) {
+            progress_end(&progress);
+            print_status(&answer.status);
+        } else {
+            progress_show(&progress, &answer.status, uv_now(&session->loop), false);
+        }
+        message_release(&answer);
+        if (last)
+            return written(EXIT_ALL_SUCCEEDED);
+        if (session_wait(session, WATCH_MS, &err) != 0) {
+            progress_end(&progress);
+            return session_failed(session, &err);
+        }
+    }
+}
+
+int command_status(int argc, char *const *argv)
+{
+    static const struct option_row rows[] = {
+        {"watch", 'w', LOOK_WATCH, NULL, "Look again and again until the push stops or ends."},
+    };
+    static const struct look_command command = {
+        .usage = "pusher status [PUSH] [-w]",
+        .about = "Shows how far a push is (the newest, unless one is named).",
+        .options = {rows, sizeof rows / sizeof *rows},
+        .run = run_status};
+    return look_run(&command, argc, argv);
+}
+
+/* ---- cancel ---- */
+
+static int run_cancel(struct session *session, struct look *look)
+{
+    struct message request = {.kind = MESSAGE_PUSH_STOP};
+    struct message answer;
+    struct err err = {0};
+    if (get_status(session, look, &answer, &err) != 0)
+        return session_failed(session, &err);
+    request.push_stop.push = answer.status.push.push;
+    request.push_stop.cancel = true;
+    bool closed = answer.status.push.state == PUSH_CLOSED;
+    message_release(&answer);
+    if (closed) {
+        complain("this push is over: nothing is left to cancel");
+        return EXIT_USAGE;
+    }
+    if (session_call(session, &request, MESSAGE_OK, &answer, &err) != 0)
+        return session_failed(session, &err);
+    message_release(&answer);
+    if (get_status(session, look, &answer, &err) != 0)
+        return session_failed(session, &err);
+    print_status(&answer.status);
+    uint32_t pending = totals_pending(&answer.status.push.totals, answer.status.push.wait);
+    if (pending > 0)
+        say(&look->common,
+            "%u targets are with a relay: what it had begun is reported when it ends", pending);
+    message_release(&answer);
+    return written(EXIT_ALL_SUCCEEDED);
+}
+
+int command_cancel(int argc, char *const *argv)
+{
+    static const struct look_command command = {
+        .usage = "pusher cancel PUSH",
+        .about = "Cancels a push: targets that had not begun become CANCELLED. What is scheduled "
+                 "stays scheduled.",
+        .word_needed = true,
+        .run = run_cancel};
+    return look_run(&command, argc, argv);
+}

@@ -1,0 +1,304 @@
+/* Reading push's options. */
+#include "coordinator/cli/push_options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+#include "coordinator/cli/values.h"
+
+enum push_key {
+    PUSH_TARGETS = 1,
+    PUSH_EXCLUDE,
+    PUSH_USER,
+    PUSH_PASSWORD_FILE,
+    PUSH_PING,
+    PUSH_RUN_AS,
+    PUSH_COMMAND,
+    PUSH_AT,
+    PUSH_UNTIL,
+    PUSH_RUN_TIMEOUT,
+    PUSH_DEADLINE,
+    PUSH_TIMEOUT,
+    PUSH_VERIFY,
+    PUSH_REPLACE_PATH,
+    PUSH_DRY_RUN,
+    PUSH_RESUME,
+    PUSH_ID,
+    PUSH_YES,
+    PUSH_NO_REPORT,
+    PUSH_DETACH,
+};
+
+static const struct option_row rows[] = {
+    {"targets", 't', PUSH_TARGETS, "TARGETS",
+     "Host, address, CIDR (10.1.0.0/16: without network and broadcast address), range "
+     "(10.1.2.10-10.1.2.50), @FILE (an item a line, # comments, a CSV's first column) or - "
+     "(standard input). Repeatable; duplicates count once."},
+    {"exclude", 0, PUSH_EXCLUDE, "TARGETS",
+     "Leave these out: names without regard to case, addresses also inside CIDRs and ranges. "
+     "Repeatable."},
+    {"user", 'u', PUSH_USER, "USER",
+     "The push account, an administrator of the targets: DOMAIN\\user, user@realm, .\\user."},
+    {"password-file", 0, PUSH_PASSWORD_FILE, "FILE",
+     "Its password is the first line of FILE, which only you may read (chmod 600). Without this "
+     "you are asked."},
+    {"ping", 0, PUSH_PING, "MODE",
+     "require (default): the target must answer ICMP echo; prefer: echo or TCP 445; skip."},
+    {"run-as", 0, PUSH_RUN_AS, "ACCOUNT",
+     "Account the package runs as: system (default), local-service, network-service."},
+    {"command", 0, PUSH_COMMAND, "C",
+     "What the task runs instead of C:\\SPDISTRO\\PKG (msiexec, wusa, cmd or powershell for "
+     "packages of their kind)."},
+    {"at", 0, PUSH_AT, "TIME", "Start then, not at once: 2026-01-31T18:00:00Z."},
+    {"until", 0, PUSH_UNTIL, "TIME",
+     "Never start later: a missed start is made up before it. Default: an hour after --at, else in "
+     "24 hours."},
+    {"run-timeout", 0, PUSH_RUN_TIMEOUT, "D",
+     "End the package after this time (90s, 10m, 2h). Default: 2h."},
+    {"deadline", 0, PUSH_DEADLINE, "D",
+     "Schedule nothing later than this from now; what is left then is EXPIRED."},
+    {"timeout", 0, PUSH_TIMEOUT, "D",
+     "Let this command end after this time, with status 9; --resume goes on."},
+    {"verify", 0, PUSH_VERIFY, NULL, "Read the copied file back and compare."},
+    {"replace-path", 0, PUSH_REPLACE_PATH, NULL,
+     "Rename an unsafe C:\\SPDISTRO aside and make a new one."},
+    {"dry-run", 0, PUSH_DRY_RUN, NULL, "Print the targets and what would be done; touch nothing."},
+    {"resume", 0, PUSH_RESUME, "PUSH", "Go on with a push that was stopped; signs it again."},
+    {"push-id", 0, PUSH_ID, "ID",
+     "The push's id, 32 hexadecimal digits: repeating a push with its id is the same push."},
+    {"yes", 'y', PUSH_YES, NULL, "Don't ask above 100 targets."},
+    {"no-report", 0, PUSH_NO_REPORT, NULL, "Don't print the report at the end."},
+    {"detach", 0, PUSH_DETACH, NULL, NULL},
+    {"site", 0, OPTION_LATER, NULL, NULL},
+    {"tz", 0, OPTION_LATER, NULL, NULL},
+    {"wait", 0, OPTION_LATER, NULL, NULL},
+    {"success-codes", 0, OPTION_LATER, NULL, NULL},
+    {"cleanup", 0, OPTION_LATER, NULL, NULL},
+    {"max-fail", 0, OPTION_LATER, NULL, NULL},
+    {"plan", 0, OPTION_LATER, NULL, NULL},
+};
+
+static const struct option_table table = {rows, sizeof rows / sizeof *rows};
+
+static void list_add(const char ***list, size_t *count, const char *word)
+{
+    if ((*count & (*count - 1)) == 0) /* full at every power of two */
+        *list = mem_resize(*list, *count == 0 ? 1 : 2 * *count, sizeof **list);
+    (*list)[(*count)++] = word;
+}
+
+static int set_prefix(struct push_options *options, const char *value, struct err *err)
+{
+    char shown[80];
+    size_t length = strlen(value);
+    if (length < 4 || length > 32 || value[strspn(value, "0123456789abcdefABCDEF")] != '\0')
+        return err_set(err, ERR_INVALID,
+                       "--resume '%s': a push's id or at least its first 4 digits",
+                       text_printable(shown, sizeof shown, value));
+    options->resume = true;
+    (void)text_copy(options->push_prefix, sizeof options->push_prefix, value);
+    return 0;
+}
+
+static int set_id(struct push_options *options, const char *value, struct err *err)
+{
+    char shown[80];
+    if (push_id_from_text(value, &options->push_id) != 0)
+        return err_set(err, ERR_INVALID, "--push-id '%s': 32 hexadecimal digits",
+                       text_printable(shown, sizeof shown, value));
+    options->has_id = true;
+    return 0;
+}
+
+/* Options that are more than a word or a flag. */
+static int set_value(struct push_options *options, enum push_key key, const char *value,
+                     struct err *err)
+{
+    switch (key) {
+    case PUSH_PING:
+        return ping_mode_parse(value, &options->ping, err);
+    case PUSH_RUN_AS:
+        return run_as_parse(value, &options->run_as, err);
+    case PUSH_AT:
+        return time_parse(value, &options->at_unix_s, err);
+    case PUSH_UNTIL:
+        return time_parse(value, &options->until_unix_s, err);
+    case PUSH_RUN_TIMEOUT:
+        return duration_parse(value, &options->run_timeout_s, err);
+    case PUSH_DEADLINE:
+        return duration_parse(value, &options->deadline_s, err);
+    case PUSH_TIMEOUT:
+        return duration_parse(value, &options->timeout_s, err);
+    case PUSH_RESUME:
+        return set_prefix(options, value, err);
+    case PUSH_ID:
+        return set_id(options, value, err);
+    case PUSH_DETACH:
+        return err_set(
+            err, ERR_INVALID,
+            "--detach: without a configured coordinator nobody would go on with the push");
+    case PUSH_TARGETS:
+        list_add(&options->targets, &options->target_count, value);
+        return 0;
+    case PUSH_EXCLUDE:
+        list_add(&options->excludes, &options->exclude_count, value);
+        return 0;
+    case PUSH_USER:
+    case PUSH_PASSWORD_FILE:
+    case PUSH_COMMAND:
+    case PUSH_VERIFY:
+    case PUSH_REPLACE_PATH:
+    case PUSH_DRY_RUN:
+    case PUSH_YES:
+    case PUSH_NO_REPORT:
+        break;
+    }
+    return err_set(err, ERR_INTERNAL, "option %d is not handled", (int)key);
+}
+
+static int handle(void *context, int key, const char *value, struct err *err)
+{
+    struct push_options *options = context;
+    char shown[80];
+    int common = common_option(&options->common, key, value, err);
+    if (common <= 0)
+        return common;
+    switch (key) {
+    case OPTION_POSITIONAL:
+        if (options->package != NULL)
+            return err_set(err, ERR_INVALID,
+                           "'%s': one package at a time (targets go after -t, its own arguments "
+                           "after --)",
+                           text_printable(shown, sizeof shown, value));
+        options->package = value;
+        return 0;
+    case PUSH_USER:
+        options->user = value;
+        return 0;
+    case PUSH_PASSWORD_FILE:
+        options->password_file = value;
+        return 0;
+    case PUSH_COMMAND:
+        options->command = value;
+        return 0;
+    case PUSH_VERIFY:
+        options->verify = true;
+        return 0;
+    case PUSH_REPLACE_PATH:
+        options->replace_path = true;
+        return 0;
+    case PUSH_DRY_RUN:
+        options->dry_run = true;
+        return 0;
+    case PUSH_YES:
+        options->yes = true;
+        return 0;
+    case PUSH_NO_REPORT:
+        options->no_report = true;
+        return 0;
+    default:
+        return set_value(options, (enum push_key)key, value, err);
+    }
+}
+
+static int check_times(const struct push_options *options, int64_t now_unix_s, struct err *err)
+{
+    if (options->at_unix_s != 0 && options->at_unix_s < now_unix_s)
+        return err_set(err, ERR_INVALID, "--at is in the past");
+    if (options->until_unix_s != 0 && options->until_unix_s <= now_unix_s)
+        return err_set(err, ERR_INVALID, "--until is in the past");
+    if (options->until_unix_s != 0 && options->until_unix_s <= options->at_unix_s)
+        return err_set(err, ERR_INVALID, "--until must be after --at");
+    return 0;
+}
+
+static int check_account(const struct push_options *options, struct err *err)
+{
+    if (options->user == NULL)
+        return err_set(err, ERR_INVALID, "--user is needed: the account that may write to C$");
+    size_t length = strlen(options->user);
+    if (length == 0 || length >= LIMIT_ACCOUNT_SIZE)
+        return err_set(err, ERR_INVALID, "--user has 1 to %d characters", LIMIT_ACCOUNT_SIZE - 1);
+    for (const char *c = options->user; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            return err_set(err, ERR_INVALID, "--user holds a control character");
+    return 0;
+}
+
+/* Standard input can be read once. */
+static int check_standard_input(const struct push_options *options, struct err *err)
+{
+    unsigned uses = 0;
+    for (size_t i = 0; i < options->target_count; i++)
+        uses += strcmp(options->targets[i], "-") == 0;
+    for (size_t i = 0; i < options->exclude_count; i++)
+        uses += strcmp(options->excludes[i], "-") == 0;
+    return uses <= 1 ? 0 : err_set(err, ERR_INVALID, "- (standard input) can be given only once");
+}
+
+static int check(const struct push_options *options, int64_t now_unix_s, struct err *err)
+{
+    if (options->package == NULL && !options->resume)
+        return err_set(err, ERR_INVALID, "no package: pusher push PKG -t TARGETS --user USER");
+    if (options->resume && (options->target_count > 0 || options->exclude_count > 0))
+        return err_set(err, ERR_INVALID, "--resume goes on with the targets of that push: no -t");
+    if (options->resume && options->has_id)
+        return err_set(err, ERR_INVALID, "--resume and --push-id exclude each other");
+    if (options->resume && options->dry_run)
+        return err_set(err, ERR_INVALID, "--resume and --dry-run exclude each other");
+    if (options->resume &&
+        (options->command != NULL || options->has_arguments || options->run_as != RUN_AS_SYSTEM))
+        return err_set(err, ERR_INVALID,
+                       "--resume runs what was signed: no --command, --run-as or arguments");
+    if (!options->resume && options->target_count == 0)
+        return err_set(err, ERR_INVALID, "no targets: -t HOST, -t 10.1.0.0/16, -t @FILE ...");
+    if (check_account(options, err) != 0 || check_standard_input(options, err) != 0)
+        return -1;
+    return check_times(options, now_unix_s, err);
+}
+
+int push_options_parse(struct push_options *options, int argc, char *const *argv,
+                       int64_t now_unix_s, struct err *err)
+{
+    const struct option_table tables[] = {table, common_table};
+    int rest = argc;
+    memset(options, 0, sizeof *options);
+    options->common.format = "table";
+    options->run_timeout_s = RUN_TIMEOUT_DEFAULT_S;
+    if (options_parse(tables, 2, argc, argv, handle, options, &rest, err) != 0)
+        return -1;
+    if (options->common.help || options->common.version)
+        return 0;
+    options->has_arguments = rest < argc;
+    if (arguments_join(argv + rest, (size_t)(argc - rest), options->arguments, err) != 0)
+        return -1;
+    return check(options, now_unix_s, err);
+}
+
+void push_options_release(struct push_options *options)
+{
+    free(options->targets);
+    free(options->excludes);
+    options->targets = NULL;
+    options->excludes = NULL;
+}
+
+void push_options_help(FILE *out)
+{
+    (void)fputs("Usage: pusher push [OPTIONS] PKG -t TARGETS --user USER [-- ARGUMENTS]\n"
+                "       pusher push --resume PUSH --user USER\n\n"
+                "Copies the package file PKG to C:\\SPDISTRO on every target and has the target's "
+                "own Task\nScheduler run it, with ARGUMENTS: one word is passed as it is, several "
+                "are quoted as Windows\nprograms expect. Each target passes six stages: resolve, "
+                "ping, access, path, copy, schedule.\nAt the end the report goes to standard "
+                "output; every target has exactly one row in it.\n\n",
+                out);
+    options_help(out, &table);
+    (void)fputc('\n', out);
+    options_help(out, &common_table);
+    (void)fputs("\nCtrl-C starts nothing new, lets running targets end for 10 s and says how to go "
+                "on;\nagain: ends at once. Exit statuses: pusher help exit.\n",
+                out);
+}

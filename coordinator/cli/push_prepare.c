@@ -1,0 +1,248 @@
+/* Checks, notes, questions. */
+#include "coordinator/cli/push_prepare.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/hex.h"
+#include "common/base/text.h"
+#include "common/pkg/name.h"
+#include "common/report/format.h"
+#include "common/trust/secret.h"
+#include "coordinator/cli/password.h"
+#include "coordinator/cli/signing.h"
+#include "coordinator/cli/target_file.h"
+#include "coordinator/cli/values.h"
+
+#define GO_ON (-1)
+
+void push_release(struct push *push)
+{
+    targets_free(push->targets);
+    if (push->has_package)
+        package_file_release(&push->package);
+    credential_free(push->credential);
+    push_options_release(&push->options);
+}
+
+static int expand(struct push *push, struct err *err)
+{
+    const struct push_options *options = &push->options;
+    push->targets = targets_new();
+    for (size_t i = 0; i < options->target_count; i++)
+        if (target_argument_add(push->targets, options->targets[i], false, stdin, err) != 0)
+            return err_wrap(err, "-t");
+    for (size_t i = 0; i < options->exclude_count; i++)
+        if (target_argument_add(push->targets, options->excludes[i], true, stdin, err) != 0)
+            return err_wrap(err, "--exclude");
+    targets_settle(push->targets);
+    return 0;
+}
+
+static int open_package(struct push *push, struct err *err)
+{
+    if (push->options.package == NULL)
+        return 0;
+    if (package_file_open(&push->package, push->options.package, err) != 0)
+        return -1;
+    push->has_package = true;
+    return 0;
+}
+
+static void append(char *to, size_t size, const char *format, uint32_t count)
+{
+    size_t used = strlen(to);
+    if (count == 0)
+        return;
+    (void)snprintf(to + used, size - used, "%s%u %s", used == 0 ? " (" : ", ", count, format);
+}
+
+/* The count, and what became of the words given, before anything is done. */
+static void say_pool(const struct push *push)
+{
+    const struct common_options *common = &push->options.common;
+    struct targets_notes notes = targets_notes(push->targets);
+    char size[FORMAT_BYTES_SIZE];
+    char extra[256] = "";
+    append(extra, sizeof extra, "duplicates folded", notes.duplicates);
+    append(extra, sizeof extra, "excluded", notes.excluded);
+    append(extra, sizeof extra, "network and broadcast addresses left out", notes.network_skipped);
+    uint32_t count = targets_count(push->targets);
+    say(common, "%s (%s) to %u target%s as %s%s%s", push->package.name,
+        format_bytes(push->package.bytes, size), count, count == 1 ? "" : "s", push->options.user,
+        extra, extra[0] == '\0' ? "" : ")");
+    if (notes.exclude_unmets > 0)
+        say(common, "note: --exclude %s fits no target%s", notes.exclude_unmet,
+            notes.exclude_unmets > 1 ? " (nor do others)" : "");
+    if (package_name_kind(push->package.name) == PACKAGE_EXE && !push->options.has_arguments &&
+        push->options.command == NULL)
+        say(common, "warning: %s gets no arguments: does it need a silent switch? (-- /S)",
+            push->package.name);
+}
+
+static bool must_confirm(const struct push *push)
+{
+    return targets_count(push->targets) > CONFIRM_ABOVE && !push->options.yes &&
+           !push->options.dry_run;
+}
+
+/* Before the count is shown: a script gets this one line. */
+static int refuse_unasked(const struct push *push)
+{
+    if (!must_confirm(push) || (isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1))
+        return GO_ON;
+    complain("%u targets are more than %u: say -y to push without being asked",
+             targets_count(push->targets), CONFIRM_ABOVE);
+    return EXIT_USAGE;
+}
+
+static int confirm(const struct push *push)
+{
+    char line[64];
+    char expected[16];
+    if (!must_confirm(push))
+        return GO_ON;
+    (void)snprintf(expected, sizeof expected, "%u", targets_count(push->targets));
+    (void)fprintf(stderr, "pusher: type the number of targets to go on: ");
+    if (fgets(line, sizeof line, stdin) != NULL) {
+        line[strcspn(line, " \t\r\n")] = '\0';
+        if (strcmp(line, expected) == 0)
+            return GO_ON;
+    }
+    complain("not confirmed, nothing was started");
+    return EXIT_USAGE;
+}
+
+static int dry_run(struct push *push, struct err *err)
+{
+    uint8_t digest[LIMIT_DIGEST_BYTES];
+    char text[2 * LIMIT_DIGEST_BYTES + 1];
+    char safe[1024];
+    if (strcmp(push->options.common.format, "table") != 0) {
+        complain("--dry-run -o %s: not in this version", push->options.common.format);
+        return EXIT_USAGE;
+    }
+    if (package_file_digest(&push->package, digest, err) != 0)
+        return complain_err(err);
+    hex_encode(digest, sizeof digest, text);
+    (void)printf("# %s  sha256 %s\n", text_printable(safe, sizeof safe, push->package.name), text);
+    (void)printf("# runs %s", text_printable(safe, sizeof safe,
+                                             push->job.command[0] == '\0' ? "C:\\SPDISTRO\\"
+                                                                          : push->job.command));
+    if (push->job.command[0] == '\0')
+        (void)printf("%s", text_printable(safe, sizeof safe, push->package.name));
+    (void)printf(" %s\n", text_printable(safe, sizeof safe, push->job.arguments));
+    char **names = targets_names(push->targets);
+    for (uint32_t i = 0; i < targets_count(push->targets); i++)
+        (void)printf("%s\n", names[i]);
+    say(&push->options.common, "dry run: nothing was started");
+    return fflush(stdout) == 0 ? EXIT_ALL_SUCCEEDED : EXIT_INTERNAL;
+}
+
+void push_set_times(struct push *push)
+{
+    const struct push_options *options = &push->options;
+    struct job *job = &push->job;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t from = now.tv_sec;
+    job->zone = TIME_UTC;
+    job->counter = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    job->not_before_unix_s = from;
+    job->start_unix_s = options->at_unix_s;
+    job->end_unix_s = options->until_unix_s;
+    if (job->end_unix_s == 0)
+        job->end_unix_s = options->at_unix_s != 0 ? options->at_unix_s + UNTIL_AFTER_AT_S
+                                                  : from + UNTIL_DEFAULT_S;
+    job->not_after_unix_s = job->end_unix_s;
+    if (options->deadline_s != 0 && from + options->deadline_s < job->not_after_unix_s)
+        job->not_after_unix_s = from + options->deadline_s;
+}
+
+static int fill_job(struct push *push, struct err *err)
+{
+    const struct push_options *options = &push->options;
+    struct job *job = &push->job;
+    job->generation = 1;
+    job->push = options->push_id;
+    if (!options->has_id)
+        random_bytes(job->push.bytes, sizeof job->push.bytes);
+    (void)text_copy(job->package_name, sizeof job->package_name, push->package.name);
+    job->package_bytes = push->package.bytes;
+    job->run_as = options->run_as;
+    job->ping = options->ping;
+    job->replace_path = options->replace_path;
+    job->verify = options->verify;
+    job->run_timeout_s = options->run_timeout_s;
+    if (job_set_command(job, options->command, options->arguments, err) != 0)
+        return -1;
+    return job_set_targets(job, targets_names(push->targets), targets_count(push->targets), err);
+}
+
+static int usage(const struct err *err)
+{
+    complain("%s", err->text);
+    return EXIT_USAGE;
+}
+
+/* From the file, if one was named: at once, so that a wrong one is found before anything is said.
+ */
+static int password_file_read(struct push *push, struct err *err)
+{
+    const struct push_options *options = &push->options;
+    push->credential = credential_new();
+    (void)text_copy(push->credential->account, sizeof push->credential->account, options->user);
+    return options->password_file == NULL
+               ? 0
+               : password_from_file(options->password_file, push->credential->secret, err);
+}
+
+static int password_ask(struct push *push)
+{
+    struct err err = {0};
+    if (push->options.password_file != NULL ||
+        password_from_terminal(push->options.user, push->credential->secret, &err) == 0)
+        return GO_ON;
+    complain("%s", err.text);
+    return err.code == ERR_TIMEOUT ? EXIT_INTERRUPTED : EXIT_USAGE;
+}
+
+/* With --resume: only what the command line brings anew. */
+static int prepare_resume(struct push *push)
+{
+    struct err err = {0};
+    if (open_package(push, &err) != 0 || password_file_read(push, &err) != 0)
+        return usage(&err);
+    return password_ask(push);
+}
+
+int push_prepare(struct push *push)
+{
+    struct err err = {0};
+    if (process_harden(&err) != 0)
+        return complain_err(&err);
+    if (push->options.resume)
+        return prepare_resume(push);
+    if (open_package(push, &err) != 0 || expand(push, &err) != 0)
+        return usage(&err);
+    if (targets_count(push->targets) == 0) {
+        complain("no target is left after --exclude");
+        return EXIT_NO_TARGETS;
+    }
+    if (fill_job(push, &err) != 0 || password_file_read(push, &err) != 0)
+        return usage(&err);
+    int answer = refuse_unasked(push);
+    if (answer != GO_ON)
+        return answer;
+    say_pool(push);
+    if (push->options.dry_run)
+        return dry_run(push, &err);
+    answer = confirm(push);
+    if (answer == GO_ON)
+        answer = password_ask(push);
+    if (answer == GO_ON && package_file_digest(&push->package, push->job.package_digest, &err) != 0)
+        return complain_err(&err);
+    return answer;
+}

@@ -1,0 +1,91 @@
+/* Rows in, report out. */
+#include "coordinator/cli/reporting.h"
+
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/report/fold.h"
+#include "common/report/output.h"
+
+struct fetch {
+    struct report_fold fold;
+    struct report_output *output; /* NULL: nothing is printed */
+};
+
+static int take_row(void *context, const struct report_row *row, struct err *err)
+{
+    struct fetch *fetch = context;
+    if (report_fold_add(&fetch->fold, row, err) != 0)
+        return -1;
+    return fetch->output == NULL ? 0 : report_output_row(fetch->output, row, err);
+}
+
+static uint64_t unix_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Asks the law; says what is broken. */
+static bool balanced(const struct fetch *fetch, const struct push_summary *push, uint32_t submitted,
+                     struct err *why)
+{
+    if (report_fold_check(&fetch->fold, push, why) != 0)
+        return false;
+    if (submitted == 0 || submitted == fetch->fold.row_count)
+        return true;
+    (void)err_set(why, ERR_INTERNAL, "ledger mismatch: %u targets were given, %u rows came back",
+                  submitted, fetch->fold.row_count);
+    return false;
+}
+
+static int finish(struct session *session, const struct reporting *reporting,
+                  const struct fetch *fetch, const struct push_summary *push, int *status,
+                  struct err *err)
+{
+    struct err why = {0};
+    struct message request = {.kind = MESSAGE_RELAYS_GET};
+    struct message relays;
+    bool law = balanced(fetch, push, reporting->submitted, &why);
+    if (!law)
+        complain("%s", why.text);
+    *status = report_exit_status(&fetch->fold.totals, fetch->fold.max_fail, push->wait, law);
+    if (fetch->output == NULL)
+        return 0;
+    if (session_call(session, &request, MESSAGE_RELAYS, &relays, err) != 0)
+        return -1;
+    struct report_view view = {.push = push,
+                               .fold = &fetch->fold,
+                               .relays = relays.relays.rows,
+                               .relay_count = relays.relays.row_count,
+                               .now_unix_ms = unix_ms(),
+                               .mismatch = law ? NULL : why.text};
+    int result = report_output_finish(fetch->output, &view, err);
+    message_release(&relays);
+    return result;
+}
+
+int report_fetch(struct session *session, const struct reporting *reporting, int *status,
+                 struct err *err)
+{
+    struct fetch fetch = {.output = NULL};
+    struct push_summary push;
+    struct report_filter all = {.push = reporting->filter.push, .stage = STAGE_COUNT};
+    struct report_options options = {.out = stdout,
+                                     .colour = colour_on(session->common, STDOUT_FILENO),
+                                     .width = terminal_width(STDOUT_FILENO),
+                                     .filter = reporting->filter};
+    report_fold_init(&fetch.fold);
+    int result = 0;
+    if (reporting->print)
+        result = report_output_new(&fetch.output, session->common->format, &options, err);
+    if (result == 0)
+        result = control_report(session->control, &all, take_row, &fetch, &push, ANSWER_MS, err);
+    if (result == 0)
+        result = finish(session, reporting, &fetch, &push, status, err);
+    report_output_free(fetch.output);
+    report_fold_release(&fetch.fold);
+    return result;
+}

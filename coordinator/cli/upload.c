@@ -1,0 +1,172 @@
+/* Package, targets, commit. */
+#include "coordinator/cli/upload.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+
+#define TRIES_MAX 5       /* times the whole upload is begun */
+#define RELAY_MS 30000U   /* a relay must be live by then */
+#define RELAY_LOOK_MS 50U /* how often to look */
+
+int upload_known(struct session *session, const struct push_id *push, bool *known, struct err *err)
+{
+    char id[PUSH_ID_TEXT_SIZE];
+    struct message request = {.kind = MESSAGE_STATUS_GET};
+    struct message answer;
+    struct err why = {0};
+    push_id_text(push, id);
+    memcpy(request.status_get.prefix, id, sizeof id);
+    *known = session_call(session, &request, MESSAGE_STATUS, &answer, &why) == 0;
+    if (*known) {
+        message_release(&answer);
+        return 0;
+    }
+    if (why.code == ERR_NOT_FOUND)
+        return 0;
+    *err = why;
+    return -1;
+}
+
+static int call_ok(struct session *session, struct message *request, bool *existing,
+                   struct err *err)
+{
+    struct message answer;
+    if (session_call(session, request, MESSAGE_OK, &answer, err) != 0)
+        return -1;
+    if (existing != NULL)
+        *existing = answer.ok.existing;
+    message_release(&answer);
+    return 0;
+}
+
+static int call_want(struct session *session, struct message *request, uint64_t *offset,
+                     struct err *err)
+{
+    struct message answer;
+    if (session_call(session, request, MESSAGE_PACKAGE_WANT, &answer, err) != 0)
+        return -1;
+    *offset = answer.package_want.offset;
+    message_release(&answer);
+    return 0;
+}
+
+static int send_chunk(struct session *session, const struct upload *upload, uint8_t *chunk,
+                      uint64_t *offset, struct err *err)
+{
+    const struct job *job = upload->job;
+    uint64_t left = job->package_bytes - *offset;
+    struct message data = {.kind = MESSAGE_PACKAGE_DATA};
+    memcpy(data.package_data.digest, job->package_digest, LIMIT_DIGEST_BYTES);
+    data.package_data.offset = *offset;
+    data.package_data.data = chunk;
+    data.package_data.size = left < LIMIT_CHUNK_BYTES ? (size_t)left : LIMIT_CHUNK_BYTES;
+    if (package_file_read(upload->package, *offset, chunk, data.package_data.size, err) != 0 ||
+        call_want(session, &data, offset, err) != 0)
+        return -1;
+    if (*offset > job->package_bytes)
+        return err_set(err, ERR_PROTOCOL, "the coordinator wants bytes past the package's end");
+    return 0;
+}
+
+static int send_package(struct session *session, const struct upload *upload, struct err *err)
+{
+    const struct job *job = upload->job;
+    struct message offer = {.kind = MESSAGE_PACKAGE_OFFER};
+    uint64_t offset = 0;
+    memcpy(offer.package_offer.digest, job->package_digest, LIMIT_DIGEST_BYTES);
+    memcpy(offer.package_offer.name, job->package_name, sizeof job->package_name);
+    offer.package_offer.bytes = job->package_bytes;
+    if (call_want(session, &offer, &offset, err) != 0)
+        return -1;
+    uint8_t *chunk = mem_new(LIMIT_CHUNK_BYTES, 1);
+    int result = 0;
+    while (result == 0 && offset < job->package_bytes)
+        result = send_chunk(session, upload, chunk, &offset, err);
+    free(chunk);
+    return result;
+}
+
+static int send_targets(struct session *session, const struct upload *upload, struct err *err)
+{
+    const struct job *job = upload->job;
+    for (uint32_t first = 0; first < job->target_count; first += LIMIT_ROWS_PER_MESSAGE) {
+        uint32_t left = job->target_count - first;
+        struct message targets = {.kind = MESSAGE_PUSH_TARGETS};
+        targets.push_targets = (struct message_push_targets){
+            .push = job->push,
+            .first_no = first,
+            .names = upload->names + first,
+            .name_count = left < LIMIT_ROWS_PER_MESSAGE ? left : LIMIT_ROWS_PER_MESSAGE};
+        if (call_ok(session, &targets, NULL, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int try_upload(struct session *session, const struct upload *upload, struct err *err)
+{
+    const struct job *job = upload->job;
+    bool existing = upload->resume;
+    if (upload->package != NULL && send_package(session, upload, err) != 0)
+        return -1;
+    if (!upload->resume) {
+        struct message begin = {.kind = MESSAGE_PUSH_BEGIN};
+        begin.push_begin.push = job->push;
+        begin.push_begin.target_count = job->target_count;
+        if (call_ok(session, &begin, &existing, err) != 0)
+            return -1;
+    }
+    if (!existing && send_targets(session, upload, err) != 0)
+        return -1;
+    struct message commit = {.kind = MESSAGE_PUSH_COMMIT};
+    commit.push_commit =
+        (struct message_push_commit){.push = job->push,
+                                     .signed_job = upload->signed_job->data,
+                                     .signed_job_size = upload->signed_job->size,
+                                     .sealed_credential = upload->sealed_credential->data,
+                                     .sealed_credential_size = upload->sealed_credential->size,
+                                     .resume = upload->resume};
+    return call_ok(session, &commit, NULL, err);
+}
+
+int upload_push(struct session *session, const struct upload *upload, struct err *err)
+{
+    for (int tries = 1;; tries++) {
+        struct err why = {0};
+        if (try_upload(session, upload, &why) == 0)
+            return 0;
+        /* "Begin again": a coordinator that came up anew knows nothing of a half upload. */
+        bool again = why.code == ERR_NOT_FOUND || why.code == ERR_INVALID;
+        if (!again || upload->resume || tries == TRIES_MAX) {
+            *err = why;
+            return -1;
+        }
+        if (session_wait(session, 200, err) != 0)
+            return -1;
+    }
+}
+
+int upload_relay_key(struct session *session, uint8_t key[LIMIT_KEY_BYTES], struct err *err)
+{
+    for (uint32_t waited_ms = 0; waited_ms < RELAY_MS; waited_ms += RELAY_LOOK_MS) {
+        struct message request = {.kind = MESSAGE_RELAYS_GET};
+        struct message answer;
+        if (session_call(session, &request, MESSAGE_RELAYS, &answer, err) != 0)
+            return -1;
+        bool found = false;
+        for (uint32_t i = 0; i < answer.relays.row_count && !found; i++) {
+            found = answer.relays.rows[i].live;
+            if (found)
+                memcpy(key, answer.relays.rows[i].seal_key, LIMIT_KEY_BYTES);
+        }
+        message_release(&answer);
+        if (found)
+            return 0;
+        if (session_wait(session, RELAY_LOOK_MS, err) != 0)
+            return -1;
+    }
+    return err_set(err, ERR_UNAVAILABLE, "the private relay did not come up in %u s; see %.200s",
+                   RELAY_MS / 1000, session->paths.root);
+}

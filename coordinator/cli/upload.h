@@ -1,0 +1,32 @@
+/* Bringing a push to the coordinator: package, targets, commit. Every step may be repeated; when
+ * the coordinator was restarted in between, the upload begins anew. */
+#ifndef PUSHER_CLI_UPLOAD_H
+#define PUSHER_CLI_UPLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/err.h"
+#include "common/model/job.h"
+#include "common/pkg/file.h"
+#include "coordinator/cli/session.h"
+
+struct upload {
+    const struct job *job;
+    const struct package_file *package; /* NULL: resume, the coordinator has it */
+    char **names;                       /* job->target_count of them; unused with resume */
+    const struct buf *signed_job;
+    const struct buf *sealed_credential;
+    bool resume;
+};
+
+/* Whether the coordinator knows the push already (then nothing else needs to be sent). */
+int upload_known(struct session *session, const struct push_id *push, bool *known, struct err *err);
+/* Errors: as session_call; ERR_INVALID when the package changes while it is read. */
+int upload_push(struct session *session, const struct upload *upload, struct err *err);
+/* A live relay's seal key, waiting for one to come up. Errors: ERR_UNAVAILABLE. */
+int upload_relay_key(struct session *session, uint8_t key[LIMIT_KEY_BYTES], struct err *err);
+
+#endif

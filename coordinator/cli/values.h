@@ -1,0 +1,33 @@
+/* Values of options: durations, times, words; and what a package's task runs. Pure. */
+#ifndef PUSHER_CLI_VALUES_H
+#define PUSHER_CLI_VALUES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/err.h"
+#include "common/model/job.h"
+
+#define DURATION_MAX_S (366U * 86400U)
+
+/* "90s", "10m", "2h", "1h30m", "7d": at least a second, at most DURATION_MAX_S. Errors:
+ * ERR_INVALID. */
+int duration_parse(const char *text, uint32_t *seconds, struct err *err);
+/* RFC 3339 in UTC: "2026-01-31T18:00:00Z" ("+00:00" and a blank for the T are fine, fractions are
+ * not). Errors: ERR_INVALID. */
+int time_parse(const char *text, int64_t *unix_s, struct err *err);
+/* Errors: ERR_INVALID. */
+int ping_mode_parse(const char *text, enum ping_mode *mode, struct err *err);
+/* Errors: ERR_INVALID; RUN_AS_USER is not in this version. */
+int run_as_parse(const char *text, enum run_as *run_as, struct err *err);
+
+/* The words after "--" as one Windows command line: a single word as it is, several quoted where
+ * they need it, by the rules of CommandLineToArgvW. Errors: ERR_LIMIT. */
+int arguments_join(char *const *words, size_t count, char to[LIMIT_ARGUMENTS_SIZE],
+                   struct err *err);
+/* Fills job->command and job->arguments: `command` as given, else what starts a package of this
+ * kind (an installer database by msiexec, a script by its interpreter, a program by itself).
+ * job->package_name is set. Errors: ERR_LIMIT. */
+int job_set_command(struct job *job, const char *command, const char *arguments, struct err *err);
+
+#endif
