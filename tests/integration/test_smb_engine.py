@@ -149,6 +149,7 @@ class Engine(unittest.TestCase):
         self.assertTrue(lines["rest"].startswith("0x00000000"), lines["rest"])
         again = self.push("newest", "--mib", "1")
         self.assertEqual(again["folder"], "action 1 directory 1")
+        self.push("newest", "--mib", "0", "--repeat", "3")  # nothing is left over from one connection to the next
 
     def test_each_protection_carries_the_bytes(self):
         gcm, ccm = "encrypted 1 cipher AES-128-GCM", "encrypted 1 cipher AES-128-CCM"
