@@ -63,7 +63,8 @@ class Smbd:
                            input=f"{password}\n{password}\n", text=True, capture_output=True)
         self.process = subprocess.Popen(
             ["smbd", "--foreground", "--no-process-group", f"--configfile={self.conf}"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True)  # on SIGTERM smbd ends its whole process group: not ctest's
         self.wait()
 
     def wait(self):
