@@ -93,13 +93,13 @@ class Network(LabCase):
 
 class Variants(LabCase):
     OPTIONS = {
-        "targets": 18,
+        "targets": 20,
         "faults": ",".join((
             "pc-0001=smb-2.1", "pc-0002=smb-3.0.2", "pc-0003=must-encrypt", "pc-0004=smb1-only",
             "pc-0005=other-password", "pc-0006=access-denied", "pc-0007=clock:7200", "pc-0008=wrong-name",
             "pc-0009=frozen", "pc-0010=cut", "pc-0011=stall", "pc-0012=slow:1000000", "pc-0013=long-name",
             "pc-0014=no-name", "pc-0015=name-timeout", "pc-0016=two-addresses", "pc-0017=ipv6-only",
-            "pc-0018=ipv4-dead",
+            "pc-0018=ipv4-dead", "pc-0019=package-read-only", "pc-0020=package-running",
         )),
     }
 
@@ -177,6 +177,13 @@ class Variants(LabCase):
             ["/usr/bin/python3", ATEXEC, f"{self.user}:{self.password}@pc-0017", "hostname"], timeout=60
         )
         self.assertIn("PC-0017", done.stdout, done.stdout + done.stderr)
+
+    def test_packages_may_be_read_only_or_running(self):
+        listed = self.smbclient("pc-0019", "ls SPDISTRO\\*").stdout
+        self.assertRegex(listed, r"package\.exe +\w*R")
+        for host, status in (("pc-0019", "ACCESS_DENIED"), ("pc-0020", "SHARING_VIOLATION")):
+            done = self.smbclient(host, f"put {__file__} SPDISTRO\\package.exe")
+            self.assertIn(f"NT_STATUS_{status}", done.stdout + done.stderr)
 
     def test_names_may_be_missing_silent_or_double(self):
         def resolve(host):

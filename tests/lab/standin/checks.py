@@ -192,7 +192,7 @@ def problems(found, package=None, digest=None, ran=False, allow=(), pushes=1):
         wrong.append("a package was started on a target that failed")
     if stage in ("resolve", "ping", "access") and found["path"]["exists"]:
         wrong.append(f"{FOLDER} was made although the target failed at {stage}")
-    if stage == "copy" and copied and (fault != "package-held" or copied["sha256"] == digest):
+    if stage == "copy" and copied and (not fault.startswith("package-") or copied["sha256"] == digest):
         wrong.append(f"{package} is there although the copy failed")
     if stage == "schedule" and (copied is None or (digest and copied["sha256"] != digest)):
         wrong.append(f"{package} was not copied")

@@ -50,6 +50,14 @@ _ROWS = [
         default=True,
     ),
     Fault("no-pipe", "schedule", "RPC_UNAVAILABLE", "there is no atsvc pipe", target={"pipe": "none"}, default=True),
+    Fault(
+        "package-running", "copy", "SHARING_VIOLATION", "the package (argument: its name) is open as a running program is",
+        drive="package-held",
+    ),
+    Fault(
+        "package-read-only", None, None, "an older package (argument: its name) has the read-only attribute",
+        drive="package-held",
+    ),
     Fault("host-unreachable", "ping", "HOST_UNREACHABLE", "a router says so", nft_set="unreachable"),
     Fault(
         "wrong-name",

@@ -160,7 +160,7 @@ class Init:
     # -- faults ---------------------------------------------------------------------------------------------------
 
     def _argument(self, row, argument):
-        if row.name == "package-held":
+        if row.drive == "package-held":
             return argument or self.lab["package_name"]
         return argument
 
@@ -217,8 +217,9 @@ class Init:
             del self.holders[name]
         held = []
         for address, target in self.targets.items():
-            if target["fault"] and faults.split(target["fault"])[0].name == "package-held":
-                held.append(f"{address}={self._argument(*faults.split(target['fault']))}")
+            row, argument = faults.split(target["fault"]) if target["fault"] else (None, None)
+            if row and row.drive == "package-held":
+                held.append(f"{address}={row.name}={self._argument(row, argument)}")
         if not held:
             return
         ready, ours = os.pipe()
@@ -245,7 +246,7 @@ class Init:
         if target["fault"]:
             row, argument = faults.split(target["fault"])
             target["fault"] = None
-            if row.name == "package-held":
+            if row.drive == "package-held":
                 self._start_holder()
             if row.nft_set:
                 net.set_member(row.nft_set, address, False)
@@ -264,7 +265,7 @@ class Init:
             self._drive_and_share(target, text)
             if row.nft_set:
                 net.set_member(row.nft_set, address, True)
-            if row.name == "package-held":
+            if row.drive == "package-held":
                 self._start_holder()
             if row.dns:
                 self._restart_dns()
