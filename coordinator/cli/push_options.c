@@ -112,6 +112,12 @@ static int set_id(struct push_options *options, const char *value, struct err *e
     return 0;
 }
 
+/* Says whose value was wrong. */
+static int named(const char *option, int result, struct err *err)
+{
+    return result == 0 ? 0 : err_wrap(err, "%s", option);
+}
+
 /* Options that are more than a word or a flag. */
 static int set_value(struct push_options *options, enum push_key key, const char *value,
                      struct err *err)
@@ -122,15 +128,15 @@ static int set_value(struct push_options *options, enum push_key key, const char
     case PUSH_RUN_AS:
         return run_as_parse(value, &options->run_as, err);
     case PUSH_AT:
-        return time_parse(value, &options->at_unix_s, err);
+        return named("--at", time_parse(value, &options->at_unix_s, err), err);
     case PUSH_UNTIL:
-        return time_parse(value, &options->until_unix_s, err);
+        return named("--until", time_parse(value, &options->until_unix_s, err), err);
     case PUSH_RUN_TIMEOUT:
-        return duration_parse(value, &options->run_timeout_s, err);
+        return named("--run-timeout", duration_parse(value, &options->run_timeout_s, err), err);
     case PUSH_DEADLINE:
-        return duration_parse(value, &options->deadline_s, err);
+        return named("--deadline", duration_parse(value, &options->deadline_s, err), err);
     case PUSH_TIMEOUT:
-        return duration_parse(value, &options->timeout_s, err);
+        return named("--timeout", duration_parse(value, &options->timeout_s, err), err);
     case PUSH_RESUME:
         return set_prefix(options, value, err);
     case PUSH_ID:

@@ -56,10 +56,12 @@ static int finish(struct session *session, const struct reporting *reporting,
         return 0;
     if (session_call(session, &request, MESSAGE_RELAYS, &relays, err) != 0)
         return -1;
+    /* Whether relays live matters while one has work to do. */
+    bool open = push->state == PUSH_OPEN || push->state == PUSH_CANCELLING;
     struct report_view view = {.push = push,
                                .fold = &fetch->fold,
-                               .relays = relays.relays.rows,
-                               .relay_count = relays.relays.row_count,
+                               .relays = open ? relays.relays.rows : NULL,
+                               .relay_count = open ? relays.relays.row_count : 0,
                                .now_unix_ms = unix_ms(),
                                .mismatch = law ? NULL : why.text};
     int result = report_output_finish(fetch->output, &view, err);

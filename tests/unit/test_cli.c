@@ -1,0 +1,289 @@
+/* coordinator/cli: values, options, command lines, the progress line. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/text.h"
+#include "coordinator/cli/progress.h"
+#include "coordinator/cli/push_options.h"
+#include "coordinator/cli/values.h"
+
+#define NOW 1767225600 /* 2026-01-01T00:00:00Z */
+
+static void duration_forms_are_read_or_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint32_t seconds; /* 0: refused */
+    } rows[] = {
+        {"90s", 90},     {"10m", 600},        {"2h", 7200},
+        {"1h30m", 5400}, {"7d", 604800},      {"366d", 31622400},
+        {"", 0},         {"10", 0},           {"0s", 0},
+        {"1.5h", 0},     {"-1s", 0},          {"s", 0},
+        {"367d", 0},     {"10 m", 0},         {"1h30", 0},
+        {"5w", 0},       {"99999999999s", 0}, {"9999999d9999999d", 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint32_t seconds = 0;
+        struct err err = {0};
+        int result = duration_parse(rows[i].text, &seconds, &err);
+        if (result != (rows[i].seconds == 0 ? -1 : 0) || seconds != rows[i].seconds)
+            fail_msg("%s: %d %u", rows[i].text, result, seconds);
+    }
+}
+
+static void time_utc_is_read_everything_else_refused(void **state)
+{
+    (void)state;
+    int64_t unix_s = 0;
+    struct err err = {0};
+    assert_int_equal(time_parse("2026-01-01T00:00:00Z", &unix_s, &err), 0);
+    assert_int_equal(unix_s, NOW);
+    assert_int_equal(time_parse("2024-02-29 23:59:59+00:00", &unix_s, &err), 0);
+    assert_int_equal(unix_s, 1709251199);
+    static const char *const bad[] = {"",
+                                      "tomorrow",
+                                      "2026-01-01",
+                                      "2026-01-01T00:00:00",
+                                      "2026-01-01T00:00:00+01:00",
+                                      "2026-02-30T00:00:00Z",
+                                      "2026-13-01T00:00:00Z",
+                                      "2026-01-01T24:00:00Z",
+                                      "2026-01-01T00:61:00Z",
+                                      "2026-01-01T00:00:60Z",
+                                      "2026-01-01T00:00:00.5Z",
+                                      "2026-1-1T0:0:0Z",
+                                      "1969-12-31T00:00:00Z",
+                                      "2026-01-01T00:00:00Zjunk\x1b"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (time_parse(bad[i], &unix_s, &err) == 0)
+            fail_msg("accepted %s", bad[i]);
+        assert_null(strchr(err.text, '\x1b'));
+    }
+}
+
+static void arguments_join_as_windows_splits(void **state)
+{
+    (void)state;
+    static char one[] = "/S /D=C:\\Program Files\\x";
+    static char plain[] = "/S";
+    static char blank[] = "a b";
+    static char empty[] = "";
+    static char mark[] = "say \"hi\\\"";
+    static char slash[] = "C:\\a b\\";
+    char to[LIMIT_ARGUMENTS_SIZE];
+    char *single[] = {one};
+    assert_int_equal(arguments_join(single, 1, to, NULL), 0);
+    assert_string_equal(to, "/S /D=C:\\Program Files\\x");
+    char *many[] = {plain, blank, empty, mark, slash};
+    assert_int_equal(arguments_join(many, 5, to, NULL), 0);
+    assert_string_equal(to, "/S \"a b\" \"\" \"say \\\"hi\\\\\\\"\" \"C:\\a b\\\\\"");
+    assert_int_equal(arguments_join(many, 0, to, NULL), 0);
+    assert_string_equal(to, "");
+    static char huge[LIMIT_ARGUMENTS_SIZE + 1];
+    memset(huge, 'x', LIMIT_ARGUMENTS_SIZE);
+    char *too_long[] = {huge};
+    struct err err = {0};
+    assert_int_equal(arguments_join(too_long, 1, to, &err), -1);
+    assert_int_equal(err.code, ERR_LIMIT);
+}
+
+static void command_fits_the_kind_of_package(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *command, *arguments;
+    } rows[] = {
+        {"setup.exe", "", "/S"},
+        {"x.MSI", "%SystemRoot%\\System32\\msiexec.exe",
+         "/i \"C:\\SPDISTRO\\x.MSI\" /qn /norestart /S"},
+        {"x.msp", "%SystemRoot%\\System32\\msiexec.exe",
+         "/p \"C:\\SPDISTRO\\x.msp\" /qn /norestart /S"},
+        {"x.msu", "%SystemRoot%\\System32\\wusa.exe",
+         "\"C:\\SPDISTRO\\x.msu\" /quiet /norestart /S"},
+        {"a b.cmd", "%SystemRoot%\\System32\\cmd.exe", "/d /s /c \"\"C:\\SPDISTRO\\a b.cmd\" /S\""},
+        {"x.ps1", "%SystemRoot%\\System32\\WindowsPowerShell\\v1.0\\powershell.exe",
+         "-NoProfile -NonInteractive -ExecutionPolicy Bypass -File \"C:\\SPDISTRO\\x.ps1\" /S"},
+        {"data.bin", "", "/S"},
+    };
+    static struct job job;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        memset(&job, 0, sizeof job);
+        (void)text_copy(job.package_name, sizeof job.package_name, rows[i].name);
+        assert_int_equal(job_set_command(&job, NULL, "/S", NULL), 0);
+        assert_string_equal(job.command, rows[i].command);
+        assert_string_equal(job.arguments, rows[i].arguments);
+    }
+    assert_int_equal(job_set_command(&job, "C:\\tool.exe", "", NULL), 0);
+    assert_string_equal(job.command, "C:\\tool.exe");
+    assert_string_equal(job.arguments, "");
+}
+
+/* Splits at '|' and parses as push's words. */
+static int parse_push(struct push_options *options, const char *line, struct err *err)
+{
+    static char copy[1024];
+    char *words[32];
+    int count = 0;
+    (void)snprintf(copy, sizeof copy, "%s", line);
+    char *rest = NULL;
+    for (char *word = strtok_r(copy, "|", &rest); word != NULL; word = strtok_r(NULL, "|", &rest))
+        words[count++] = word;
+    int result = push_options_parse(options, count, words, NOW, err);
+    push_options_release(options);
+    return result;
+}
+
+static void push_line_good_is_understood(void **state)
+{
+    (void)state;
+    static struct push_options options;
+    struct err err = {0};
+    assert_int_equal(parse_push(&options,
+                                "-y|x.exe|-tpc1|--targets=pc2|-t|10.0.0.0/24|--exclude|pc2|-u|"
+                                "D\\u|--ping|prefer|--run-as=local-service|--deadline|2h|-qv|"
+                                "--at|2026-01-01T01:00:00Z|--|/S|a b",
+                                &err),
+                     0);
+    assert_string_equal(options.package, "x.exe");
+    assert_int_equal(options.target_count, 3);
+    assert_int_equal(options.exclude_count, 1);
+    assert_string_equal(options.user, "D\\u");
+    assert_int_equal(options.ping, PING_PREFER);
+    assert_int_equal(options.run_as, RUN_AS_LOCAL_SERVICE);
+    assert_int_equal(options.deadline_s, 7200);
+    assert_int_equal(options.at_unix_s, NOW + 3600);
+    assert_int_equal(options.run_timeout_s, RUN_TIMEOUT_DEFAULT_S);
+    assert_true(options.yes && options.common.quiet && options.common.verbose);
+    assert_string_equal(options.arguments, "/S \"a b\"");
+    assert_int_equal(parse_push(&options, "--resume|7f3a|--user|u", &err), 0);
+    assert_true(options.resume);
+    assert_int_equal(parse_push(&options, "--nonsense|--help", &err), -1);
+    assert_int_equal(parse_push(&options, "--help", &err), 0);
+    assert_true(options.common.help);
+}
+
+static void push_line_bad_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *says;
+    } rows[] = {
+        {"", "no package"},
+        {"x.exe|--user|u", "no targets"},
+        {"x.exe|-t|pc1", "--user is needed"},
+        {"x.exe|-t|pc1|--user|", "needs a value"},
+        {"x.exe|-t|pc1|--user=", "--user has 1 to"},
+        {"x.exe|-t|pc1|--user|u|--frobnicate", "unknown option '--frobnicate'"},
+        {"x.exe|-t|pc1|--user|u|--target|pc2", "unknown option '--target'"},
+        {"x.exe|-t|pc1|--user|u|-Z", "unknown option '-Z'"},
+        {"x.exe|-t|pc1|--user|u|--yes=1", "takes no value"},
+        {"x.exe|-t|pc1|--user|u|-t", "needs a value"},
+        {"x.exe|y.exe|-t|pc1|--user|u", "one package at a time"},
+        {"x.exe|-t|-|--exclude|-|--user|u", "only once"},
+        {"x.exe|-t|pc1|--user|u|--wait", "not in this version"},
+        {"x.exe|-t|pc1|--user|u|--tz|target", "not in this version"},
+        {"x.exe|-t|pc1|--user|u|--max-fail=3", "not in this version"},
+        {"x.exe|-t|pc1|--user|u|--run-as|user", "not in this version"},
+        {"x.exe|-t|pc1|--user|u|--run-as|root", "--run-as 'root'"},
+        {"x.exe|-t|pc1|--user|u|--detach", "--detach"},
+        {"x.exe|-t|pc1|--user|u|--ping|maybe", "--ping 'maybe'"},
+        {"x.exe|-t|pc1|--user|u|-o|csv", "not in this version"},
+        {"x.exe|-t|pc1|--user|u|-o|xml", "unknown format"},
+        {"x.exe|-t|pc1|--user|u|--color|red", "--color"},
+        {"x.exe|-t|pc1|--user|u|--until|2025-12-31T00:00:00Z", "--until is in the past"},
+        {"x.exe|-t|pc1|--user|u|--at|2025-12-31T00:00:00Z", "--at is in the past"},
+        {"x.exe|-t|pc1|--user|u|--at|2026-01-03T00:00:00Z|--until|2026-01-02T00:00:00Z",
+         "after --at"},
+        {"x.exe|-t|pc1|--user|u|--run-timeout|5", "no duration"},
+        {"x.exe|-t|pc1|--user|u|--push-id|12", "32 hexadecimal"},
+        {"--resume|zz|--user|u", "--resume 'zz'"},
+        {"--resume|7f3a|-t|pc1|--user|u", "no -t"},
+        {"--resume|7f3a|--user|u|--|/S", "--resume runs what was signed"},
+        {"x.exe|-t|pc1|--user|a\nb", "control character"},
+    };
+    static struct push_options options;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct err err = {0};
+        if (parse_push(&options, rows[i].line, &err) != -1)
+            fail_msg("accepted: %s", rows[i].line);
+        if (strstr(err.text, rows[i].says) == NULL)
+            fail_msg("%s: %s", rows[i].line, err.text);
+        assert_null(strchr(err.text, '\n'));
+    }
+}
+
+static struct message_status sample_status(struct relay_row *relay)
+{
+    struct message_status status = {.relays = relay, .relay_count = 1};
+    uint32_t *by_state = status.push.totals.by_state;
+    by_state[TARGET_QUEUED] = 60;
+    by_state[TARGET_RUNNING] = 20;
+    by_state[TARGET_SCHEDULED] = 100;
+    by_state[TARGET_FAILED] = 12;
+    by_state[TARGET_UNREACHABLE] = 8;
+    *relay = (struct relay_row){.site = "local", .live = true};
+    relay->running[STAGE_PING] = 5;
+    relay->running[STAGE_COPY] = 15;
+    return status;
+}
+
+static void progress_line_counts_and_rates(void **state)
+{
+    (void)state;
+    struct relay_row relay;
+    struct message_status status = sample_status(&relay);
+    char text[PROGRESS_TEXT_SIZE];
+    assert_string_equal(progress_text(&status, 20, 4000, 200, text),
+                        "local  [############--------]  60%  120/200  ok 100  failed 12  "
+                        "unreachable 8  | ping 5 copy 15  25/s  ETA 00:00:03");
+    assert_string_equal(progress_text(&status, 0, 0, 0, text),
+                        "local   60%  120/200  ok 100  failed 12  unreachable 8  | ping 5 copy 15");
+    assert_int_equal(strlen(progress_text(&status, 20, 4000, 40, text)), 39);
+}
+
+/* Lines that a progress without a terminal prints for these amounts of queued rows. */
+static void progress_without_terminal_says_little(void **state)
+{
+    (void)state;
+    struct relay_row relay;
+    struct message_status status = sample_status(&relay);
+    struct progress progress;
+    FILE *out = tmpfile();
+    assert_non_null(out);
+    progress_init(&progress, out, 0);
+    progress_show(&progress, &status, 1000, false); /* the first look says nothing */
+    progress_show(&progress, &status, 5000, false);
+    assert_int_equal(ftell(out), 0);
+    progress_show(&progress, &status, 11000, false); /* 10 s */
+    long once = ftell(out);
+    assert_true(once > 0);
+    progress_show(&progress, &status, 11200, false);
+    assert_int_equal(ftell(out), once);
+    status.push.totals.by_state[TARGET_QUEUED] -= 10; /* 5 % more */
+    status.push.totals.by_state[TARGET_SCHEDULED] += 10;
+    progress_show(&progress, &status, 11400, false);
+    assert_true(ftell(out) > once);
+    (void)fclose(out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(duration_forms_are_read_or_refused),
+        cmocka_unit_test(time_utc_is_read_everything_else_refused),
+        cmocka_unit_test(arguments_join_as_windows_splits),
+        cmocka_unit_test(command_fits_the_kind_of_package),
+        cmocka_unit_test(push_line_good_is_understood),
+        cmocka_unit_test(push_line_bad_is_refused),
+        cmocka_unit_test(progress_line_counts_and_rates),
+        cmocka_unit_test(progress_without_terminal_says_little),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
