@@ -263,6 +263,19 @@ class Life(unittest.TestCase):
             inside.stdout.close()
             self.assertFalse(os.path.exists(f"{directory}/lab.json"))
 
+    def test_down_after_a_crash_ends_what_ran_inside_and_nothing_else(self):
+        lab, other = Lab(targets=1), Lab(targets=1)
+        with other:
+            lab.up()
+            mine, theirs = (one.popen(["sleep", "600"]) for one in (lab, other))
+            os.kill(lab.data["processes"]["supervisor"]["pid"], signal.SIGKILL)
+            lab._process.wait()
+            self.assertIsNone(mine.poll())
+            lab.down()
+            self.assertEqual(mine.wait(timeout=10), -signal.SIGKILL)
+            self.assertIsNone(theirs.poll())
+        self.assertEqual(theirs.wait(timeout=10), -signal.SIGKILL)
+
     def test_supervisor_killed_leaves_no_process(self):
         lab = Lab(targets=2)
         lab.up()

@@ -23,6 +23,9 @@ sys.path.insert(0, HERE)
 from standin import checks, kernel, spec  # noqa: E402  pylint: disable=wrong-import-position
 
 
+TOKEN = "LAB_TOKEN"  # tells the processes that were started inside a lab from all others
+
+
 class LabError(Exception):
     """Says what could not be done."""
 
@@ -91,9 +94,9 @@ class Lab:
             data = spec.load(self.directory)
         except OSError:
             return
+        self._kill_commands(data)
         for name in ("supervisor", "target", "admin"):
             self._kill(data.get("processes", {}).get(name))
-        self._kill_in_namespace(data)
         for name in ("supervisor", "target", "admin"):
             self._wait_gone(data.get("processes", {}).get(name))
         if getattr(self, "_process", None):
@@ -150,15 +153,19 @@ class Lab:
             time.sleep(0.02)
 
     @staticmethod
-    def _kill_in_namespace(data):
-        """What was started with `lab run` and is still there lives in our admin namespace and nowhere else."""
-        inode = data.get("admin_namespace")
-        if not inode:
+    def _kill_commands(data):
+        """Ends what was started with `lab run` and is still there: it has the lab's token in its environment.
+
+        Not told by its network namespace: the numbers of namespaces are used again, maybe by another lab.
+        """
+        if not data.get("token"):
             return
+        mark = f"{TOKEN}={data['token']}".encode()
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
-                if os.stat(f"/proc/{pid}/ns/net").st_ino == inode and int(pid) != os.getpid():
-                    os.kill(int(pid), signal.SIGKILL)
+                with open(f"/proc/{pid}/environ", "rb") as environment:
+                    if mark in environment.read().split(b"\0") and int(pid) != os.getpid():
+                        os.kill(int(pid), signal.SIGKILL)
             except OSError:
                 continue
 
@@ -179,6 +186,7 @@ class Lab:
     def execute(self, command, side="admin"):
         """Becomes COMMAND inside the lab; does not return."""
         self._enter(side)
+        os.environ[TOKEN] = self.data["token"]
         os.execvp(command[0], command)
 
     def popen(self, command, side="admin", **options):
@@ -188,6 +196,7 @@ class Lab:
             kernel.die_with_parent()
             self._enter(side)
 
+        options["env"] = dict(options.get("env") or os.environ, **{TOKEN: self.data["token"]})
         return subprocess.Popen(command, preexec_fn=prepare, **options)
 
     def run(self, command, side="admin", timeout=120, **options):
@@ -198,6 +207,7 @@ class Lab:
             kernel.die_with_parent()
             self._enter(side)
 
+        options["env"] = dict(options.get("env") or os.environ, **{TOKEN: self.data["token"]})
         return subprocess.run(command, preexec_fn=prepare, timeout=timeout, check=False, **options)
 
     @contextlib.contextmanager

@@ -51,7 +51,10 @@ _ROWS = [
     ),
     Fault("no-pipe", "schedule", "RPC_UNAVAILABLE", "there is no atsvc pipe", target={"pipe": "none"}, default=True),
     Fault(
-        "package-running", "copy", "SHARING_VIOLATION", "the package (argument: its name) is open as a running program is",
+        "package-running",
+        "copy",
+        "SHARING_VIOLATION",
+        "the package (argument: its name) is open as a running program is",
         drive="package-held",
     ),
     Fault(

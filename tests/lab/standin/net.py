@@ -4,6 +4,7 @@ between them to make hosts silent, dead or unreachable.
     admin 10.49.0.1 --- veth --- 10.49.0.2 (router, DNS) | lo: all of 10.50.0.0/16
 """
 
+import os
 import subprocess
 
 ADMIN_ADDRESS = "10.49.0.1"
@@ -38,6 +39,8 @@ table ip lab {{
         tcp dport 445 dnat to ip daddr map @instance
     }}
 }}
+"""
+RULES6 = f"""
 table ip6 lab {{
     set targets {{ type ipv6_addr; }}
     chain input {{
@@ -48,10 +51,14 @@ table ip6 lab {{
 """
 
 
+def has_ipv6():
+    """Machines whose kernel has no IPv6 get a lab without it."""
+    return os.path.isdir("/proc/sys/net/ipv6")
+
+
 def address6(address):
     """The IPv6 address of the target with this IPv4 address: its numbers as they are read."""
     return "fd50::" + ":".join(address.split("."))
-
 
 
 def run(*command, feed=None):
@@ -76,10 +83,12 @@ def set_up(admin_pid, subnets):
     admin("ip", "address", "add", f"{ADMIN_ADDRESS}/24", "dev", "lab1")
     admin("ip", "link", "set", "lab1", "up")
     admin("ip", "route", "add", "default", "via", ROUTER_ADDRESS)
-    run("ip", "address", "add", f"{ROUTER_ADDRESS6}/64", "dev", "lab0", "nodad")
-    admin("ip", "address", "add", f"{ADMIN_ADDRESS6}/64", "dev", "lab1", "nodad")
-    admin("ip", "route", "add", "default", "via", ROUTER_ADDRESS6)
-    run("ip", "route", "add", "local", PREFIX6, "dev", "lo")
+    if has_ipv6():
+        run("ip", "address", "add", f"{ROUTER_ADDRESS6}/64", "dev", "lab0", "nodad")
+        admin("ip", "address", "add", f"{ADMIN_ADDRESS6}/64", "dev", "lab1", "nodad")
+        admin("ip", "route", "add", "default", "via", ROUTER_ADDRESS6)
+        run("ip", "route", "add", "local", PREFIX6, "dev", "lo")
+        run("nft", "-f", "-", feed=RULES6)
     run("ip", "route", "add", "local", f"{DEAD_DNS_ADDRESS}/32", "dev", "lo")
     for subnet in subnets:
         run("ip", "route", "add", "local", subnet, "dev", "lo")
@@ -90,7 +99,8 @@ def add_targets(addresses):
     for start in range(0, len(addresses), 1000):
         part = addresses[start : start + 1000]
         feed = f"add element ip lab targets {{ {', '.join(part)} }}\n"
-        feed += f"add element ip6 lab targets {{ {', '.join(map(address6, part))} }}\n"
+        if has_ipv6():
+            feed += f"add element ip6 lab targets {{ {', '.join(map(address6, part))} }}\n"
         run("nft", "-f", "-", feed=feed)
 
 

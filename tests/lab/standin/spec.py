@@ -85,6 +85,7 @@ def make(directory, targets=10, subnets=1, fault_spec="none", package_name="pack
     return {
         "schema": 1,
         "directory": directory,
+        "token": secrets.token_hex(16),
         "zone": dns.ZONE,
         "slow_zone": dns.SLOW_ZONE,
         "dns": net.ROUTER_ADDRESS,
