@@ -22,19 +22,17 @@
 
 #define PIECE_BYTES (128U << 10)
 #define WINDOW_BYTES (2U << 20)
-#define READ_WINDOW 8               /* --verify: reads on the way */
-#define TEMPORARY_PREFIX ".pusher-" /* no package may be called so */
-#define HELD_TRIES 3                /* looks at a file that others hold */
+#define READ_WINDOW 8 /* --verify: reads on the way */
+#define HELD_TRIES 3  /* looks at a file that others hold */
 #define HELD_PAUSE_MS 1500
 
 enum copy_step {
     COPY_CREATE = 1,
-    COPY_MARK, /* for deletion; its answer doesn't matter */
+    COPY_MARK, /* for deletion, on or off; its answer doesn't matter */
     COPY_ALLOCATE,
     COPY_WRITE,
     COPY_FLUSH,
     COPY_VERIFY,
-    COPY_UNMARK,
     COPY_RENAME,
     COPY_CLOSE,
     COPY_PROBE,       /* who holds the final name? */
@@ -159,8 +157,9 @@ static void copy_create(struct session *session)
     char id[PUSH_ID_TEXT_SIZE];
     char path[SMB_PATH_SIZE_MAX];
     push_id_text(&session->job->job.push, id);
-    (void)snprintf(path, sizeof path, STAGE_FOLDER "\\" TEMPORARY_PREFIX "%s-%" PRIu32 ".tmp", id,
-                   session->job->job.generation);
+    (void)snprintf(path, sizeof path,
+                   STAGE_FOLDER "\\" STAGE_TEMPORARY_PREFIX "%s-%" PRIu32 STAGE_TEMPORARY_SUFFIX,
+                   id, session->job->job.generation);
     struct smb_create_request request = {
         .path = path,
         .access = SMB_ACCESS_WRITE_DATA | SMB_ACCESS_READ_ATTRIBUTES | SMB_ACCESS_DELETE |
@@ -284,15 +283,7 @@ static void copy_written(struct session *session, const struct smb_reply *reply,
 
 /* --- Reading back --- */
 
-static void copy_unmark(struct session *session)
-{
-    struct err err;
-    session->copy->step = COPY_UNMARK;
-    request_made(session,
-                 smb_set_delete(session->conn, piece_tag(session, COPY_UNMARK, 0),
-                                session->copy->file, false, &err),
-                 &err);
-}
+static void copy_take_name(struct session *session);
 
 static uint32_t verify_size(const struct session *session, uint64_t offset)
 {
@@ -319,7 +310,7 @@ static void copy_verify(struct session *session)
         copy->asked += size;
     }
     if (copy->compared == package_bytes(session))
-        copy_unmark(session);
+        copy_take_name(session);
 }
 
 static void copy_compare(struct session *session, const struct smb_reply *reply, uint32_t number)
@@ -344,16 +335,19 @@ static void copy_compare(struct session *session, const struct smb_reply *reply,
 
 /* --- Taking the final name --- */
 
-static void copy_rename(struct session *session)
+/* Takes the mark off and renames, in one go: a connection lost in between would leave the file. */
+static void copy_take_name(struct session *session)
 {
+    struct copy_state *copy = session->copy;
     struct err err;
     char path[SMB_PATH_SIZE_MAX];
     final_path(session, path);
-    session->copy->step = COPY_RENAME;
-    request_made(session,
-                 smb_rename(session->conn, piece_tag(session, COPY_RENAME, 0), session->copy->file,
-                            path, true, &err),
-                 &err);
+    copy->step = COPY_RENAME;
+    if (smb_set_delete(session->conn, piece_tag(session, COPY_MARK, 0), copy->file, false, &err) !=
+            0 ||
+        smb_rename(session->conn, piece_tag(session, COPY_RENAME, 0), copy->file, path, true,
+                   &err) != 0)
+        session_fail_request(session, &err);
 }
 
 /* Tries the rename again in a while; until then the temporary file is marked again. */
@@ -365,7 +359,7 @@ static void copy_rename_later(struct session *session)
                        &err) != 0)
         session_fail_request(session, &err);
     else
-        session_pause(session, HELD_PAUSE_MS, copy_unmark);
+        session_pause(session, HELD_PAUSE_MS, copy_take_name);
 }
 
 static void copy_probe(struct session *session)
@@ -424,6 +418,7 @@ static void copy_renamed(struct session *session, const struct smb_reply *reply)
         copy_probe(session);
         return;
     case NTSTATUS_SHARING_VIOLATION:
+    case NTSTATUS_DELETE_PENDING: /* the final name's, or our mark was still on */
         copy_held(session, reply->status);
         return;
     default:
@@ -490,7 +485,7 @@ static void copy_probe_closed(struct session *session)
     case PROBE_RENAME:
         if (copy->cleared_readonly && !copy->renamed_again) {
             copy->renamed_again = true;
-            copy_rename(session);
+            copy_take_name(session);
             return;
         }
         copy->why = PROBE_RUNNING;
@@ -508,7 +503,7 @@ static void copy_start(struct session *session)
 {
     const char *name = session->job->job.package_name;
     if (session->job->package_fd < 0 || name[0] == '\0' || strpbrk(name, "\\/:*?\"<>|") != NULL ||
-        strncmp(name, TEMPORARY_PREFIX, strlen(TEMPORARY_PREFIX)) == 0) {
+        strncmp(name, STAGE_TEMPORARY_PREFIX, strlen(STAGE_TEMPORARY_PREFIX)) == 0) {
         session_fail(session, REASON_INTERNAL, CODE_NONE, 0,
                      session->job->package_fd < 0 ? "the relay has no package for this push"
                                                   : "a package cannot have this name");
@@ -544,16 +539,10 @@ static void copy_reply(struct session *session, const struct smb_reply *reply)
         else if (session->job->job.verify)
             copy_verify(session);
         else
-            copy_unmark(session);
+            copy_take_name(session);
         return;
     case COPY_VERIFY:
         copy_compare(session, reply, piece);
-        return;
-    case COPY_UNMARK:
-        if (ntstatus_is_error(reply->status))
-            copy_fail_status(session, reply->status, "keep the temporary file");
-        else
-            copy_rename(session);
         return;
     case COPY_RENAME:
         copy_renamed(session, reply);

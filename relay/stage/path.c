@@ -1,12 +1,15 @@
 /* Stage 4: C:\SPDISTRO is there, a real directory, and only SYSTEM and Administrators may write to
  * it. Made with a protected DACL when missing; never tightened in place, since planted files and
- * open handles survive that; with --replace-path an unsafe one is renamed aside.
+ * open handles survive that; with --replace-path an unsafe one is renamed aside. Temporary files
+ * that a crash or a cut connection left are swept on the way; those in use can't be opened.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "common/base/mem.h"
 #include "common/base/text.h"
 #include "relay/sd/sd.h"
 #include "relay/stage/session.h"
@@ -14,23 +17,34 @@
 
 #define SD_BUILD_MAX 1024
 
+enum path_step {
+    PATH_OPEN = 1,
+    PATH_SECURITY, /* asked together with ... */
+    PATH_LIST,     /* ... what a crash left */
+    PATH_SWEEP,
+    PATH_SWEPT,
+    PATH_CLOSE,
+    PATH_OPEN_OLD, /* with --replace-path */
+    PATH_MOVE_OLD,
+    PATH_CLOSE_OLD,
+};
+
 static void path_open(struct session *session)
 {
-    struct path_state *path = &session->path;
     struct buf descriptor;
     struct err err;
     buf_init(&descriptor, SD_BUILD_MAX);
     sd_build_distribution(&descriptor);
     struct smb_create_request request = {
         .path = STAGE_FOLDER,
-        .access = SMB_ACCESS_READ_ATTRIBUTES | SMB_ACCESS_READ_CONTROL | SMB_ACCESS_SYNCHRONIZE,
+        .access = SMB_ACCESS_READ_DATA | SMB_ACCESS_READ_ATTRIBUTES | SMB_ACCESS_READ_CONTROL |
+                  SMB_ACCESS_SYNCHRONIZE,
         .share = SMB_SHARE_READ | SMB_SHARE_WRITE | SMB_SHARE_DELETE,
         .disposition = SMB_OPEN_IF,
         .options = SMB_OPTION_DIRECTORY | SMB_OPTION_OPEN_REPARSE_POINT,
         .security_descriptor = descriptor.data,
         .security_descriptor_size = descriptor.size,
     };
-    path->step = PATH_OPEN;
     int made =
         smb_create(session->conn, session_tag(session, PATH_OPEN), session->tree, &request, &err);
     buf_release(&descriptor);
@@ -49,7 +63,6 @@ static void path_open_old(struct session *session)
         .disposition = SMB_OPEN,
         .options = SMB_OPTION_OPEN_REPARSE_POINT,
     };
-    session->path.step = PATH_OPEN_OLD;
     if (smb_create(session->conn, session_tag(session, PATH_OPEN_OLD), session->tree, &request,
                    &err) != 0)
         session_fail_request(session, &err);
@@ -63,7 +76,6 @@ static void path_move_old(struct session *session)
     if (getrandom(&number, sizeof number, 0) < 0)
         number = uv_hrtime(); /* need not be secret, only new */
     (void)snprintf(aside, sizeof aside, "%s.unsafe-%016" PRIx64, STAGE_FOLDER, number);
-    session->path.step = PATH_MOVE_OLD;
     if (smb_rename(session->conn, session_tag(session, PATH_MOVE_OLD), session->path.file, aside,
                    false, &err) != 0)
         session_fail_request(session, &err);
@@ -92,7 +104,6 @@ static void path_note(struct path_state *path, enum reason reason, uint32_t code
 static void path_close(struct session *session, enum path_step step)
 {
     struct err err;
-    session->path.step = step;
     if (smb_close(session->conn, session_tag(session, step), session->path.file, &err) != 0)
         session_fail_request(session, &err);
 }
@@ -119,33 +130,110 @@ static void path_opened(struct session *session, const struct smb_reply *reply)
         path_close(session, PATH_CLOSE);
         return;
     }
-    path->step = PATH_SECURITY;
+    path->waiting = 2;
+    path->failed = 0;
+    path->stale_count = 0;
     if (smb_query_security(session->conn, session_tag(session, PATH_SECURITY), path->file,
-                           SMB_SECURITY_OWNER | SMB_SECURITY_DACL, &err) != 0)
+                           SMB_SECURITY_OWNER | SMB_SECURITY_DACL, &err) != 0 ||
+        smb_query_directory(session->conn, session_tag(session, PATH_LIST), path->file,
+                            STAGE_TEMPORARY_PREFIX "*" STAGE_TEMPORARY_SUFFIX, true, &err) != 0)
         session_fail_request(session, &err);
 }
 
-static void path_judged(struct session *session, const struct smb_reply *reply)
+static void path_judged(struct path_state *path, const struct smb_reply *reply)
 {
-    struct path_state *path = &session->path;
     struct sd sd;
     struct err err;
     char why[SD_WHY_SIZE];
+    char text[SD_WHY_SIZE + 16];
     if (ntstatus_is_error(reply->status)) {
-        session_fail_status(session, reply->status, "read the rights of C:\\" STAGE_FOLDER);
+        path->failed = reply->status;
         return;
     }
     if (sd_parse(reply->data, reply->data_size, &sd, &err) != 0) {
-        session_fail(session, REASON_PROTOCOL_ERROR, CODE_NONE, 0, "rights of C:\\%s: %.200s",
-                     STAGE_FOLDER, err.text);
-        return;
-    }
-    if (!sd_is_safe(&sd, SD_FOLDER, why, sizeof why)) {
-        char text[SD_WHY_SIZE + 16];
+        (void)snprintf(text, sizeof text, "has rights that make no sense: %.200s", err.text);
+        path_note(path, REASON_UNSAFE_PATH, 0, text);
+    } else if (!sd_is_safe(&sd, SD_FOLDER, why, sizeof why)) {
         (void)snprintf(text, sizeof text, "is not safe: %s", why);
         path_note(path, REASON_UNSAFE_PATH, 0, text);
     }
-    path_close(session, PATH_CLOSE);
+}
+
+static bool name_is_temporary(const char *name)
+{
+    size_t length = strlen(name);
+    size_t prefix = strlen(STAGE_TEMPORARY_PREFIX);
+    size_t suffix = strlen(STAGE_TEMPORARY_SUFFIX);
+    return length > prefix + suffix && length < PATH_STALE_NAME_SIZE &&
+           strncmp(name, STAGE_TEMPORARY_PREFIX, prefix) == 0 &&
+           strcmp(name + length - suffix, STAGE_TEMPORARY_SUFFIX) == 0 &&
+           strpbrk(name, "\\/") == NULL;
+}
+
+/* What can't be listed isn't swept: that is no failure. */
+static void path_listed(struct path_state *path, const struct smb_reply *reply)
+{
+    if (reply->status != NTSTATUS_SUCCESS)
+        return;
+    struct cursor at = cursor_of(reply->data, reply->data_size);
+    struct smb_directory_entry *entry = mem_new(1, sizeof *entry);
+    while (path->stale_count < PATH_STALE_MAX && smb_directory_next(&at, entry))
+        if (!entry->info.directory && name_is_temporary(entry->name))
+            (void)text_copy(path->stale[path->stale_count++], PATH_STALE_NAME_SIZE, entry->name);
+    free(entry);
+}
+
+/* Opened for deletion and shared with nobody: one that is being written stays. */
+static void path_sweep(struct session *session)
+{
+    struct path_state *path = &session->path;
+    struct err err;
+    char name[sizeof STAGE_FOLDER + PATH_STALE_NAME_SIZE];
+    struct smb_create_request request = {
+        .path = name,
+        .access = SMB_ACCESS_DELETE | SMB_ACCESS_SYNCHRONIZE,
+        .share = SMB_SHARE_NONE,
+        .disposition = SMB_OPEN,
+        .options =
+            SMB_OPTION_DELETE_ON_CLOSE | SMB_OPTION_NON_DIRECTORY | SMB_OPTION_OPEN_REPARSE_POINT,
+    };
+    path->waiting = path->stale_count;
+    for (uint32_t i = 0; i < path->stale_count; i++) {
+        (void)snprintf(name, sizeof name, STAGE_FOLDER "\\%s", path->stale[i]);
+        if (smb_create(session->conn, session_tag(session, PATH_SWEEP), session->tree, &request,
+                       &err) != 0) {
+            session_fail_request(session, &err);
+            return;
+        }
+    }
+    if (path->stale_count == 0)
+        path_close(session, PATH_CLOSE);
+}
+
+/* An answer of several that are waited for; the last one decides. */
+static void path_answered(struct session *session)
+{
+    struct path_state *path = &session->path;
+    if (--path->waiting > 0)
+        return;
+    if (path->failed != 0)
+        session_fail_status(session, path->failed, "read the rights of C:\\" STAGE_FOLDER);
+    else if (path->reason != REASON_NONE)
+        path_close(session, PATH_CLOSE);
+    else
+        path_sweep(session);
+}
+
+static void path_swept(struct session *session, const struct smb_reply *reply)
+{
+    struct err err;
+    if (session_step(reply->tag) == PATH_SWEEP && !ntstatus_is_error(reply->status)) {
+        if (smb_close(session->conn, session_tag(session, PATH_SWEPT), reply->file, &err) != 0)
+            session_fail_request(session, &err);
+        return;
+    }
+    if (--session->path.waiting == 0)
+        path_close(session, PATH_CLOSE);
 }
 
 static void path_start(struct session *session)
@@ -157,12 +245,21 @@ static void path_start(struct session *session)
 static void path_reply(struct session *session, const struct smb_reply *reply)
 {
     struct path_state *path = &session->path;
-    switch (path->step) {
+    switch ((enum path_step)session_step(reply->tag)) {
     case PATH_OPEN:
         path_opened(session, reply);
         return;
     case PATH_SECURITY:
-        path_judged(session, reply);
+        path_judged(path, reply);
+        path_answered(session);
+        return;
+    case PATH_LIST:
+        path_listed(path, reply);
+        path_answered(session);
+        return;
+    case PATH_SWEEP:
+    case PATH_SWEPT:
+        path_swept(session, reply);
         return;
     case PATH_CLOSE:
         if (path->reason != REASON_NONE)

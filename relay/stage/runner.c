@@ -271,6 +271,7 @@ void stage_run(struct stage_runner *runner, const struct stage_request *request)
     target->read_back = request->read_back;
     target->uncertain = request->read_back && request->stage == STAGE_SCHEDULE;
     target->tries = 1;
+    target->bytes = 0;
     stage_begin(target);
 }
 

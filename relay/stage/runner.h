@@ -19,6 +19,9 @@
 
 #define STAGE_ADDRESSES_MAX 4   /* of one name; the first is used */
 #define STAGE_FOLDER "SPDISTRO" /* below C:\ */
+/* Temporary files there are called .pusher-<push>-<generation>.tmp; no package may be. */
+#define STAGE_TEMPORARY_PREFIX ".pusher-"
+#define STAGE_TEMPORARY_SUFFIX ".tmp"
 
 union stage_address {
     struct sockaddr any;

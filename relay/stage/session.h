@@ -44,22 +44,19 @@ extern const struct stage_steps path_steps;
 extern const struct stage_steps copy_steps;
 extern const struct stage_steps schedule_steps;
 
-enum path_step {
-    PATH_OPEN,
-    PATH_SECURITY,
-    PATH_CLOSE,
-    PATH_OPEN_OLD,
-    PATH_MOVE_OLD,
-    PATH_CLOSE_OLD
-};
+#define PATH_STALE_MAX 8        /* temporary files of crashes that one push sweeps */
+#define PATH_STALE_NAME_SIZE 64 /* ".pusher-<32 digits>-<number>.tmp" and a NUL */
 
 struct path_state {
-    enum path_step step;
     struct smb_file file;
-    bool replaced; /* the unsafe one was renamed aside already */
-    char why[LIMIT_DETAIL_SIZE];
+    uint32_t waiting;   /* answers still out before the next step */
+    bool replaced;      /* the unsafe one was renamed aside already */
     enum reason reason; /* what is wrong with the present one; REASON_NONE: nothing */
-    uint32_t code;
+    uint32_t code;      /* NTSTATUS that said so, 0 if none */
+    uint32_t failed;    /* NTSTATUS of a question that was refused, 0 if none */
+    uint32_t stale_count;
+    char stale[PATH_STALE_MAX][PATH_STALE_NAME_SIZE];
+    char why[LIMIT_DETAIL_SIZE];
 };
 
 struct copy_state;     /* copy.c */

@@ -27,6 +27,7 @@ struct probe_target {
     uint64_t started_ms; /* of the running stage */
     bool read_back;
     uint32_t unknown_count; /* STAGE_EFFECT_UNKNOWN so far */
+    bool ended;
 };
 
 struct probe {
@@ -35,6 +36,7 @@ struct probe {
     uint32_t job_no;
     enum stage last; /* stop after it */
     bool keep_read_back;
+    uint64_t drop_after_ms; /* drop every target then; 0: never */
     struct probe_target *targets;
     size_t count;
     size_t next;
@@ -42,14 +44,23 @@ struct probe {
 };
 
 static const struct option options[] = {
-    {"user", required_argument, NULL, 'u'},    {"password-file", required_argument, NULL, 'p'},
-    {"package", required_argument, NULL, 'f'}, {"name", required_argument, NULL, 'n'},
-    {"push", required_argument, NULL, 'i'},    {"generation", required_argument, NULL, 'g'},
-    {"ping", required_argument, NULL, 'P'},    {"last", required_argument, NULL, 'l'},
-    {"command", required_argument, NULL, 'c'}, {"arguments", required_argument, NULL, 'a'},
-    {"start", required_argument, NULL, 's'},   {"replace-path", no_argument, NULL, 'R'},
-    {"end", required_argument, NULL, 'e'},     {"verify", no_argument, NULL, 'V'},
-    {"read-back", no_argument, NULL, 'B'},     {NULL, 0, NULL, 0},
+    {"user", required_argument, NULL, 'u'},
+    {"password-file", required_argument, NULL, 'p'},
+    {"package", required_argument, NULL, 'f'},
+    {"name", required_argument, NULL, 'n'},
+    {"push", required_argument, NULL, 'i'},
+    {"generation", required_argument, NULL, 'g'},
+    {"ping", required_argument, NULL, 'P'},
+    {"last", required_argument, NULL, 'l'},
+    {"command", required_argument, NULL, 'c'},
+    {"arguments", required_argument, NULL, 'a'},
+    {"start", required_argument, NULL, 's'},
+    {"replace-path", no_argument, NULL, 'R'},
+    {"end", required_argument, NULL, 'e'},
+    {"verify", no_argument, NULL, 'V'},
+    {"read-back", no_argument, NULL, 'B'},
+    {"drop-after", required_argument, NULL, 'D'},
+    {NULL, 0, NULL, 0},
 };
 
 static void run_stage(struct probe *probe, size_t at, enum stage stage)
@@ -68,6 +79,22 @@ static void start_more(struct probe *probe)
 {
     while (probe->next < probe->count && probe->next < probe->ended + WINDOW)
         run_stage(probe, probe->next++, STAGE_RESOLVE);
+}
+
+static void target_ended(struct probe *probe, size_t at)
+{
+    stage_drop(probe->runner, at + 1);
+    probe->targets[at].ended = true;
+    probe->ended++;
+}
+
+static void on_drop(uv_timer_t *timer)
+{
+    struct probe *probe = timer->data;
+    uv_close((uv_handle_t *)timer, NULL);
+    for (size_t at = 0; at < probe->count; at++)
+        if (!probe->targets[at].ended)
+            target_ended(probe, at);
 }
 
 static const char *verdict_word(enum stage_verdict verdict)
@@ -108,8 +135,7 @@ static void on_done(void *context, const struct stage_result *result)
                   skip_to_schedule ? STAGE_SCHEDULE : (enum stage)(result->stage + 1));
         return;
     }
-    stage_drop(probe->runner, result->key);
-    probe->ended++;
+    target_ended(probe, result->key - 1);
     start_more(probe);
 }
 
@@ -192,6 +218,8 @@ static int take_option(struct probe *probe, struct job *job, struct credential *
     case 'V':
         job->verify = true;
         return 0;
+    case 'D':
+        return text_to_u64(optarg, 60000, &probe->drop_after_ms);
     case 'B':
         probe->keep_read_back = true;
         return 0;
@@ -220,6 +248,12 @@ static int run(struct probe *probe, const struct job *job, const struct credenti
         stage_runner_set_package(probe->runner, probe->job_no, package, &err) != 0)
         return fail(&err);
     start_more(probe);
+    uv_timer_t drop;
+    if (probe->drop_after_ms != 0) { /* must fire before all is over */
+        (void)uv_timer_init(&probe->loop, &drop);
+        drop.data = probe;
+        (void)uv_timer_start(&drop, on_drop, probe->drop_after_ms, 0);
+    }
     while (probe->ended < probe->count)
         (void)uv_run(&probe->loop, UV_RUN_ONCE);
     stage_runner_remove_job(probe->runner, probe->job_no);

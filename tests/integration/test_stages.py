@@ -101,7 +101,7 @@ class Faults(StageCase):
                 if target["expected"] is None:
                     self.passed(last)
                     self.assertEqual([end.stage for end in rows[target["host"]]], STAGES)
-                    self.assertEqual(last.bytes, str(os.path.getsize(self.package)))
+                    self.assertEqual(rows[target["host"]][-2].bytes, str(os.path.getsize(self.package)))
                     self.assertEqual(last.name_check, "1")
                     continue
                 self.failed(last, target["expected"]["stage"], target["expected"]["reason"], self.CODES.get(fault))
@@ -200,8 +200,9 @@ class Repeats(StageCase):
         push = secrets.token_hex(16)
         self.passed(self.push_one("pc-0010", "--last", "path", push=push), "path")
         folder = f"{self.lab.drive('pc-0010')}/SPDISTRO"
-        with open(f"{folder}/.pusher-{push}-1.tmp", "wb") as file:
-            file.write(b"x" * 2_000_000)
+        for other in (push, secrets.token_hex(16), secrets.token_hex(16)):
+            with open(f"{folder}/.pusher-{other}-1.tmp", "wb") as file:
+                file.write(b"x" * 2_000_000)
         self.passed(self.push_one("pc-0010", push=push))
         self.assertEqual(os.listdir(folder), ["package.exe"])
 
@@ -215,6 +216,49 @@ class Repeats(StageCase):
         self.assertRegex(end.detail, "^starts 2100-01-01T00:00:00Z")
         late = self.push_one("pc-0012", "--end", "1000")
         self.failed(late, "schedule", "EXPIRED")
+
+
+class Cuts(StageCase):
+    """Connections that break after any number of bytes, and targets that are given up in the middle."""
+
+    OPTIONS = {"targets": 32}
+
+    def test_cut_anywhere_registers_once(self):
+        push = secrets.token_hex(16)
+        hosts = [target["host"] for target in self.lab.targets]
+        self.write_package(3000)
+        for number, host in enumerate(hosts):
+            self.lab.fault(host, f"cut:{1500 + number * 400}")
+        ends = self.push(hosts, push=push)
+        last = {end.target: end for end in ends}
+        self.assertEqual(set(last), set(hosts))
+        self.assertGreater(sum(end.verdict == "unknown" for end in ends), 0)
+        for end in last.values():
+            self.assertIn(end.reason, ("-", "CONN_LOST"), end)
+        for host in hosts:
+            tasks = len(self.lab.check(host, self.package)["tasks"])
+            self.assertLessEqual(tasks, 1)
+            if last[host].verdict == "passed":
+                self.assertEqual(tasks, 1, last[host])
+            elif last[host].verdict == "failed":
+                self.assertEqual(tasks, 0, last[host])
+            self.lab.fault(host, None)
+        for end in self.push(hosts, "--read-back", push=push):
+            self.assertEqual(end.verdict, "passed", end)
+        for host in hosts:
+            facts = self.lab.check(host, self.package)
+            self.assertEqual((len(facts["tasks"]), facts["leftovers"], facts["package_ok"]), (1, [], True), host)
+
+    def test_targets_dropped_at_any_time_leave_no_temporary_file(self):
+        self.write_package(3_000_000)
+        hosts = [target["host"] for target in self.lab.targets]
+        for after_ms in (1, 20, 60, 150, 300):
+            self.push([*hosts, "10.50.1.250", "host.slow.test"], "--drop-after", str(after_ms))
+        self.passed(self.push_one("pc-0001"))
+        for host in hosts:
+            folder = f"{self.lab.drive(host)}/SPDISTRO"
+            if os.path.isdir(folder):
+                self.assertEqual([name for name in os.listdir(folder) if name != "package.exe"], [], host)
 
 
 class Doors(StageCase):
