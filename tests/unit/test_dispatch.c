@@ -463,6 +463,20 @@ static void silent_relay_loses_leases_and_must_say_hello(void **state)
     story_end(&story);
 }
 
+static void message_of_old_epoch_is_ignored(void **state)
+{
+    (void)state;
+    struct story story = story_of_one_push(2, 2);
+    uint64_t old_epoch = epoch_of(&story, 0);
+    hello(&story, 0, 12, 2);
+    forget(&story);
+    struct result_row row = row_of(1, 0, 1, TARGET_SCHEDULED, REASON_NONE);
+    send_rows(&story, 0, old_epoch, &row, 1);
+    expect(&story, "");
+    assert_int_equal(dispatch_counted(story.core, DISPATCH_COUNT_EPOCH), 1);
+    story_end(&story);
+}
+
 static void heartbeat_renews_the_lease(void **state)
 {
     (void)state;
@@ -691,6 +705,42 @@ static void not_begun_says_nothing_when_another_relay_had_it(void **state)
     story_end(&story);
 }
 
+static void deadline_between_ticks_leases_nothing_fresh(void **state)
+{
+    (void)state;
+    struct story story = story_of_one_push(2, 1);
+    story.now_ms += 3600 * 1000;
+    heartbeat(&story, 0, 5);
+    expect(&story, "r0 HEARTBEAT_ACK 77\n");
+    story_end(&story);
+}
+
+static void restart_past_deadline_still_gives_grace(void **state)
+{
+    (void)state;
+    struct story story = story_new();
+    know_relay(&story, 0, 0);
+    const struct dispatch_history history = {.relay = 0, .mark = 1, .attempt_max = 1};
+    struct dispatch_event event = {.kind = DISPATCH_PUSH_OPENED};
+    event.push_opened = (struct dispatch_push_opened){.key = 1,
+                                                      .push = id_of(1),
+                                                      .generation = 1,
+                                                      .not_after_unix_s = NOT_AFTER_S,
+                                                      .target_count = 1,
+                                                      .history = &history,
+                                                      .history_count = 1};
+    story.now_ms += 24 * 3600 * 1000;
+    step(&story, event);
+    story.now_ms += GRACE_MS - 1;
+    tick(&story);
+    expect(&story, "");
+    story.now_ms += 1;
+    tick(&story);
+    expect(&story, "row p1/0 unknown_effect RELAY_LOST\n"
+                   "closed p1\n");
+    story_end(&story);
+}
+
 static void many_rows_expire_in_portions(void **state)
 {
     (void)state;
@@ -739,6 +789,23 @@ static void stop_takes_back_what_relay_drops_and_resume_goes_on(void **state)
     expect(&story, "mark p1 r0 <3 #2\n"
                    "r0 JOB p1\n"
                    "r0 LEASE p1 0#2 2#1\n");
+    story_end(&story);
+}
+
+static void resume_sends_new_job_and_takes_back_what_is_still_out(void **state)
+{
+    (void)state;
+    struct story story = story_of_one_push(3, 2);
+    stop_push(&story, 1, false);
+    scheduled(&story, 0, 1, 0, 1);
+    forget(&story);
+    resume_push(&story, 1); /* before the relay said what it dropped */
+    expect(&story, "mark p1 r0 <3 #2\n"
+                   "r0 JOB p1\n"
+                   "r0 LEASE p1 1#2 2#1\n");
+    result(&story, 0, 1, 1, 1, TARGET_CANCELLED, REASON_CANCELLED); /* of the old lease */
+    expect(&story, "r0 RESULTS_ACK 5\n");
+    assert_int_equal(dispatch_push_leased(story.core, 1), 2);
     story_end(&story);
 }
 
@@ -929,6 +996,7 @@ int main(void)
         cmocka_unit_test(epoch_rises_when_the_wall_clock_falls),
         cmocka_unit_test(same_instance_keeps_epoch_and_hears_its_leases_again),
         cmocka_unit_test(silent_relay_loses_leases_and_must_say_hello),
+        cmocka_unit_test(message_of_old_epoch_is_ignored),
         cmocka_unit_test(heartbeat_renews_the_lease),
         cmocka_unit_test(lease_without_result_is_sent_again_with_its_job),
         cmocka_unit_test(lost_relay_s_targets_go_to_another_of_the_site),
@@ -941,9 +1009,12 @@ int main(void)
         cmocka_unit_test(deadline_expires_what_was_never_leased),
         cmocka_unit_test(relay_lost_past_deadline_leaves_unknown_effect_that_late_result_mends),
         cmocka_unit_test(not_begun_says_nothing_when_another_relay_had_it),
+        cmocka_unit_test(deadline_between_ticks_leases_nothing_fresh),
+        cmocka_unit_test(restart_past_deadline_still_gives_grace),
         cmocka_unit_test(many_rows_expire_in_portions),
         cmocka_unit_test(tick_arms_timer_for_the_next),
         cmocka_unit_test(stop_takes_back_what_relay_drops_and_resume_goes_on),
+        cmocka_unit_test(resume_sends_new_job_and_takes_back_what_is_still_out),
         cmocka_unit_test(stop_is_repeated_while_relay_holds_targets),
         cmocka_unit_test(cancel_ends_what_waits_and_asks_for_what_was_leased),
         cmocka_unit_test(cancel_without_word_from_relay_ends_unknown),
