@@ -99,8 +99,6 @@ static void package_data(struct coordinator *c, const struct link_peer *peer,
         control_fail(c, peer, message->request, &err);
         return;
     }
-    if (next == offer->bytes)
-        offer->used = false;
     want(c, peer, message->request, next);
 }
 

@@ -31,7 +31,6 @@
 #define COORDINATOR_LEASE_MS 60000U
 #define COORDINATOR_HEARTBEAT_MS 10000U
 #define COORDINATOR_GRACE_MS 120000U
-#define COORDINATOR_PUSHES_MAX 4096U      /* open at once */
 #define COORDINATOR_UPLOADS_MAX 16U       /* pushes and packages on their way at once */
 #define COORDINATOR_REPORTS_MAX 32U       /* reports being sent at once */
 #define COORDINATOR_UPLOAD_IDLE_MS 600000 /* an upload without a message for so long is dropped */

@@ -1,5 +1,6 @@
 /* pusher-coordinator: command line. */
 #include <argp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,7 @@ int main(int argc, char **argv)
     argp_program_version_hook = print_version;
     argp_err_exit_status = STATUS_USAGE;
     (void)umask(077);
+    (void)signal(SIGPIPE, SIG_IGN); /* whoever reads our standard error may end before us */
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
         return STATUS_USAGE;
     log_setup("pusher-coordinator", arguments.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);

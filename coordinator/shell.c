@@ -270,8 +270,9 @@ static int recover_relays(struct coordinator *c, struct err *err)
     return 0;
 }
 
-static int recover_ended(struct coordinator *c, uint64_t *keys, struct err *err)
+static int recover_ended(struct coordinator *c, struct err *err)
 {
+    uint64_t keys[RECENT_PUSHES_MAX];
     uint32_t count = 0;
     if (store_push_keys(c->store, STORE_PUSHES_CLOSED, keys, RECENT_PUSHES_MAX, &count, err) != 0)
         return -1;
@@ -287,21 +288,35 @@ static int recover_ended(struct coordinator *c, uint64_t *keys, struct err *err)
     return 0;
 }
 
-static int recover_pushes(struct coordinator *c, struct err *err)
+/* Keys of a kind, at most `max` of them, to be freed; NULL on failure. */
+static uint64_t *push_keys(struct coordinator *c, enum store_which which, uint32_t max,
+                           uint32_t *count, struct err *err)
 {
-    static const enum store_which which[] = {STORE_PUSHES_UNKNOWN, STORE_PUSHES_OPEN};
-    static const uint32_t max[] = {RECENT_PUSHES_MAX, COORDINATOR_PUSHES_MAX};
-    uint64_t *keys = mem_new(COORDINATOR_PUSHES_MAX, sizeof *keys);
-    int result = recover_ended(c, keys, err);
-    for (size_t w = 0; result == 0 && w < sizeof which / sizeof *which; w++) {
-        uint32_t count = 0;
-        result = store_push_keys(c->store, which[w], keys, max[w], &count, err);
-        for (uint32_t i = 0; result == 0 && i < count; i++)
-            result = shell_open_push(c, keys[i], err);
-        if (result == 0 && count > 0 && which[w] == STORE_PUSHES_OPEN)
-            log_info("going on with %u open pushes", count);
+    uint32_t room = RECENT_PUSHES_MAX;
+    for (;;) {
+        uint64_t *keys = mem_new(room, sizeof *keys);
+        if (store_push_keys(c->store, which, keys, room, count, err) != 0) {
+            free(keys);
+            return NULL;
+        }
+        if (*count < room || room >= max)
+            return keys;
+        free(keys);
+        room *= 2;
     }
+}
+
+static int recover_pushes(struct coordinator *c, enum store_which which, uint32_t max,
+                          struct err *err)
+{
+    uint32_t count = 0;
+    uint64_t *keys = push_keys(c, which, max, &count, err);
+    int result = keys != NULL ? 0 : -1;
+    for (uint32_t i = 0; result == 0 && i < count; i++)
+        result = shell_open_push(c, keys[i], err);
     free(keys);
+    if (result == 0 && count > 0 && which == STORE_PUSHES_OPEN)
+        log_info("going on with %u open pushes", count);
     return result;
 }
 
@@ -315,7 +330,9 @@ static int recover(struct coordinator *c, struct err *err)
         store_relay(c->store, key, c->site, &relay, err) != 0 || recover_relays(c, err) != 0)
         return -1;
     c->relays[relay.relay].admitted = true;
-    if (recover_pushes(c, err) != 0)
+    if (recover_ended(c, err) != 0 ||
+        recover_pushes(c, STORE_PUSHES_UNKNOWN, RECENT_PUSHES_MAX, err) != 0 ||
+        recover_pushes(c, STORE_PUSHES_OPEN, UINT32_MAX, err) != 0)
         return -1;
     return store_commit(c->store, err);
 }
