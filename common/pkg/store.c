@@ -222,7 +222,8 @@ static int write_part(struct part *part, const uint8_t *data, size_t size)
             continue;
         if (written < 0) {
             int why = errno;
-            (void)ftruncate(part->fd, (off_t)part->size);
+            if (ftruncate(part->fd, (off_t)part->size) != 0)
+                why = errno; /* the next write at part->size covers what is too much */
             errno = why;
             return -1;
         }
