@@ -31,7 +31,7 @@ def write(directory, targets):
         hosts.write(f"{net.ROUTER_ADDRESS} dns.{ZONE}\n")
     with open(os.path.join(folder, "dnsmasq.conf"), "w", encoding="ascii") as conf:
         conf.write(
-            "no-resolv\nno-poll\nno-hosts\nno-daemon\nkeep-in-foreground\nbind-interfaces\n"
+            "no-resolv\nno-poll\nno-round-robin\nno-hosts\nno-daemon\nkeep-in-foreground\nbind-interfaces\n"
             f"listen-address={net.ROUTER_ADDRESS}\n"
             f"addn-hosts={folder}/hosts\n"
             f"local=/{ZONE}/\nlocal=/test/\n"
