@@ -7,6 +7,7 @@
 
 #include "common/base/log.h"
 #include "common/trust/secret.h"
+#include "relay/auth/auth.h"
 #include "relay/shell.h"
 #include "relay/state.h"
 
@@ -156,5 +157,6 @@ int main(int argc, char **argv)
         return usage_error("--name must have 1 to 63 bytes");
     if (process_harden(&err) != 0)
         return fail(&err);
+    auth_setup(); /* changes the environment: before any thread */
     return init ? run_init(&arguments) : run_relay(&arguments);
 }

@@ -200,7 +200,7 @@ static void write_answer_that_counts_more_than_asked_is_refused(void **state)
 {
     (void)state;
     struct fake f;
-    uint8_t body[64];
+    uint8_t body[64] = {0};
     init_signed(&f);
     must(smb_write(f.conn, 3, file, 0, body, 10, &f.err));
     assert_true(fake_next_request(&f));
