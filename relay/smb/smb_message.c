@@ -229,16 +229,15 @@ static int check_protection(struct smb_conn *conn, const struct smb_message *mes
                     conn->encrypt ? "encrypted" : "signed", smb_status_text(message->status, text));
 }
 
-/* Whether a body of the usual form follows this status: errors and most warnings carry an error
- * body instead (2.2.2). */
+/* Whether a body of the usual form follows this status: successes and informations have one, errors
+ * and most warnings carry an error body instead (2.2.2). */
 static bool has_body(const struct smb_message *message)
 {
     if (message->status == NTSTATUS_BUFFER_OVERFLOW)
         return message->command == SMB_COMMAND_READ || message->command == SMB_COMMAND_IOCTL ||
                message->command == SMB_COMMAND_QUERY_INFO;
-    return message->status == NTSTATUS_SUCCESS ||
-           (message->status == NTSTATUS_MORE_PROCESSING_REQUIRED &&
-            message->command == SMB_COMMAND_SESSION_SETUP);
+    return message->status >> 30 < 2 || (message->status == NTSTATUS_MORE_PROCESSING_REQUIRED &&
+                                         message->command == SMB_COMMAND_SESSION_SETUP);
 }
 
 /* NEGOTIATE, SESSION_SETUP and the validation judge errors themselves. */

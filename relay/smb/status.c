@@ -118,5 +118,5 @@ const char *ntstatus_name(uint32_t status)
 
 bool ntstatus_is_error(uint32_t status)
 {
-    return status >> 30 == 3;
+    return status >> 30 == 3 || status == NTSTATUS_STOPPED_ON_SYMLINK;
 }

@@ -332,7 +332,9 @@ static void status_names_are_found_and_unknown_ones_are_null(void **state)
     assert_string_equal(ntstatus_name(0xC0000906U), "VIRUS_INFECTED");
     assert_null(ntstatus_name(0xC0FFEE00U));
     assert_true(ntstatus_is_error(NTSTATUS_DISK_FULL));
+    assert_true(ntstatus_is_error(NTSTATUS_STOPPED_ON_SYMLINK));
     assert_false(ntstatus_is_error(NTSTATUS_BUFFER_OVERFLOW));
+    assert_false(ntstatus_is_error(NTSTATUS_NO_MORE_FILES));
 }
 
 int main(void)

@@ -139,6 +139,25 @@ static void create_carries_everything_and_gives_the_file(void **state)
     fake_release(&f);
 }
 
+static void create_with_an_informational_status_has_its_file(void **state)
+{
+    (void)state;
+    struct fake f;
+    uint8_t body[128];
+    struct smb_create_request request = {.path = "x"};
+    init_signed(&f);
+    must(smb_create(f.conn, 2, FAKE_TREE, &request, &f.err));
+    assert_true(fake_next_request(&f));
+    struct fake_answer answer = {.status = 0x40000000U}; /* STATUS_OBJECT_NAME_EXISTS */
+    must(fake_answer(&f, &answer, body, fake_body_create(body)));
+    assert_int_equal(only_reply(&f).file.persistent, 0xAAAA);
+    must(smb_create(f.conn, 3, FAKE_TREE, &request, &f.err));
+    assert_true(fake_next_request(&f));
+    answer.status = 0x40000000U; /* and without its body it is malformed */
+    assert_int_equal(fake_answer(&f, &answer, body, 9), -1);
+    fake_release(&f);
+}
+
 static void create_bad_inputs_are_refused_before_sending(void **state)
 {
     (void)state;
@@ -952,6 +971,7 @@ int main(void)
         cmocka_unit_test(tree_connect_names_the_share_and_gives_the_tree),
         cmocka_unit_test(refused_request_gives_its_status_and_keeps_the_connection),
         cmocka_unit_test(create_carries_everything_and_gives_the_file),
+        cmocka_unit_test(create_with_an_informational_status_has_its_file),
         cmocka_unit_test(create_bad_inputs_are_refused_before_sending),
         cmocka_unit_test(write_of_several_credits_costs_them),
         cmocka_unit_test(write_answer_that_counts_more_than_asked_is_refused),
