@@ -14,7 +14,9 @@
 #include "coordinator/cli/session.h"
 
 #define END_MS 5000U
-#define WATCH_MS 1000U /* between two looks of status -w */
+#define WATCH_MS 1000U      /* between two looks of status -w */
+#define CANCEL_MS 20000U    /* a cancelled push settles for so long */
+#define CANCEL_LOOK_MS 100U /* ... with a look this often */
 
 enum look_key { LOOK_FAILED = 1, LOOK_STAGE, LOOK_SITE, LOOK_REASON, LOOK_PUSH, LOOK_WATCH };
 
@@ -447,6 +449,22 @@ int command_status(int argc, char *const *argv)
 
 /* ---- cancel ---- */
 
+/* What a relay has is its to report: the private one is started to say it. */
+static int wait_for_relay(struct session *session, const struct look *look, struct message *answer,
+                          struct err *err)
+{
+    private_need_relay(session->mode);
+    for (uint32_t waited_ms = 0;; waited_ms += CANCEL_LOOK_MS) {
+        if (get_status(session, look, answer, err) != 0)
+            return -1;
+        if (answer->status.push.state == PUSH_CLOSED || waited_ms >= CANCEL_MS)
+            return 0;
+        message_release(answer);
+        if (session_wait(session, CANCEL_LOOK_MS, err) != 0)
+            return -1;
+    }
+}
+
 static int run_cancel(struct session *session, struct look *look)
 {
     struct message request = {.kind = MESSAGE_PUSH_STOP};
@@ -465,13 +483,12 @@ static int run_cancel(struct session *session, struct look *look)
     if (session_call(session, &request, MESSAGE_OK, &answer, &err) != 0)
         return session_failed(session, &err);
     message_release(&answer);
-    if (get_status(session, look, &answer, &err) != 0)
+    if (wait_for_relay(session, look, &answer, &err) != 0)
         return session_failed(session, &err);
     print_status(&answer.status);
     uint32_t pending = totals_pending(&answer.status.push.totals, answer.status.push.wait);
     if (pending > 0)
-        say(&look->common,
-            "%u targets are with a relay: what it had begun is reported when it ends", pending);
+        say(&look->common, "%u targets are still with the relay: see pusher status", pending);
     message_release(&answer);
     return written(EXIT_ALL_SUCCEEDED);
 }

@@ -19,6 +19,7 @@
 #define LOCK_COORDINATOR 1 /* ... who runs the coordinator ... */
 #define LOCK_RELAY 2       /* ... and the relay */
 #define RELAY_NAME "local"
+#define HEARTBEAT_MS "1000" /* the live view shows what runs where as of the last one */
 
 struct private_mode {
     struct private_config config;
@@ -50,6 +51,8 @@ static void set_arguments(struct private_mode *mode)
                                        mode->relays_endpoint,
                                        "--packages",
                                        mode->packages_endpoint,
+                                       "--heartbeat-ms",
+                                       HEARTBEAT_MS,
                                        NULL};
     const char *const relay[] = {"run",
                                  "--state",
@@ -209,6 +212,14 @@ int private_open(struct private_mode **out, const struct private_config *config,
 const char *private_endpoint(const struct private_mode *mode)
 {
     return mode->endpoint;
+}
+
+void private_need_relay(struct private_mode *mode)
+{
+    mode->config.with_relay = true;
+    mode->opening = true;
+    poll_one(mode, &mode->relay);
+    mode->opening = false;
 }
 
 int private_check(const struct private_mode *mode, struct err *err)

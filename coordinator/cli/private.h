@@ -32,6 +32,8 @@ struct private_config {
 int private_open(struct private_mode **out, const struct private_config *config, struct err *err);
 /* "ipc://..." of the control socket. */
 const char *private_endpoint(const struct private_mode *mode);
+/* From now on the relay is needed too. */
+void private_need_relay(struct private_mode *mode);
 /* -1 once a daemon can't be kept running. */
 int private_check(const struct private_mode *mode, struct err *err);
 /* Ends our daemons: SIGTERM, relay_ms for the relay and as much for the coordinator, then SIGKILL.

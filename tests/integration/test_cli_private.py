@@ -1,0 +1,240 @@
+#!/usr/bin/python3
+"""Private mode: `pusher` with its own daemons, against loopback addresses where nobody serves SMB.
+
+Usage: test_cli_private.py [unittest arguments]     $PUSHER_BIN: folder of the programs (build/dev/bin).
+"""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("PUSHER_BIN", ROOT / "build" / "dev" / "bin")).resolve()
+MANY = "127.0.0.1-127.0.0.40"  # refused one after the other: some ten seconds of work
+
+
+class PrivateMode(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="priv-")
+        self.addCleanup(folder.cleanup)
+        self.addCleanup(self.end_all)
+        self.folder = pathlib.Path(folder.name)
+        self.state = self.folder / "state"
+        self.environment = {
+            k: v for k, v in os.environ.items() if not k.startswith(("PUSHER_", "XDG_"))
+        } | {"XDG_STATE_HOME": str(self.state), "HOME": str(self.folder), "LC_ALL": "C.UTF-8"}
+        self.package = self.folder / "setup.exe"
+        self.package.write_bytes(b"MZ" + os.urandom(300000))
+        self.password = self.folder / "pw"
+        self.password.write_text("secret\n", encoding="ascii")
+        self.password.chmod(0o600)
+        self.running = []
+
+    def words(self, *arguments):
+        return [str(BIN / "pusher"), *map(str, arguments)]
+
+    def account(self):
+        return ("--user", "u", "--password-file", self.password)
+
+    def run_pusher(self, *arguments):
+        return subprocess.run(self.words(*arguments), env=self.environment, stdin=subprocess.DEVNULL, text=True,
+                              capture_output=True, timeout=120, check=False)
+
+    def push(self, *arguments):
+        return self.run_pusher("push", self.package, *self.account(), "--ping", "skip", *arguments)
+
+    def start_push(self, *arguments):
+        process = subprocess.Popen(  # pylint: disable=consider-using-with
+            self.words("push", self.package, *self.account(), "--ping", "skip", "-o", "json", *arguments, "--", "/S"),
+            env=self.environment, stdin=subprocess.DEVNULL, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.running.append(process)
+        return process
+
+    def daemons(self, name=""):
+        """Our daemons (they run with this test's state folder)."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            program = os.path.basename(words[0]).decode(errors="replace")
+            if program.startswith(f"pusher-{name}") and any(str(self.state).encode() in w for w in words[1:]):
+                found.append(int(pid))
+        return found
+
+    def end_all(self):
+        for process in self.running:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        for pid in self.daemons():
+            os.kill(pid, signal.SIGKILL)
+
+    def wait_until(self, condition, what, timeout_s=30):
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if condition():
+                return
+            time.sleep(0.05)
+        self.fail(f"not within {timeout_s} s: {what}")
+
+    def newest(self):
+        done = self.run_pusher("report", "-o", "json")
+        self.assertIn("targets", done.stdout, done.stderr)
+        return json.loads(done.stdout)
+
+    def wait_for_rows(self, count):
+        """Until the relay's journal shows that work goes on."""
+        journal = self.state / "pusher" / "private" / "relay" / "journal.db-wal"
+        self.wait_until(lambda: journal.exists() and journal.stat().st_size > 4096 * count, "rows in the journal")
+
+    def finish(self, process, status):
+        out, said = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, status, said)
+        report = json.loads(out)
+        totals = report["totals"]
+        self.assertEqual(totals["submitted"], len(report["targets"]))
+        self.assertEqual(totals["pending"], 0)
+        return report, said
+
+    def test_push_ends_with_one_row_each_and_no_daemons(self):
+        done = self.push("-t", "127.0.0.1", "-t", "no-such-host.invalid", "-o", "json", "--", "/S")
+        self.assertIn(done.returncode, (3, 4), done.stderr)
+        report = json.loads(done.stdout)
+        self.assertEqual([row["target"] for row in report["targets"]], ["127.0.0.1", "no-such-host.invalid"])
+        self.assertEqual(report["targets"][0]["reason"], "PORT_CLOSED")
+        self.assertEqual(report["push"]["state"], "closed")
+        self.assertEqual(self.daemons(), [])
+        again = self.newest()
+        self.assertEqual(again["targets"], report["targets"])
+        why = self.run_pusher("why", "127.0.0.1")
+        self.assertEqual(why.returncode, 0)
+        for word in ("PORT_CLOSED", "cause:", "remedy:", "resolve", "access"):
+            self.assertIn(word, why.stdout)
+        self.assertEqual(self.run_pusher("why", "pc9").returncode, 2)
+        self.assertIn(report["push"]["id"][:8], self.run_pusher("list").stdout)
+        self.assertIn(report["push"]["sha256"], self.run_pusher("show", report["push"]["id"][:6]).stdout)
+        self.assertIn("100%", self.run_pusher("status").stdout)
+        self.assertEqual(self.run_pusher("show", "ffff").returncode, 2)
+        self.assertEqual(self.run_pusher("cancel", report["push"]["id"]).returncode, 2)
+        self.assertEqual(self.daemons(), [])
+
+    def test_only_unreachable_is_status_4_and_no_report_prints_nothing(self):
+        done = self.push("-t", "127.0.0.1", "--no-report", "-q", "--", "/S")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (4, "", ""))
+
+    def test_same_push_id_is_the_same_push(self):
+        push = "0123456789abcdef0123456789abcdef"
+        first = json.loads(self.push("-t", "127.0.0.1", "--push-id", push, "-o", "json").stdout)
+        done = self.push("-t", "127.0.0.1", "--push-id", push, "-o", "json")
+        self.assertIn("exists already", done.stderr)
+        self.assertEqual(json.loads(done.stdout)["targets"], first["targets"])
+        self.assertEqual(self.run_pusher("list").stdout.count("setup.exe"), 1)
+
+    def test_secrets_stay_in_memory(self):
+        self.password.write_text("Sup3rS3cretWord\n", encoding="ascii")
+        self.push("-t", "127.0.0.1")
+        for path in self.state.rglob("*"):
+            if path.is_file():
+                self.assertNotIn(b"Sup3rS3cretWord", path.read_bytes(), path)
+                self.assertEqual(path.stat().st_mode & 0o077, 0, path) if not path.name.endswith(".pub") else None
+
+    def test_interrupted_push_stops_says_how_to_go_on_and_resumes(self):
+        process = self.start_push("-t", MANY)
+        self.wait_for_rows(3)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 130, said)
+        self.assertEqual(self.daemons(), [])
+        report = self.newest()
+        self.assertEqual(report["push"]["state"], "stopped")
+        self.assertGreater(report["totals"]["pending"], 0)
+        self.assertIn(f"--resume {report['push']['id']}", said)
+        other = self.folder / "other.exe"
+        other.write_bytes(b"MZ other")
+        wrong = self.run_pusher("push", "--resume", report["push"]["id"], other, *self.account())
+        self.assertEqual(wrong.returncode, 2, wrong.stderr)
+        self.assertIn("not the package", wrong.stderr)
+        done = self.run_pusher("push", "--resume", report["push"]["id"][:6], *self.account(), "-o", "json")
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["totals"]["unreachable"], 40)
+        over = self.run_pusher("push", "--resume", report["push"]["id"], *self.account())
+        self.assertEqual(over.returncode, 2, over.stderr)
+
+    def test_timeout_is_status_9_and_cancel_ends_the_rest(self):
+        done = self.push("-t", MANY, "--timeout", "2s", "--", "/S")
+        self.assertEqual(done.returncode, 9, done.stderr)
+        self.assertIn("--resume", done.stderr)
+        push = self.newest()["push"]["id"]
+        done = self.run_pusher("cancel", push)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = self.newest()
+        self.assertGreater(report["totals"]["cancelled"], 0)
+        self.assertEqual(report["totals"]["pending"], 0)
+        again = self.run_pusher("push", "--resume", push, *self.account())
+        self.assertEqual(again.returncode, 2, again.stderr)
+
+    def test_killed_daemons_come_back_and_the_push_finishes(self):
+        process = self.start_push("-t", MANY)
+        for name in ("relay", "coordinator"):
+            self.wait_for_rows(3)
+            self.wait_until(lambda wanted=name: self.daemons(wanted), f"{name} runs")
+            os.kill(self.daemons(name)[0], signal.SIGKILL)
+            time.sleep(0.5)
+        report, said = self.finish(process, 4)
+        self.assertEqual(report["totals"]["unreachable"], 40)
+        for name in ("relay", "coordinator"):
+            self.assertIn(f"pusher-{name} ended (signal 9)", said)
+        self.assertEqual(self.daemons(), [])
+
+    def test_killed_command_takes_its_daemons_along_and_the_push_can_go_on(self):
+        process = self.start_push("-t", MANY)
+        self.wait_for_rows(3)
+        process.kill()
+        process.communicate()
+        self.wait_until(lambda: not self.daemons(), "daemons gone")
+        report = self.newest()
+        self.assertEqual(report["push"]["state"], "open")
+        done = self.run_pusher("push", "--resume", report["push"]["id"], *self.account(), "-o", "json")
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["totals"]["unreachable"], 40)
+
+    def test_second_push_takes_over_from_a_killed_first_one(self):
+        first = self.start_push("-t", MANY)
+        self.wait_for_rows(2)
+        second = self.start_push("-t", "127.0.1.1-127.0.1.10")
+        self.wait_until(lambda: self.run_pusher("list").stdout.count("setup.exe") == 2, "both pushes known")
+        self.assertEqual(len(self.daemons()), 2)
+        first.kill()
+        first.communicate()
+        report, said = self.finish(second, 4)
+        self.assertEqual(report["totals"]["unreachable"], 10)
+        self.assertIn("taken over", said)
+
+    def test_two_pushes_at_once_both_finish(self):
+        pushes = [self.start_push("-t", f"127.0.{n}.1-127.0.{n}.5") for n in (1, 2, 3)]
+        for process in pushes:
+            report, _ = self.finish(process, 4)
+            self.assertEqual(report["totals"]["unreachable"], 5)
+        self.assertEqual(self.daemons(), [])
+
+    def test_daemon_that_cannot_start_is_status_7_with_its_words(self):
+        self.push("-t", "127.0.0.1")
+        key = self.state / "pusher" / "private" / "coordinator" / "curve.key"
+        key.chmod(0o644)
+        done = self.push("-t", "127.0.0.1", "-q")
+        self.assertEqual(done.returncode, 7, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertIn("coordinator.log", done.stderr)
+        self.assertIn("curve.key", done.stderr)
+        self.assertEqual(self.daemons(), [])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
