@@ -57,7 +57,7 @@ static void on_shutdown(struct agent *agent)
         return;
     agent->shutting_down = true;
     agent->shutdown_at_ms = agent->now_ms + agent->config.shutdown_ms;
-    agent->heartbeat_next_ms = agent->now_ms; /* says credit 0 */
+    agent->heartbeat_due = true; /* says credit 0 */
 }
 
 static void take_event(struct agent *agent, const struct agent_event *event)

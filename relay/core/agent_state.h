@@ -143,9 +143,10 @@ struct agent {
     bool hello_out;          /* HELLO said, WELCOME not heard */
     uint64_t hello_first_ms; /* first HELLO of this connection without WELCOME */
     uint64_t hello_next_ms;
-    uint64_t heartbeat_next_ms;
-    uint64_t heard_ms; /* last WELCOME or ack */
-    uint64_t timer_ms; /* armed */
+    uint64_t heartbeat_said_ms;
+    bool heartbeat_due; /* without waiting */
+    uint64_t heard_ms;  /* last WELCOME or ack */
+    uint64_t timer_ms;  /* armed */
     bool shutting_down, finished;
     uint64_t shutdown_at_ms;
 

@@ -9,6 +9,8 @@
 #define HEARTBEAT_MAX_MS 60000U
 #define LEASE_MAX_MS 600000U
 #define HEARTBEATS_UNHEARD_MAX 3U
+/* While targets are in work people look at the live view: heartbeats come at least so often. */
+#define PULSE_MS 2000U
 
 static uint32_t credit(const struct agent *agent)
 {
@@ -34,7 +36,16 @@ static void say_heartbeat(struct agent *agent)
     effect->heartbeat.sent_boottime_ms = agent->now_ms;
     effect->heartbeat.credit = credit(agent);
     memcpy(effect->heartbeat.running, agent->in_stage, sizeof agent->in_stage);
-    agent->heartbeat_next_ms = agent->now_ms + agent->heartbeat_ms;
+    agent->heartbeat_said_ms = agent->now_ms;
+    agent->heartbeat_due = false;
+}
+
+static uint64_t heartbeat_due_ms(const struct agent *agent)
+{
+    uint32_t pause_ms = agent->heartbeat_ms;
+    if (agent->held > 0 && pause_ms > PULSE_MS)
+        pause_ms = PULSE_MS;
+    return agent->heartbeat_due ? 0 : agent->heartbeat_said_ms + pause_ms;
 }
 
 static uint64_t lease_stop_ms(const struct agent *agent)
@@ -134,7 +145,7 @@ void lease_speak(struct agent *agent)
                    agent->heard_ms + (uint64_t)HEARTBEATS_UNHEARD_MAX * agent->heartbeat_ms) {
         say_hello(agent);
     }
-    if (agent->epoch != 0 && agent->now_ms >= agent->heartbeat_next_ms)
+    if (agent->epoch != 0 && agent->now_ms >= heartbeat_due_ms(agent))
         say_heartbeat(agent);
 }
 
@@ -143,8 +154,8 @@ uint64_t lease_due_ms(const struct agent *agent)
     uint64_t due = UINT64_MAX;
     if (agent->hello_out)
         due = agent->hello_next_ms;
-    if (agent->epoch != 0 && agent->heartbeat_next_ms < due)
-        due = agent->heartbeat_next_ms;
+    if (agent->epoch != 0 && heartbeat_due_ms(agent) < due)
+        due = heartbeat_due_ms(agent);
     if (agent->lease_valid && lease_stop_ms(agent) < due)
         due = lease_stop_ms(agent);
     return due;

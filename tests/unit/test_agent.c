@@ -383,6 +383,26 @@ static void link_up_says_hello_until_welcome(void **state)
     world_release(&world);
 }
 
+static void heartbeats_come_often_while_targets_are_in_work(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    world.quiet = false;
+    lease(&world, &push_a, 0, 1, 1);
+    forget_trace(&world);
+    pass_ms(&world, 2000);
+    saw(&world, "heartbeat epoch=1 credit=512\n");
+    answer(&world, "At0", AGENT_FAILED, REASON_NXDOMAIN);
+    ack_results(&world);
+    forget_trace(&world);
+    pass_ms(&world, 14999);
+    saw(&world, "");
+    pass_ms(&world, 1);
+    saw(&world, "heartbeat epoch=1 credit=512\n");
+    world_release(&world);
+}
+
 static void welcome_nobody_asked_for_ignored(void **state)
 {
     (void)state;
@@ -1279,6 +1299,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(link_up_says_hello_until_welcome),
+        cmocka_unit_test(heartbeats_come_often_while_targets_are_in_work),
         cmocka_unit_test(welcome_nobody_asked_for_ignored),
         cmocka_unit_test(heartbeats_unanswered_say_hello_again),
         cmocka_unit_test(target_through_six_stages_scheduled),
