@@ -3,7 +3,8 @@
  * A datagram socket where net.ipv4.ping_group_range allows it, else a raw one with CAP_NET_RAW;
  * made with the first ping, so `--ping skip` needs neither. A probe has a slot, whose number is the
  * sequence on the wire, and a random cookie; an answer must come from the address asked and carry
- * the cookie. Three tries; two ICMP errors end it early.
+ * the cookie. Three tries; two ICMP errors end it early. Of addresses on the relay's own links only
+ * so many are asked at a time as the kernel's neighbour table bears.
  *
  * Probes wait in queues with one fixed delay each, so every queue is ordered by time.
  */
@@ -21,6 +22,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "relay/stage/onlink.h"
 #include "relay/stage/ping_packet.h"
 #include "relay/stage/runner.h"
 
@@ -30,6 +32,7 @@
 #define SEND_TICK_MS 1
 #define SENDS_PER_TICK 32 /* 32,000 probes a second at most */
 #define BACK_OFF_MS 5     /* after ENOBUFS */
+#define STUCK_MAX 100     /* times that one probe may meet ENOBUFS before it counts as a try */
 #define READS_PER_WAKE 256
 #define PACKET_MAX 1500
 #define RECEIVE_BUFFER (1 << 20)
@@ -45,6 +48,8 @@ struct ping_probe {
     uint16_t slot;
     uint8_t try_count; /* sent so far */
     uint8_t error_count;
+    uint8_t stuck_count;       /* ENOBUFS since the last try */
+    bool onlink;               /* reached without a router */
     enum code_kind error_kind; /* the last error seen */
     uint32_t error;
     uint8_t cookie[PING_COOKIE_BYTES];
@@ -65,12 +70,14 @@ struct ping_socket {
 struct pinger {
     struct stage_runner *runner;
     struct ping_socket sockets[2];        /* by enum ping_family */
-    struct ping_queue fresh;              /* no slot yet */
+    struct ping_queue fresh[2];           /* no slot yet: routed, on-link */
     struct ping_queue sending;            /* to be sent */
     struct ping_queue waiting[TRY_COUNT]; /* sent n + 1 times */
     struct ping_probe **slots;            /* SLOT_COUNT; NULL: free */
     uint32_t slot_next;
     uint32_t slot_used;
+    uint32_t onlink_used; /* of them on-link */
+    struct onlink onlink;
     uint16_t identifier; /* of raw sockets */
     uint64_t quiet_until_ms;
     uv_timer_t *timer;
@@ -113,9 +120,16 @@ static void probe_free(struct pinger *pinger, struct ping_probe *probe)
     if (pinger->slots[probe->slot] == probe) {
         pinger->slots[probe->slot] = NULL;
         pinger->slot_used--;
+        if (probe->onlink)
+            pinger->onlink_used--;
     }
     probe->target->probe = NULL;
     free(probe);
+}
+
+static bool no_room(int error)
+{
+    return error == ENOBUFS || error == EAGAIN || error == ENOMEM;
 }
 
 static bool lenient(const struct stage_target *target)
@@ -142,8 +156,8 @@ static void probe_failed(struct pinger *pinger, struct ping_probe *probe)
         target_fail(target, REASON_HOST_UNREACHABLE, kind, error,
                     "ICMP error %s for the ping: unreachable", code);
     else if (kind == CODE_ERRNO)
-        target_fail(target, REASON_HOST_UNREACHABLE, kind, error, "cannot send a ping: %s",
-                    strerror((int)error));
+        target_fail(target, no_room((int)error) ? REASON_INTERNAL : REASON_HOST_UNREACHABLE, kind,
+                    error, "cannot send a ping: %s", strerror((int)error));
     else
         target_fail(target, REASON_NO_REPLY, CODE_NONE, 0, "no answer to %u pings", TRY_COUNT);
 }
@@ -369,10 +383,13 @@ static int probe_send(struct pinger *pinger, struct ping_probe *probe)
     for (int i = 0; i < 2 && sent < 0; i++) {
         sent = sendto(s->fd, packet, sizeof packet, MSG_DONTWAIT, &to->any, to_size);
         error = sent < 0 ? errno : 0;
-        if (error == ENOBUFS || error == EAGAIN || error == ENOMEM)
-            return -1;
     }
     queue_remove(probe);
+    if (no_room(error) && ++probe->stuck_count < STUCK_MAX) {
+        queue_append(&pinger->sending, probe); /* behind the others, which may have more luck */
+        return -1;
+    }
+    probe->stuck_count = 0;
     probe->due_ms = uv_now(pinger->runner->config.loop) + wait_ms[probe->try_count];
     queue_append(&pinger->waiting[probe->try_count], probe);
     probe->try_count++;
@@ -381,27 +398,35 @@ static int probe_send(struct pinger *pinger, struct ping_probe *probe)
     return 0;
 }
 
+static void slot_assign(struct pinger *pinger, struct ping_probe *probe)
+{
+    while (pinger->slots[pinger->slot_next] != NULL)
+        pinger->slot_next = (pinger->slot_next + 1) % SLOT_COUNT;
+    probe->slot = (uint16_t)pinger->slot_next;
+    pinger->slot_next = (pinger->slot_next + 1) % SLOT_COUNT;
+    pinger->slots[probe->slot] = probe;
+    pinger->slot_used++;
+    if (probe->onlink)
+        pinger->onlink_used++;
+    queue_remove(probe);
+    queue_append(&pinger->sending, probe);
+}
+
 /* Gives waiting probes a slot, as far as there are any. */
 static void slots_assign(struct pinger *pinger)
 {
-    while (pinger->fresh.first != NULL && pinger->slot_used < SLOT_COUNT) {
-        struct ping_probe *probe = pinger->fresh.first;
-        while (pinger->slots[pinger->slot_next] != NULL)
-            pinger->slot_next = (pinger->slot_next + 1) % SLOT_COUNT;
-        probe->slot = (uint16_t)pinger->slot_next;
-        pinger->slot_next = (pinger->slot_next + 1) % SLOT_COUNT;
-        pinger->slots[probe->slot] = probe;
-        pinger->slot_used++;
-        queue_remove(probe);
-        queue_append(&pinger->sending, probe);
-    }
+    while (pinger->fresh[0].first != NULL && pinger->slot_used < SLOT_COUNT)
+        slot_assign(pinger, pinger->fresh[0].first);
+    while (pinger->fresh[1].first != NULL && pinger->slot_used < SLOT_COUNT &&
+           pinger->onlink_used < pinger->onlink.probe_max)
+        slot_assign(pinger, pinger->fresh[1].first);
 }
 
 static void on_tick(uv_timer_t *timer);
 
 static void timer_adjust(struct pinger *pinger)
 {
-    bool waiting = pinger->fresh.first != NULL;
+    bool waiting = pinger->fresh[0].first != NULL || pinger->fresh[1].first != NULL;
     for (int i = 0; i < TRY_COUNT; i++)
         waiting = waiting || pinger->waiting[i].first != NULL;
     uint64_t wanted = pinger->sending.first != NULL ? SEND_TICK_MS : waiting ? TICK_MS : 0;
@@ -419,8 +444,10 @@ static void on_tick(uv_timer_t *timer)
     struct pinger *pinger = timer->data;
     uint64_t now = uv_now(pinger->runner->config.loop);
     for (int i = TRY_COUNT - 1; i >= 0; i--) {
-        struct ping_probe *probe;
-        while ((probe = pinger->waiting[i].first) != NULL && probe->due_ms <= now) {
+        struct ping_probe *next;
+        for (struct ping_probe *probe = pinger->waiting[i].first;
+             probe != NULL && probe->due_ms <= now; probe = next) {
+            next = probe->next;
             if (i + 1 == TRY_COUNT) {
                 probe_failed(pinger, probe);
                 continue;
@@ -447,6 +474,7 @@ struct pinger *pinger_new(struct stage_runner *runner)
     for (int i = 0; i < 2; i++)
         pinger->sockets[i] =
             (struct ping_socket){.pinger = pinger, .family = (enum ping_family)i, .fd = -1};
+    onlink_init(&pinger->onlink);
     pinger->identifier = (uint16_t)getpid();
     pinger->timer = mem_new(1, sizeof *pinger->timer);
     (void)uv_timer_init(runner->config.loop, pinger->timer);
@@ -468,6 +496,7 @@ void pinger_free(struct pinger *pinger)
     }
     (void)uv_timer_stop(pinger->timer);
     uv_close((uv_handle_t *)pinger->timer, free_on_close);
+    onlink_release(&pinger->onlink);
     free(pinger->slots);
     free(pinger);
 }
@@ -495,7 +524,9 @@ void ping_begin(struct stage_target *target)
     }
     probe->target = target;
     target->probe = probe;
-    queue_append(&pinger->fresh, probe);
+    probe->onlink =
+        onlink_covers(&pinger->onlink, uv_now(target->runner->config.loop), &target->addresses[0]);
+    queue_append(&pinger->fresh[probe->onlink ? 1 : 0], probe);
     slots_assign(pinger);
     timer_adjust(pinger);
 }

@@ -398,9 +398,9 @@ void resolver_free(struct resolver *resolver)
     ares_destroy(resolver->explain);
     while (resolver->sockets != NULL)
         socket_forget(&resolver->sockets);
-    while (resolver->waiting.first != NULL) {
-        struct resolve_query *query = resolver->waiting.first;
-        list_remove(&resolver->waiting, query);
+    struct resolve_query *next;
+    for (struct resolve_query *query = resolver->waiting.first; query != NULL; query = next) {
+        next = query->next;
         if (query->target != NULL)
             query->target->query = NULL;
         free(query);

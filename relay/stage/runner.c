@@ -330,9 +330,13 @@ void stage_runner_free(struct stage_runner *runner)
     endings_free(runner->endings);
     endings_free(runner->delivering);
     runner->delivering = NULL;
-    for (size_t i = 0; i < runner->bucket_count; i++)
-        while (runner->buckets[i] != NULL)
-            target_free(runner->buckets[i]);
+    for (size_t i = 0; i < runner->bucket_count; i++) {
+        struct stage_target *next;
+        for (struct stage_target *target = runner->buckets[i]; target != NULL; target = next) {
+            next = target->next;
+            target_free(target);
+        }
+    }
     sessions_abandon(runner);
     while (runner->jobs != NULL) {
         runner->jobs->removed = true;

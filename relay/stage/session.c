@@ -14,7 +14,7 @@
 #include "common/base/mem.h"
 #include "relay/stage/statusmap.h"
 
-#define CONNECT_TIMEOUT_MS 5000
+#define CONNECT_TIMEOUT_MS 5000U
 #define AGAIN_DELAY_MS 500
 #define LOGOFF_TIMEOUT_MS 2000
 #define USER_TIMEOUT_MS 30000
