@@ -184,7 +184,7 @@ static void send_ended(struct dispatch_turn *turn, uint16_t relay)
 {
     const struct dispatch *core = turn->core;
     for (uint32_t i = 0; i < core->ended_count; i++) {
-        struct dispatch_effect *close = effect_to_relay(turn, DISPATCH_SEND_CLOSE, relay);
+        struct dispatch_effect *close = turn_to_relay(turn, DISPATCH_SEND_CLOSE, relay);
         close->push = core->ended[i].push;
         close->generation = core->ended[i].generation;
     }
@@ -214,9 +214,9 @@ static void on_hello(struct dispatch_turn *turn, uint16_t relay_no,
         relay->live = true;
         /* Rises even when the store was restored from an old copy. */
         relay->epoch = turn->now_unix_ms > relay->epoch ? turn->now_unix_ms : relay->epoch + 1;
-        (void)effect_to_relay(turn, DISPATCH_PERSIST_EPOCH, relay_no);
+        (void)turn_to_relay(turn, DISPATCH_PERSIST_EPOCH, relay_no);
     }
-    (void)effect_to_relay(turn, DISPATCH_SEND_WELCOME, relay_no);
+    (void)turn_to_relay(turn, DISPATCH_SEND_WELCOME, relay_no);
     send_ended(turn, relay_no);
     if (reconnect)
         lease_repeat(turn, relay_no, UINT32_MAX);
@@ -247,7 +247,7 @@ static void on_heartbeat(struct dispatch_turn *turn, uint16_t relay_no,
     relay->heard_ms = turn->now_ms;
     set_credit(relay, heartbeat->credit);
     memcpy(relay->running, heartbeat->running, sizeof relay->running);
-    effect_to_relay(turn, DISPATCH_SEND_HEARTBEAT_ACK, relay_no)->sent_boottime_ms =
+    turn_to_relay(turn, DISPATCH_SEND_HEARTBEAT_ACK, relay_no)->sent_boottime_ms =
         heartbeat->sent_boottime_ms;
     repeat_stops(turn, relay_no);
     lease_fill(turn, relay_no, true);
@@ -341,7 +341,7 @@ static void on_results(struct dispatch_turn *turn, uint16_t relay,
         else
             on_row(turn, ledger, relay, row);
     }
-    effect_to_relay(turn, DISPATCH_SEND_RESULTS_ACK, relay)->sequence = results->sequence;
+    turn_to_relay(turn, DISPATCH_SEND_RESULTS_ACK, relay)->sequence = results->sequence;
     close_pushes(turn);
     lease_fill(turn, relay, false);
 }
@@ -373,7 +373,7 @@ static void on_tick(struct dispatch_turn *turn)
 static void arm_timer(struct dispatch_turn *turn)
 {
     uint64_t wait_ms = turn->more ? 0 : turn->core->config.heartbeat_ms / 2;
-    effect_add(turn, DISPATCH_ARM_TIMER)->at_ms = turn->now_ms + wait_ms;
+    turn_add(turn, DISPATCH_ARM_TIMER)->at_ms = turn->now_ms + wait_ms;
 }
 
 void dispatch_step(struct dispatch *core, const struct dispatch_event *event,

@@ -56,17 +56,17 @@ struct dispatch_turn {
 };
 
 /* effects.c: appends one; the caller fills what the kind needs (valid until the next append). */
-struct dispatch_effect *effect_add(struct dispatch_turn *turn, enum dispatch_effect_kind kind);
+struct dispatch_effect *turn_add(struct dispatch_turn *turn, enum dispatch_effect_kind kind);
 /* ... about a relay: its index and epoch are set. */
-struct dispatch_effect *effect_to_relay(struct dispatch_turn *turn, enum dispatch_effect_kind kind,
-                                        uint16_t relay);
+struct dispatch_effect *turn_to_relay(struct dispatch_turn *turn, enum dispatch_effect_kind kind,
+                                      uint16_t relay);
 /* ... about a push: key, id and generation are set. */
-struct dispatch_effect *effect_of_push(struct dispatch_turn *turn, enum dispatch_effect_kind kind,
-                                       const struct ledger *ledger);
+struct dispatch_effect *turn_of_push(struct dispatch_turn *turn, enum dispatch_effect_kind kind,
+                                     const struct ledger *ledger);
 /* A LEASE under construction: appends one entry to the newest effect, which is a SEND_LEASE. */
-void effect_add_lease(struct dispatch_turn *turn, uint32_t target_no, uint32_t attempt);
+void turn_add_lease(struct dispatch_turn *turn, uint32_t target_no, uint32_t attempt);
 /* Puts the entries of the newest effect into ascending order. */
-void effect_sort_leases(struct dispatch_turn *turn);
+void turn_sort_leases(struct dispatch_turn *turn);
 
 /* lease.c */
 /* Gives a live relay work up to its credit. `top_up` false: only when enough is free to be worth a

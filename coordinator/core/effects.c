@@ -17,7 +17,7 @@ void dispatch_effects_release(struct dispatch_effects *effects)
     *effects = (struct dispatch_effects){0};
 }
 
-struct dispatch_effect *effect_add(struct dispatch_turn *turn, enum dispatch_effect_kind kind)
+struct dispatch_effect *turn_add(struct dispatch_turn *turn, enum dispatch_effect_kind kind)
 {
     struct dispatch_effects *out = turn->out;
     if (out->count == out->capacity) {
@@ -29,26 +29,26 @@ struct dispatch_effect *effect_add(struct dispatch_turn *turn, enum dispatch_eff
     return effect;
 }
 
-struct dispatch_effect *effect_to_relay(struct dispatch_turn *turn, enum dispatch_effect_kind kind,
-                                        uint16_t relay)
+struct dispatch_effect *turn_to_relay(struct dispatch_turn *turn, enum dispatch_effect_kind kind,
+                                      uint16_t relay)
 {
-    struct dispatch_effect *effect = effect_add(turn, kind);
+    struct dispatch_effect *effect = turn_add(turn, kind);
     effect->relay = relay;
     effect->epoch = turn->core->relays[relay].epoch;
     return effect;
 }
 
-struct dispatch_effect *effect_of_push(struct dispatch_turn *turn, enum dispatch_effect_kind kind,
-                                       const struct ledger *ledger)
+struct dispatch_effect *turn_of_push(struct dispatch_turn *turn, enum dispatch_effect_kind kind,
+                                     const struct ledger *ledger)
 {
-    struct dispatch_effect *effect = effect_add(turn, kind);
+    struct dispatch_effect *effect = turn_add(turn, kind);
     effect->push_key = ledger->key;
     effect->push = ledger->push;
     effect->generation = ledger->generation;
     return effect;
 }
 
-void effect_add_lease(struct dispatch_turn *turn, uint32_t target_no, uint32_t attempt)
+void turn_add_lease(struct dispatch_turn *turn, uint32_t target_no, uint32_t attempt)
 {
     struct dispatch_effects *out = turn->out;
     if (out->lease_count == out->lease_capacity) {
@@ -71,7 +71,7 @@ static int by_number(const void *a, const void *b)
     return (left->target_no > right->target_no) - (left->target_no < right->target_no);
 }
 
-void effect_sort_leases(struct dispatch_turn *turn)
+void turn_sort_leases(struct dispatch_turn *turn)
 {
     struct dispatch_effects *out = turn->out;
     const struct dispatch_effect *effect = &out->items[out->count - 1];

@@ -37,7 +37,7 @@ static uint32_t available(const struct dispatch_turn *turn, const struct ledger 
 static void send_job(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay)
 {
     struct ledger_share *share = ledger_share(ledger, relay);
-    struct dispatch_effect *job = effect_of_push(turn, DISPATCH_SEND_JOB, ledger);
+    struct dispatch_effect *job = turn_of_push(turn, DISPATCH_SEND_JOB, ledger);
     job->relay = relay;
     job->epoch = turn->core->relays[relay].epoch;
     share->job_epoch = job->epoch;
@@ -51,7 +51,7 @@ void lease_stop(struct dispatch_turn *turn, struct ledger *ledger, uint16_t rela
     const struct dispatch_relay *to = &turn->core->relays[relay];
     if (share == NULL || !to->live || share->job_epoch != to->epoch || share->stop_sent)
         return;
-    struct dispatch_effect *stop = effect_of_push(turn, DISPATCH_SEND_STOP, ledger);
+    struct dispatch_effect *stop = turn_of_push(turn, DISPATCH_SEND_STOP, ledger);
     stop->relay = relay;
     stop->epoch = to->epoch;
     share->stop_sent = true;
@@ -71,12 +71,12 @@ static void send_before_lease(struct dispatch_turn *turn, struct ledger *ledger,
 static void send_lease(struct dispatch_turn *turn, const struct ledger *ledger, uint16_t relay,
                        const uint32_t *numbers, uint32_t count)
 {
-    struct dispatch_effect *lease = effect_of_push(turn, DISPATCH_SEND_LEASE, ledger);
+    struct dispatch_effect *lease = turn_of_push(turn, DISPATCH_SEND_LEASE, ledger);
     lease->relay = relay;
     lease->epoch = turn->core->relays[relay].epoch;
     for (uint32_t i = 0; i < count; i++)
-        effect_add_lease(turn, numbers[i], ledger->targets[numbers[i]].attempt);
-    effect_sort_leases(turn);
+        turn_add_lease(turn, numbers[i], ledger->targets[numbers[i]].attempt);
+    turn_sort_leases(turn);
 }
 
 /* Leases up to `count` targets of one push in one message. Returns how many. */
@@ -103,7 +103,7 @@ static uint32_t give(struct dispatch_turn *turn, struct ledger *ledger, uint16_t
     if (mark != share->mark || attempt_max != share->attempt_max) {
         share->mark = mark;
         share->attempt_max = attempt_max;
-        effect_of_push(turn, DISPATCH_PERSIST_LEASE, ledger)->history =
+        turn_of_push(turn, DISPATCH_PERSIST_LEASE, ledger)->history =
             (struct dispatch_history){.relay = relay, .mark = mark, .attempt_max = attempt_max};
     }
     send_before_lease(turn, ledger, relay);

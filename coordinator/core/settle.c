@@ -40,7 +40,7 @@ static void settle(struct dispatch_turn *turn, struct ledger *ledger, uint16_t r
 {
     lease_forget_held(turn->core, ledger, no);
     ledger_settle(ledger, no, outcome->state == TARGET_UNKNOWN_EFFECT);
-    struct dispatch_effect *persist = effect_of_push(turn, DISPATCH_PERSIST_OUTCOME, ledger);
+    struct dispatch_effect *persist = turn_of_push(turn, DISPATCH_PERSIST_OUTCOME, ledger);
     persist->relay = relay;
     persist->target_no = no;
     persist->outcome = outcome;
@@ -140,7 +140,7 @@ bool settle_close(struct dispatch_turn *turn, struct ledger *ledger)
         return false;
     if (ledger->state != PUSH_CLOSED) {
         ledger->state = PUSH_CLOSED;
-        (void)effect_of_push(turn, DISPATCH_PERSIST_CLOSED, ledger);
+        (void)turn_of_push(turn, DISPATCH_PERSIST_CLOSED, ledger);
     }
     /* The relay that holds the truth about an unknown row must not be told to forget it. */
     if (ledger->unknown_count > 0)
@@ -148,7 +148,7 @@ bool settle_close(struct dispatch_turn *turn, struct ledger *ledger)
     for (uint16_t relay = 0; relay < ledger->share_count && relay < core->relay_count; relay++) {
         if (ledger->shares[relay] == NULL || !core->relays[relay].live)
             continue;
-        struct dispatch_effect *close = effect_of_push(turn, DISPATCH_SEND_CLOSE, ledger);
+        struct dispatch_effect *close = turn_of_push(turn, DISPATCH_SEND_CLOSE, ledger);
         close->relay = relay;
         close->epoch = core->relays[relay].epoch;
     }

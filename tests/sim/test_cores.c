@@ -1,0 +1,780 @@
+/* Both cores together: the coordinator's dispatch and relays' agents, every message through the
+ * real codec, over links that lose, repeat and delay, with crashes of either side between any two
+ * effects, stops, resumes, cancels and a deadline. Seeded, in virtual time.
+ *
+ * All along: a terminal row never changes, but unknown_effect to known; a row is what a relay
+ * journalled; EXPIRED and CANCELLED mean that nothing was registered; nothing is registered after
+ * the deadline. At the end, all being well again: every row is terminal, what was registered is
+ * known as scheduled or unknown, and no outcome that a relay holds is lost.
+ *
+ * Usage: test_cores [SEEDS [FIRST]]
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/mem.h"
+#include "common/wire/wire.h"
+#include "coordinator/core/dispatch.h"
+#include "relay/core/agent.h"
+
+enum { RELAYS = 2, PUSHES = 2, TARGETS = 24, ITEMS_MAX = 8192 };
+enum { LEASE_MS = 20000, HEARTBEAT_MS = 5000, GRACE_MS = 60000, RESEND_MS = 30000 };
+#define CHAOS_MS UINT64_C(200000)
+#define NOT_AFTER_MS UINT64_C(260000)
+#define END_MS UINT64_C(900000)
+#define UNIX_START_MS UINT64_C(1790000000000)
+
+enum item_kind { TO_COORDINATOR, TO_RELAY, STAGE_END, PACKAGE_HERE };
+
+/* Something on its way. */
+struct item {
+    uint64_t at_ms;
+    enum item_kind kind;
+    uint16_t relay;
+    uint32_t life;      /* of the relay process, for what is its own */
+    uint32_t core_life; /* of the coordinator, for what it sent: dies with its connections */
+    uint8_t *bytes;
+    size_t size;
+    struct agent_stage_done done;
+    uint32_t job_no;
+};
+
+/* One row of a relay's journal. */
+struct journal_row {
+    bool intent, outcome, acked;
+    uint32_t attempt;
+    struct outcome value;
+};
+
+struct relay {
+    struct agent *agent; /* NULL: down */
+    struct agent_effects effects;
+    uint32_t life;
+    uint64_t timer_ms, up_at_ms;
+    struct journal_row journal[PUSHES][TARGETS];
+    bool forgotten[PUSHES];
+    uint64_t running[PUSHES][TARGETS]; /* key in the runner; 0: none */
+};
+
+/* What the coordinator's store holds. */
+struct memory {
+    enum push_state state[PUSHES];
+    enum target_state rows[PUSHES][TARGETS];
+    struct dispatch_history history[PUSHES][RELAYS];
+    uint64_t epoch[RELAYS];
+    uint64_t counter[PUSHES]; /* of the signed job */
+};
+
+struct world {
+    uint64_t seed, random, now_ms, timer_ms;
+    bool healed, shared_site;
+    struct dispatch *core;
+    uint32_t core_life;
+    struct dispatch_effects effects;
+    struct memory memory;
+    struct relay relays[RELAYS];
+    struct item *items;
+    uint32_t item_count;
+    uint32_t job_no;
+    uint16_t site_of[TARGETS];
+    bool registered[PUSHES][TARGETS]; /* the target's own truth */
+};
+
+#define CHECK(world, condition)                                                                    \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            fail_msg("seed %llu at %llu ms: %s", (unsigned long long)(world)->seed,                \
+                     (unsigned long long)(world)->now_ms, #condition);                             \
+    } while (0)
+
+static uint32_t below(struct world *w, uint32_t bound)
+{
+    w->random ^= w->random << 13;
+    w->random ^= w->random >> 7;
+    w->random ^= w->random << 17;
+    return (uint32_t)((w->random >> 20) % bound);
+}
+
+static bool chance(struct world *w, uint32_t percent)
+{
+    return below(w, 100) < percent;
+}
+
+static struct push_id id_of(int push)
+{
+    struct push_id id = {{(uint8_t)(push + 1)}};
+    return id;
+}
+
+static int push_of(const struct push_id *id)
+{
+    return id->bytes[0] - 1;
+}
+
+static uint16_t site_of_relay(const struct world *w, uint16_t relay)
+{
+    return w->shared_site ? 0 : relay;
+}
+
+/* ---- what is on its way ---- */
+
+static struct item *later(struct world *w, enum item_kind kind, uint16_t relay, uint64_t delay_ms)
+{
+    CHECK(w, w->item_count < ITEMS_MAX);
+    struct item *item = &w->items[w->item_count++];
+    *item = (struct item){.kind = kind, .relay = relay, .at_ms = w->now_ms + delay_ms};
+    item->life = w->relays[relay].life;
+    item->core_life = w->core_life;
+    return item;
+}
+
+static void post(struct world *w, enum item_kind kind, uint16_t relay,
+                 const struct message *message)
+{
+    struct buf bytes;
+    struct err err;
+    uint32_t copies = w->healed ? 1 : chance(w, 10) ? 0 : chance(w, 5) ? 2 : 1;
+    buf_init(&bytes, LIMIT_MESSAGE_BYTES_MAX);
+    if (wire_encode(message, &bytes, &err) != 0)
+        fail_msg("cannot encode %s: %s", message_kind_word(message->kind), err.text);
+    for (uint32_t i = 0; i < copies; i++) {
+        uint64_t delay_ms = 1 + below(w, 40);
+        if (!w->healed && chance(w, 8))
+            delay_ms += below(w, 9000);
+        struct item *item = later(w, kind, relay, delay_ms);
+        item->bytes = mem_new(bytes.size, 1);
+        memcpy(item->bytes, bytes.data, bytes.size);
+        item->size = bytes.size;
+    }
+    buf_release(&bytes);
+}
+
+/* ---- the coordinator ---- */
+
+static void core_step(struct world *w, struct dispatch_event *event);
+
+static void open_in_core(struct world *w, int push)
+{
+    uint8_t states[TARGETS];
+    struct dispatch_history history[RELAYS];
+    struct dispatch_event event = {.kind = DISPATCH_PUSH_OPENED};
+    event.push_opened = (struct dispatch_push_opened){
+        .key = (uint64_t)push + 1,
+        .push = id_of(push),
+        .generation = 1,
+        .state = w->memory.state[push],
+        .not_after_unix_s = (int64_t)((UNIX_START_MS + NOT_AFTER_MS) / 1000),
+        .target_count = TARGETS,
+        .sites = w->site_of,
+        .states = states,
+        .history = history,
+    };
+    for (int no = 0; no < TARGETS; no++)
+        states[no] = (uint8_t)w->memory.rows[push][no];
+    for (int relay = 0; relay < RELAYS; relay++)
+        if (w->memory.history[push][relay].mark > 0)
+            history[event.push_opened.history_count++] = w->memory.history[push][relay];
+    core_step(w, &event);
+}
+
+static void start_core(struct world *w)
+{
+    const struct dispatch_config config = {LEASE_MS, HEARTBEAT_MS, GRACE_MS, RESEND_MS};
+    dispatch_free(w->core);
+    w->core = dispatch_new(&config);
+    w->core_life++;
+    w->timer_ms = w->now_ms;
+    for (uint16_t relay = 0; relay < RELAYS; relay++) {
+        struct dispatch_event event = {.kind = DISPATCH_RELAY_KNOWN};
+        event.relay_known =
+            (struct dispatch_relay_known){relay, site_of_relay(w, relay), w->memory.epoch[relay]};
+        core_step(w, &event);
+    }
+    for (int push = 0; push < PUSHES; push++) {
+        bool unknown = false;
+        for (int no = 0; no < TARGETS; no++)
+            unknown |= w->memory.rows[push][no] == TARGET_UNKNOWN_EFFECT;
+        struct dispatch_event ended = {.kind = DISPATCH_PUSH_ENDED};
+        ended.push_ended.push = id_of(push);
+        ended.push_ended.generation = 1;
+        if (w->memory.state[push] != PUSH_CLOSED || unknown)
+            open_in_core(w, push);
+        else
+            core_step(w, &ended);
+    }
+}
+
+static void check_row(struct world *w, int push, uint32_t no, uint16_t relay,
+                      const struct outcome *outcome)
+{
+    enum target_state before = w->memory.rows[push][no];
+    enum target_state after = outcome->state;
+    CHECK(w, target_state_terminal(after));
+    CHECK(w, !target_state_terminal(before) ||
+                 (before == TARGET_UNKNOWN_EFFECT && after != TARGET_UNKNOWN_EFFECT));
+    if (after == TARGET_EXPIRED || after == TARGET_CANCELLED)
+        CHECK(w, !w->registered[push][no]);
+    if (after == TARGET_SCHEDULED)
+        CHECK(w, w->registered[push][no]);
+    if (after == TARGET_SCHEDULED || after == TARGET_FAILED || after == TARGET_UNREACHABLE) {
+        CHECK(w, relay < RELAYS);
+        const struct journal_row *row = &w->relays[relay].journal[push][no];
+        CHECK(w, row->outcome && row->value.state == after &&
+                     row->value.reason == outcome->reason &&
+                     strcmp(row->value.detail, outcome->detail) == 0);
+    }
+}
+
+static void core_persist(struct world *w, const struct dispatch_effect *e)
+{
+    int push = push_of(&e->push);
+    if (e->kind == DISPATCH_PERSIST_OUTCOME) {
+        check_row(w, push, e->target_no, e->relay, e->outcome);
+        w->memory.rows[push][e->target_no] = e->outcome->state;
+    } else if (e->kind == DISPATCH_PERSIST_LEASE) {
+        w->memory.history[push][e->history.relay] = e->history;
+    } else if (e->kind == DISPATCH_PERSIST_EPOCH) {
+        CHECK(w, e->epoch > w->memory.epoch[e->relay]);
+        w->memory.epoch[e->relay] = e->epoch;
+    } else if (e->kind == DISPATCH_PERSIST_CLOSED) {
+        w->memory.state[push] = PUSH_CLOSED;
+    }
+}
+
+static void send_lease(struct world *w, const struct dispatch_effect *e)
+{
+    struct message message = {.kind = MESSAGE_LEASE};
+    struct lease_entry entries[TARGETS];
+    char names[TARGETS][16];
+    CHECK(w, e->lease_count <= TARGETS);
+    for (uint32_t i = 0; i < e->lease_count; i++) {
+        const struct dispatch_lease *lease = &w->effects.leases[e->lease_first + i];
+        CHECK(w, w->site_of[lease->target_no] == site_of_relay(w, e->relay));
+        CHECK(w, lease->target_no < w->memory.history[push_of(&e->push)][e->relay].mark);
+        (void)snprintf(names[i], sizeof names[i], "%d-%u", push_of(&e->push), lease->target_no);
+        entries[i] = (struct lease_entry){lease->target_no, lease->attempt, names[i]};
+    }
+    message.lease = (struct message_lease){.epoch = e->epoch,
+                                           .push = e->push,
+                                           .generation = e->generation,
+                                           .entries = entries,
+                                           .entry_count = e->lease_count};
+    post(w, TO_RELAY, e->relay, &message);
+}
+
+/* Stands for the signed job: which push, and the operator's counter. */
+static void send_job(struct world *w, const struct dispatch_effect *e)
+{
+    struct message message = {.kind = MESSAGE_JOB};
+    uint8_t job[2] = {e->push.bytes[0], (uint8_t)w->memory.counter[push_of(&e->push)]};
+    message.job.signed_job = job;
+    message.job.signed_job_size = sizeof job;
+    post(w, TO_RELAY, e->relay, &message);
+}
+
+static void core_send(struct world *w, const struct dispatch_effect *e)
+{
+    struct message message = {.kind = MESSAGE_NONE};
+    if (e->kind == DISPATCH_SEND_WELCOME) {
+        message.kind = MESSAGE_WELCOME;
+        message.welcome = (struct message_welcome){e->epoch, LEASE_MS, HEARTBEAT_MS};
+    } else if (e->kind == DISPATCH_SEND_HEARTBEAT_ACK) {
+        message.kind = MESSAGE_HEARTBEAT_ACK;
+        message.heartbeat_ack = (struct message_heartbeat_ack){e->epoch, e->sent_boottime_ms};
+    } else if (e->kind == DISPATCH_SEND_RESULTS_ACK) {
+        message.kind = MESSAGE_RESULTS_ACK;
+        message.results_ack = (struct message_results_ack){e->epoch, e->sequence};
+    } else if (e->kind == DISPATCH_SEND_STOP || e->kind == DISPATCH_SEND_CLOSE) {
+        message.kind = e->kind == DISPATCH_SEND_STOP ? MESSAGE_STOP : MESSAGE_CLOSE;
+        message.push_ref = (struct message_push_ref){e->epoch, e->push, e->generation};
+    } else if (e->kind == DISPATCH_SEND_LEASE) {
+        send_lease(w, e);
+    } else if (e->kind == DISPATCH_SEND_JOB) {
+        send_job(w, e);
+    } else if (e->kind == DISPATCH_ARM_TIMER) {
+        w->timer_ms = e->at_ms > w->now_ms ? e->at_ms : w->now_ms + 1;
+    }
+    if (message.kind != MESSAGE_NONE)
+        post(w, TO_RELAY, e->relay, &message);
+}
+
+static void core_step(struct world *w, struct dispatch_event *event)
+{
+    event->now_ms = w->now_ms;
+    event->now_unix_ms = UNIX_START_MS + w->now_ms;
+    dispatch_step(w->core, event, &w->effects);
+    bool told = event->kind == DISPATCH_HELLO || event->kind == DISPATCH_HEARTBEAT ||
+                event->kind == DISPATCH_RESULTS || event->kind == DISPATCH_TICK;
+    bool dies = told && !w->healed && below(w, 120) == 0;
+    if (!dies || chance(w, 70)) {
+        for (size_t i = 0; i < w->effects.count; i++)
+            core_persist(w, &w->effects.items[i]);
+        size_t sent = dies ? below(w, (uint32_t)w->effects.count + 1) : w->effects.count;
+        for (size_t i = 0; i < sent; i++)
+            core_send(w, &w->effects.items[i]);
+    }
+    if (dies)
+        start_core(w);
+}
+
+static void coordinator_hears(struct world *w, const struct item *item)
+{
+    struct message message;
+    struct err err;
+    struct dispatch_event event = {.relay = item->relay};
+    if (wire_decode(item->bytes, item->size, &message, &err) != 0)
+        fail_msg("cannot decode: %s", err.text);
+    if (message.kind == MESSAGE_HELLO) {
+        event.kind = DISPATCH_HELLO;
+        event.hello = &message.hello;
+    } else if (message.kind == MESSAGE_HEARTBEAT) {
+        event.kind = DISPATCH_HEARTBEAT;
+        event.heartbeat = &message.heartbeat;
+    } else {
+        event.kind = DISPATCH_RESULTS;
+        event.results = &message.results;
+    }
+    core_step(w, &event);
+    const struct dispatch_relay_view view = dispatch_relay_look(w->core, item->relay);
+    CHECK(w, view.leased <= DISPATCH_CREDIT_MAX);
+    message_release(&message);
+}
+
+/* ---- a relay ---- */
+
+static void relay_step(struct world *w, uint16_t number, struct agent_event *event);
+
+static void start_relay(struct world *w, uint16_t number)
+{
+    struct relay *relay = &w->relays[number];
+    struct agent_config config;
+    agent_config_defaults(&config);
+    config.hello.instance = w->random ^ w->now_ms;
+    (void)snprintf(config.hello.relay_name, sizeof config.hello.relay_name, "r%u", number);
+    config.held_max = 4 + number * 20U;
+    config.read_back_ms = 20000;
+    relay->agent = agent_new(&config);
+    relay->life++;
+    relay->timer_ms = w->now_ms + 1;
+    memset(relay->running, 0, sizeof relay->running);
+    for (int push = 0; push < PUSHES; push++)
+        for (uint32_t no = 0; no < TARGETS; no++) {
+            const struct journal_row *row = &relay->journal[push][no];
+            struct agent_event event = {.kind = row->outcome ? AGENT_JOURNAL_OUTCOME
+                                                             : AGENT_JOURNAL_INTENT};
+            event.journal.ref = (struct agent_ref){
+                .push = id_of(push), .generation = 1, .target_no = no, .attempt = row->attempt};
+            event.journal.acked = row->acked;
+            if (row->outcome || row->intent)
+                relay_step(w, number, &event);
+        }
+    struct agent_event up = {.kind = AGENT_LINK_UP};
+    relay_step(w, number, &up);
+}
+
+static void kill_relay(struct world *w, uint16_t number)
+{
+    struct relay *relay = &w->relays[number];
+    agent_free(relay->agent);
+    relay->agent = NULL;
+    relay->up_at_ms = w->now_ms + 1 + below(w, chance(w, 20) ? 60000 : 3000);
+}
+
+static void find_run(const struct agent_effect *e, int *push, uint32_t *no)
+{
+    assert_int_equal(sscanf(e->run.target, "%d-%u", push, no), 2);
+    assert_true(*push < PUSHES && *no < TARGETS);
+}
+
+/* The end of the stage is drawn now; a task is there from the moment the call is made. */
+static void run_stage(struct world *w, uint16_t number, const struct agent_effect *e)
+{
+    int push = 0;
+    uint32_t no = 0;
+    find_run(e, &push, &no);
+    CHECK(w, w->now_ms < NOT_AFTER_MS);
+    w->relays[number].running[push][no] = e->run.key;
+    struct item *item = later(w, STAGE_END, number, 1 + below(w, 2500));
+    item->done.key = e->run.key;
+    item->done.stage = e->run.stage;
+    item->done.tries = 1;
+    if (e->run.stage != STAGE_SCHEDULE) {
+        if (chance(w, 3)) {
+            item->done.verdict = AGENT_FAILED;
+            item->done.reason = e->run.stage == STAGE_PING ? REASON_NO_REPLY : REASON_DISK_FULL;
+        }
+        return;
+    }
+    CHECK(w, w->relays[number].journal[push][no].intent);
+    if (e->run.read_back && w->registered[push][no])
+        return;
+    if (!w->healed && chance(w, 20)) {
+        item->done.verdict = AGENT_EFFECT_UNKNOWN;
+        item->done.reason = REASON_CONN_LOST;
+        w->registered[push][no] |= chance(w, 50);
+    } else if (chance(w, 5) && !w->registered[push][no]) {
+        item->done.verdict = AGENT_FAILED;
+        item->done.reason = REASON_SCHEDULER_REFUSED;
+    } else {
+        w->registered[push][no] = true;
+    }
+}
+
+static void send_rows(struct world *w, uint16_t number, const struct agent_effect *e)
+{
+    const struct relay *relay = &w->relays[number];
+    struct message message = {.kind = MESSAGE_RESULTS};
+    struct result_row rows[PUSHES * TARGETS];
+    CHECK(w, e->rows.ref_count <= PUSHES * TARGETS);
+    for (uint32_t i = 0; i < e->rows.ref_count; i++) {
+        const struct agent_ref *ref = &relay->effects.refs[e->rows.first_ref + i];
+        const struct journal_row *row = &relay->journal[push_of(&ref->push)][ref->target_no];
+        rows[i] = (struct result_row){.push = ref->push,
+                                      .generation = ref->generation,
+                                      .target_no = ref->target_no,
+                                      .attempt = ref->attempt};
+        if (e->kind == AGENT_SEND_CANCELLED) {
+            rows[i].outcome.state = TARGET_CANCELLED;
+            rows[i].outcome.reason = REASON_CANCELLED;
+            rows[i].outcome.stage = ref->reached;
+        } else {
+            CHECK(w, row->outcome);
+            rows[i].outcome = row->value;
+        }
+    }
+    message.results =
+        (struct message_results){e->rows.epoch, e->rows.sequence, rows, e->rows.ref_count};
+    post(w, TO_COORDINATOR, number, &message);
+}
+
+static void journal(struct world *w, uint16_t number, const struct agent_effect *e)
+{
+    struct relay *relay = &w->relays[number];
+    const struct agent_ref *ref = &e->persist.ref;
+    int push = push_of(&ref->push);
+    if (e->kind == AGENT_PERSIST_INTENT) {
+        relay->journal[push][ref->target_no].intent = true;
+        relay->journal[push][ref->target_no].attempt = ref->attempt;
+    } else if (e->kind == AGENT_PERSIST_OUTCOME) {
+        CHECK(w, !relay->journal[push][ref->target_no].outcome);
+        relay->journal[push][ref->target_no] =
+            (struct journal_row){.outcome = true,
+                                 .attempt = ref->attempt,
+                                 .value = relay->effects.outcomes[e->persist.outcome_no]};
+    } else if (e->kind == AGENT_JOURNAL_RENEW) {
+        relay->journal[push][ref->target_no].attempt = ref->attempt;
+        relay->journal[push][ref->target_no].acked = false;
+    } else if (e->kind == AGENT_JOURNAL_ACKED) {
+        for (uint32_t i = 0; i < e->rows.ref_count; i++) {
+            const struct agent_ref *acked = &relay->effects.refs[e->rows.first_ref + i];
+            relay->journal[push_of(&acked->push)][acked->target_no].acked = true;
+        }
+    } else if (e->kind == AGENT_JOURNAL_FORGET) {
+        push = push_of(&e->forget.push);
+        for (int no = 0; no < TARGETS; no++) {
+            enum target_state row = w->memory.rows[push][no];
+            CHECK(w, target_state_terminal(row) && row != TARGET_UNKNOWN_EFFECT);
+        }
+        relay->forgotten[push] = true; /* the rows stay, for the checks at the end */
+    }
+}
+
+static void relay_effect(struct world *w, uint16_t number, const struct agent_effect *e)
+{
+    struct message message = {.kind = MESSAGE_NONE};
+    switch (e->kind) {
+    case AGENT_PERSIST_INTENT:
+    case AGENT_PERSIST_OUTCOME:
+    case AGENT_JOURNAL_RENEW:
+    case AGENT_JOURNAL_ACKED:
+    case AGENT_JOURNAL_FORGET:
+        journal(w, number, e);
+        break;
+    case AGENT_SEND_HELLO:
+        message.kind = MESSAGE_HELLO;
+        message.hello = e->hello;
+        break;
+    case AGENT_SEND_HEARTBEAT:
+        message.kind = MESSAGE_HEARTBEAT;
+        message.heartbeat = e->heartbeat;
+        break;
+    case AGENT_SEND_RESULTS:
+    case AGENT_SEND_CANCELLED:
+        send_rows(w, number, e);
+        break;
+    case AGENT_RUN_STAGE:
+        run_stage(w, number, e);
+        break;
+    case AGENT_DROP:
+        for (int push = 0; push < PUSHES; push++)
+            for (int no = 0; no < TARGETS; no++)
+                if (w->relays[number].running[push][no] == e->key)
+                    w->relays[number].running[push][no] = 0;
+        break;
+    case AGENT_FETCH_PACKAGE:
+        later(w, PACKAGE_HERE, number, 1 + below(w, 3000))->job_no = e->job_no;
+        break;
+    case AGENT_ARM_TIMER:
+        w->relays[number].timer_ms = e->timer_ms;
+        break;
+    case AGENT_REMOVE_JOB:
+    case AGENT_FINISHED:
+        break;
+    }
+    if (message.kind != MESSAGE_NONE)
+        post(w, TO_COORDINATOR, number, &message);
+}
+
+static void relay_step(struct world *w, uint16_t number, struct agent_event *event)
+{
+    struct relay *relay = &w->relays[number];
+    event->now_ms = w->now_ms;
+    event->now_unix_ms = UNIX_START_MS + w->now_ms;
+    agent_step(relay->agent, event, &relay->effects);
+    size_t until = relay->effects.count;
+    bool dies = !w->healed && until > 0 && event->kind > AGENT_LINK_UP && below(w, 250) == 0;
+    if (dies)
+        until = below(w, (uint32_t)until + 1);
+    for (size_t i = 0; i < until; i++)
+        relay_effect(w, number, &relay->effects.items[i]);
+    if (dies)
+        kill_relay(w, number);
+}
+
+static void relay_hears_job(struct world *w, uint16_t number, const struct message_job *said)
+{
+    int push = said->signed_job[0] - 1;
+    struct relay *relay = &w->relays[number];
+    struct push_id id = id_of(push);
+    if (relay->forgotten[push] || agent_knows_job(relay->agent, &id, 1, said->signed_job[1]))
+        return;
+    const struct agent_job job = {
+        .push = id,
+        .generation = 1,
+        .accepted = true,
+        .counter = said->signed_job[1],
+        .not_after_unix_ms = (int64_t)(UNIX_START_MS + NOT_AFTER_MS),
+        .job_no = ++w->job_no,
+        .credential_no = 1,
+    };
+    struct agent_event event = {.kind = AGENT_JOB, .job = &job};
+    relay_step(w, number, &event);
+}
+
+static void relay_hears(struct world *w, const struct item *item)
+{
+    struct message message;
+    struct err err;
+    struct agent_event event = {.kind = AGENT_TICK};
+    if (wire_decode(item->bytes, item->size, &message, &err) != 0)
+        fail_msg("cannot decode: %s", err.text);
+    if (message.kind == MESSAGE_JOB) {
+        relay_hears_job(w, item->relay, &message.job);
+        message_release(&message);
+        return;
+    }
+    if (message.kind == MESSAGE_WELCOME) {
+        event.kind = AGENT_WELCOME;
+        event.welcome = message.welcome;
+    } else if (message.kind == MESSAGE_HEARTBEAT_ACK) {
+        event.kind = AGENT_HEARTBEAT_ACK;
+        event.heartbeat_ack = message.heartbeat_ack;
+    } else if (message.kind == MESSAGE_RESULTS_ACK) {
+        event.kind = AGENT_RESULTS_ACK;
+        event.results_ack = message.results_ack;
+    } else if (message.kind == MESSAGE_STOP || message.kind == MESSAGE_CLOSE) {
+        event.kind = message.kind == MESSAGE_STOP ? AGENT_STOP : AGENT_CLOSE;
+        event.push_ref = message.push_ref;
+    } else {
+        const struct message_lease *lease = &message.lease;
+        event.kind = AGENT_LEASE;
+        event.lease = (struct agent_lease){lease->epoch, lease->push,    lease->generation,
+                                           true,         lease->entries, lease->entry_count};
+    }
+    relay_step(w, item->relay, &event);
+    message_release(&message);
+}
+
+static void stage_ends(struct world *w, const struct item *item)
+{
+    struct relay *relay = &w->relays[item->relay];
+    for (int push = 0; push < PUSHES; push++)
+        for (int no = 0; no < TARGETS; no++)
+            if (relay->running[push][no] == item->done.key) {
+                struct agent_event event = {.kind = AGENT_STAGE_DONE, .stage_done = &item->done};
+                relay_step(w, item->relay, &event);
+                return;
+            }
+}
+
+/* ---- the world turns ---- */
+
+static void deliver(struct world *w, struct item *item)
+{
+    struct relay *relay = &w->relays[item->relay];
+    bool own = relay->agent != NULL && item->life == relay->life;
+    if (item->kind == TO_COORDINATOR) {
+        coordinator_hears(w, item);
+    } else if (item->kind == TO_RELAY && relay->agent != NULL) {
+        if (item->core_life == w->core_life)
+            relay_hears(w, item);
+    } else if (item->kind == STAGE_END && own) {
+        stage_ends(w, item);
+    } else if (item->kind == PACKAGE_HERE && own) {
+        struct agent_event event = {.kind = AGENT_PACKAGE_READY};
+        event.package.job_no = item->job_no;
+        relay_step(w, item->relay, &event);
+    }
+    free(item->bytes);
+}
+
+static void admin_acts(struct world *w)
+{
+    int push = (int)below(w, PUSHES);
+    enum push_state state = w->memory.state[push];
+    struct dispatch_event event = {.kind = DISPATCH_PUSH_STOPPED, .push_key = (uint64_t)push + 1};
+    if (state == PUSH_CLOSED || state == PUSH_CANCELLING)
+        return;
+    if (state == PUSH_STOPPED) {
+        event.kind = DISPATCH_PUSH_RESUMED;
+        event.push_resumed.not_after_unix_s = (int64_t)((UNIX_START_MS + NOT_AFTER_MS) / 1000);
+        w->memory.state[push] = PUSH_OPEN;
+        w->memory.counter[push]++;
+    } else {
+        event.push_stopped.cancel = chance(w, 30);
+        w->memory.state[push] = event.push_stopped.cancel ? PUSH_CANCELLING : PUSH_STOPPED;
+    }
+    core_step(w, &event);
+}
+
+/* The next thing that is due; UINT32_MAX and its time when it is a timer. */
+static uint32_t next_due(const struct world *w, uint64_t *at_ms)
+{
+    uint32_t which = UINT32_MAX;
+    *at_ms = w->timer_ms;
+    for (uint16_t r = 0; r < RELAYS; r++) {
+        const struct relay *relay = &w->relays[r];
+        uint64_t due_ms = relay->agent != NULL ? relay->timer_ms : relay->up_at_ms;
+        if (due_ms < *at_ms)
+            *at_ms = due_ms;
+    }
+    for (uint32_t i = 0; i < w->item_count; i++)
+        if (w->items[i].at_ms < *at_ms) {
+            *at_ms = w->items[i].at_ms;
+            which = i;
+        }
+    return which;
+}
+
+static void timers(struct world *w)
+{
+    if (w->timer_ms <= w->now_ms) {
+        struct dispatch_event tick = {.kind = DISPATCH_TICK};
+        w->timer_ms = w->now_ms + HEARTBEAT_MS;
+        core_step(w, &tick);
+    }
+    for (uint16_t r = 0; r < RELAYS; r++) {
+        struct relay *relay = &w->relays[r];
+        if (relay->agent == NULL && relay->up_at_ms <= w->now_ms) {
+            start_relay(w, r);
+        } else if (relay->agent != NULL && relay->timer_ms <= w->now_ms) {
+            struct agent_event tick = {.kind = AGENT_TICK};
+            relay->timer_ms = w->now_ms + 60000;
+            relay_step(w, r, &tick);
+        }
+    }
+}
+
+static void turn(struct world *w)
+{
+    uint64_t at_ms = 0;
+    uint32_t which = next_due(w, &at_ms);
+    if (at_ms > w->now_ms)
+        w->now_ms = at_ms;
+    if (w->now_ms > CHAOS_MS)
+        w->healed = true;
+    if (which == UINT32_MAX) {
+        timers(w);
+    } else {
+        struct item item = w->items[which];
+        w->items[which] = w->items[--w->item_count];
+        deliver(w, &item);
+    }
+    if (!w->healed && below(w, 2000) == 0)
+        admin_acts(w);
+}
+
+static void check_end(struct world *w)
+{
+    for (int push = 0; push < PUSHES; push++) {
+        CHECK(w, w->memory.state[push] == PUSH_CLOSED || w->memory.state[push] == PUSH_STOPPED ||
+                     w->now_ms < NOT_AFTER_MS);
+        for (int no = 0; no < TARGETS; no++) {
+            enum target_state row = w->memory.rows[push][no];
+            CHECK(w, target_state_terminal(row));
+            if (w->registered[push][no] && !w->shared_site)
+                CHECK(w, row == TARGET_SCHEDULED || row == TARGET_UNKNOWN_EFFECT);
+            for (int r = 0; r < RELAYS && !w->shared_site; r++) {
+                const struct journal_row *known = &w->relays[r].journal[push][no];
+                CHECK(w, !known->outcome || known->value.state == row);
+            }
+        }
+    }
+}
+
+static void run_seed(uint64_t seed)
+{
+    struct world *w = mem_new(1, sizeof *w);
+    w->seed = seed;
+    w->random = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
+    w->shared_site = seed % 3 == 0;
+    w->items = mem_new(ITEMS_MAX, sizeof *w->items);
+    dispatch_effects_init(&w->effects);
+    for (int no = 0; no < TARGETS; no++)
+        w->site_of[no] = w->shared_site ? 0 : (uint16_t)below(w, RELAYS);
+    for (int push = 0; push < PUSHES; push++)
+        w->memory.counter[push] = 1;
+    start_core(w);
+    for (uint16_t r = 0; r < RELAYS; r++)
+        start_relay(w, r);
+    while (w->now_ms < END_MS)
+        turn(w);
+    check_end(w);
+    for (uint32_t i = 0; i < w->item_count; i++)
+        free(w->items[i].bytes);
+    for (uint16_t r = 0; r < RELAYS; r++) {
+        agent_free(w->relays[r].agent);
+        agent_effects_release(&w->relays[r].effects);
+    }
+    dispatch_free(w->core);
+    dispatch_effects_release(&w->effects);
+    free(w->items);
+    free(w);
+}
+
+static uint64_t seeds = 300;
+static uint64_t first = 1;
+
+static void both_cores_under_faults_keep_the_law(void **state)
+{
+    (void)state;
+    for (uint64_t seed = first; seed < first + seeds; seed++)
+        run_seed(seed);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(both_cores_under_faults_keep_the_law)};
+    if (argc > 1)
+        seeds = strtoull(argv[1], NULL, 10);
+    if (argc > 2)
+        first = strtoull(argv[2], NULL, 10);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
