@@ -26,7 +26,7 @@ target_compile_options(pusher_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
     -Wundef -Wcast-qual -Wpointer-arith -Wwrite-strings -Wformat=2 -Wnull-dereference -Wswitch-enum
     -Wimplicit-fallthrough -fno-common -fstack-protector-strong
-    -Wno-format-truncation) # sentences are cut on purpose where they are too long for their field
+    $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>) # sentences are cut on purpose where they are too long for their field
 if(PUSHER_WERROR)
     target_compile_options(pusher_flags INTERFACE -Werror)
 endif()

@@ -57,13 +57,12 @@ int public_key_read(const char *path, uint8_t key[LIMIT_KEY_BYTES], struct err *
     if (fd < 0)
         return errno == ENOENT ? err_set(err, ERR_NOT_FOUND, "no file %s", path)
                                : err_set_errno(err, errno, "cannot open %s", path);
-    ssize_t got = -1;
     int failed = 0;
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) ||
         (info.st_uid != geteuid() && info.st_uid != 0) || (info.st_mode & 022) != 0)
         failed =
             err_set(err, ERR_DENIED, "key file %s: must be a file that only we may write", path);
-    else if ((got = read(fd, text, sizeof text - 1)) < 0)
+    else if (read(fd, text, sizeof text - 1) < 0)
         failed = err_set_errno(err, errno, "cannot read %s", path);
     (void)close(fd);
     if (failed)

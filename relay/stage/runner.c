@@ -253,7 +253,7 @@ static void stage_begin(struct stage_target *target)
     case STAGE_COUNT:
         break;
     }
-    assert(!"a stage that does not exist");
+    assert(0 && "a stage that does not exist");
 }
 
 void stage_run(struct stage_runner *runner, const struct stage_request *request)
