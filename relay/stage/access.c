@@ -66,7 +66,7 @@ static void access_reply(struct session *session, const struct smb_reply *reply)
 const struct stage_steps access_steps = {
     .start = access_start,
     .reply = access_reply,
-    .idle_ms = 10000,
-    .total_ms = 20000,
+    .idle_ms = 15000, /* a busy file server may be slow to fork; a dead one ends at connect */
+    .total_ms = 30000,
     .tries_max = 2,
 };
