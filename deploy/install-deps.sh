@@ -7,7 +7,7 @@ set -eu
 build='build-essential cmake ninja-build pkg-config git ca-certificates
        libzmq3-dev libczmq-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libsodium-dev
        libuv1-dev libc-ares-dev libsqlite3-dev libssl-dev nettle-dev libkrb5-dev
-       libjansson-dev libsmartcols-dev libcyaml-dev libexpat1-dev'
+       libjansson-dev libcyaml-dev libexpat1-dev'
 runtime='gss-ntlmssp'
 check='libcmocka-dev clang clang-tidy clang-format cppcheck valgrind gcovr'
 lab='samba samba-common-bin samba-vfs-modules smbclient python3 python3-impacket python3-samba

@@ -173,7 +173,7 @@ static int wait_answer(struct control *control, struct message *request, uint32_
 int control_call(struct control *control, struct message *request, enum message_kind expected,
                  struct message *answer, uint32_t timeout_ms, struct err *err)
 {
-    struct err local; /* NULL-safe */
+    struct err local = {0}; /* NULL-safe */
     struct err *to = err == NULL ? &local : err;
     memset(answer, 0, sizeof *answer);
     control->answer = answer;

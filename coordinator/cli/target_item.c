@@ -72,7 +72,7 @@ uint64_t target_range_size(const struct target_item *item)
     for (int i = 15; i >= 0; i--) {
         int difference = item->last.bytes[i] - item->first.bytes[i] - borrow;
         borrow = difference < 0;
-        uint64_t byte = (uint64_t)(difference + (borrow ? 256 : 0));
+        uint64_t byte = (uint8_t)difference;
         if (i >= 8)
             low |= byte << (8 * (15 - i));
         else

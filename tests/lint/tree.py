@@ -15,7 +15,7 @@ OWNERS = {
     "gssapi": ["relay/auth/"],
     "ares.h": ["relay/stage/resolve"],
     "expat.h": ["relay/tsch/task_read"],
-    "jansson.h": ["common/report/"], "libsmartcols.h": ["common/report/"],
+    "jansson.h": ["common/report/"],
     "cyaml": ["common/config"],
 }
 
