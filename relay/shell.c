@@ -220,6 +220,8 @@ int shell_run(const struct shell_config *config, struct err *err)
     if (!failed) {
         log_info("%s: ready, coordinator %s", config->name, config->coordinator);
         (void)uv_run(&shell->loop, UV_RUN_DEFAULT);
+        if (!shell->failed && spool_commit(shell->spool, &shell->failure) != 0)
+            shell->failed = true;
         if (shell->failed) {
             if (err)
                 *err = shell->failure;

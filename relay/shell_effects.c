@@ -7,6 +7,8 @@
 #include "common/wire/wire.h"
 #include "relay/shell_state.h"
 
+#define COMMIT_LAZY_MS 1000
+
 static struct deferred *defer(struct shell *shell, enum deferred_kind kind)
 {
     struct deferred_list *list = &shell->waiting;
@@ -134,6 +136,8 @@ static int persist(struct shell *shell, const struct agent_effect *effect, struc
 {
     const struct agent_ref *ref = &effect->persist.ref;
     const struct outcome *outcome;
+    if (effect->kind != AGENT_JOURNAL_ACKED)
+        shell->urgent = true;
     switch (effect->kind) {
     case AGENT_PERSIST_INTENT:
         return spool_put_intent(shell->spool, ref, err);
@@ -268,6 +272,18 @@ static void carry_out(struct shell *shell, const struct deferred *item)
     }
 }
 
+/* That rows were acknowledged may be forgotten: they are sent again. So nobody waits for the disk
+ * because of it; it becomes durable with the next urgent write, or a little later. */
+static int commit(struct shell *shell, struct err *err)
+{
+    uint64_t now_ms = shell_now_ms();
+    if (!shell->urgent && now_ms < shell->committed_ms + COMMIT_LAZY_MS)
+        return 0;
+    shell->urgent = false;
+    shell->committed_ms = now_ms;
+    return spool_commit(shell->spool, err);
+}
+
 /* Carrying out may make new effects (a package that is there already): those wait for a commit of
  * their own. */
 void shell_flush(struct shell *shell)
@@ -277,7 +293,7 @@ void shell_flush(struct shell *shell)
     shell->flushing = true;
     while (!shell->failed) {
         struct err err;
-        if (spool_commit(shell->spool, &err) != 0) {
+        if (commit(shell, &err) != 0) {
             shell_fail(shell, &err);
             break;
         }

@@ -126,6 +126,7 @@ static void prepare_job(struct shell *shell, struct vetted_job *vetted, struct a
         shell_fail(shell, &err);
         return;
     }
+    shell->urgent = true;
     const struct shell_job *added = add_job(shell, job, job_no);
     event->job_no = job_no;
     event->credential_no = job_no;

@@ -71,6 +71,8 @@ struct shell {
     struct agent_effects effects;
     struct deferred_list waiting; /* for the commit, in order */
     bool flushing;
+    bool urgent;           /* the journal holds what must be durable before anything goes on */
+    uint64_t committed_ms; /* last commit */
     struct spool *spool;
     struct package_store *store;
     struct cache *cache;

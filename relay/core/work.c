@@ -170,7 +170,7 @@ static void finish_done(struct agent *agent, uint32_t index, const struct agent_
     outcome.state = passed ? TARGET_SCHEDULED : reason_state(reason);
     outcome.stage = done->stage;
     outcome.reason = passed ? REASON_NONE : reason;
-    outcome.code_kind = done->code_kind;
+    outcome.code_kind = done->code_kind < CODE_KIND_COUNT ? done->code_kind : CODE_NONE;
     outcome.code = done->code;
     outcome.tries = done->stage == STAGE_SCHEDULE ? work->schedule_tries : done->tries;
     (void)text_copy(outcome.detail, sizeof outcome.detail, done->detail);
@@ -217,6 +217,8 @@ static void pause_unknown(struct agent *agent, uint32_t index, const struct agen
         *work->unknown = *done;
         if (done->reason == REASON_NONE || done->reason >= REASON_COUNT)
             work->unknown->reason = REASON_CONN_LOST;
+        if (done->code_kind >= CODE_KIND_COUNT)
+            work->unknown->code_kind = CODE_NONE;
         work->unknown_since_ms = agent->now_ms;
     }
     if (!work->leased) {
