@@ -6,8 +6,10 @@ import contextlib
 import os
 import secrets
 import sqlite3
+import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -19,6 +21,25 @@ from standin import faults  # noqa: E402
 if os.geteuid() != 0:
     print("needs root for network namespaces")
     sys.exit(77)
+
+# Sends echo replies with every likely sequence number, but without the cookie. Arguments: source, destination, identifier.
+FORGER = """
+import socket, struct, sys, time
+source, destination, identifier = sys.argv[1], sys.argv[2], int(sys.argv[3])
+def checksum(data):
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+raw.bind((source, 0))
+for _ in range(20):
+    for sequence in range(8):
+        body = struct.pack("!BBHHH", 0, 0, 0, identifier, sequence) + bytes(16)
+        raw.sendto(body[:2] + struct.pack("!H", checksum(body)) + body[4:], (destination, 0))
+    time.sleep(0.05)
+print("sent")
+"""
 
 PROBE = os.path.join(os.environ.get("PUSHER_BIN", os.path.join(HERE, "..", "..", "build", "dev", "bin")), "stage_probe")
 FIELDS = "target stage verdict reason kind code tries bytes name_check address ms detail".split()
@@ -249,16 +270,46 @@ class Cuts(StageCase):
             facts = self.lab.check(host, self.package)
             self.assertEqual((len(facts["tasks"]), facts["leftovers"], facts["package_ok"]), (1, [], True), host)
 
+    def leftovers(self, hosts):
+        found = []
+        for host in hosts:
+            folder = f"{self.lab.drive(host)}/SPDISTRO"
+            if os.path.isdir(folder):
+                found += [f"{host}: {name}" for name in os.listdir(folder) if name != "package.exe"]
+        return found
+
     def test_targets_dropped_at_any_time_leave_no_temporary_file(self):
         self.write_package(3_000_000)
         hosts = [target["host"] for target in self.lab.targets]
         for after_ms in (1, 20, 60, 150, 300):
             self.push([*hosts, "10.50.1.250", "host.slow.test"], "--drop-after", str(after_ms))
         self.passed(self.push_one("pc-0001"))
+        self.assertEqual(self.leftovers(hosts), [])
+
+    def test_copy_given_up_half_way_leaves_nothing(self):
+        self.write_package(3_000_000)
+        hosts = ["pc-0031", "pc-0032"]
         for host in hosts:
-            folder = f"{self.lab.drive(host)}/SPDISTRO"
-            if os.path.isdir(folder):
-                self.assertEqual([name for name in os.listdir(folder) if name != "package.exe"], [], host)
+            self.lab.fault(host, "slow")
+            self.addCleanup(self.lab.fault, host, None)
+        with self.lab.popen([
+            PROBE, "--user", "pushadmin", "--password-file", self.lab.data["password_file"], "--package", self.package,
+            "--drop-after", "4000", "--last", "copy", *hosts,
+        ], stdout=subprocess.DEVNULL) as probe:
+            self.assertTrue(self.eventually(lambda: len(self.leftovers(hosts)) == 2))
+            self.assertEqual(probe.wait(), 0)
+        self.assertTrue(self.eventually(lambda: not self.leftovers(hosts)), self.leftovers(hosts))
+        for host in hosts:
+            self.assertEqual(os.listdir(f"{self.lab.drive(host)}/SPDISTRO"), [])
+
+    @staticmethod
+    def eventually(true, timeout_s=20):
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            if true():
+                return True
+            time.sleep(0.05)
+        return False
 
 
 class Doors(StageCase):
@@ -310,6 +361,18 @@ class Doors(StageCase):
         self.failed(self.push_one("pc-0003"), "ping", "NO_REPLY")
         self.passed(self.push_one("pc-0003", "--ping", "prefer"))
         self.passed(self.push_one("pc-0003", "--ping", "skip"))
+
+    def test_ping_reply_without_the_cookie_is_nobodys(self):
+        command = [PROBE, "--user", "pushadmin", "--last", "ping", "pc-0003"]
+        with self.lab.popen(command, stdout=subprocess.PIPE, text=True) as probe:
+            forger = self.lab.run(
+                ["/usr/bin/python3", "-c", FORGER, self.lab.address("pc-0003"), self.lab.data["admin_address"],
+                 str(probe.pid & 0xFFFF)],
+                side="target",
+            )
+            self.assertEqual(forger.stdout, "sent\n", forger.stderr)
+            last = End(*probe.communicate()[0].splitlines()[-1].split("\t"))
+        self.failed(last, "ping", "NO_REPLY")
 
     def test_ping_without_a_socket_names_the_remedy(self):
         bare = ["setpriv", "--inh-caps=-net_raw", "--bounding-set=-net_raw"]
