@@ -141,10 +141,10 @@ static int prepare_again(struct session *session, struct push *push, struct err 
     return wait_settled(session, &id, RESUME_STOP_MS, NULL, &last, err);
 }
 
-static enum follow_end follow(struct session *session, const struct push *push,
+/* from_ms: when the command began its work, for --timeout. */
+static enum follow_end follow(struct session *session, const struct push *push, uint64_t from_ms,
                               struct progress *progress, struct err *err)
 {
-    uint64_t from_ms = uv_now(&session->loop);
     uint64_t timeout_ms = (uint64_t)push->options.timeout_s * 1000;
     for (;;) {
         struct message answer;
@@ -215,13 +215,13 @@ static int end_report(struct session *session, const struct push *push)
     return status;
 }
 
-static int follow_to_end(struct session *session, const struct push *push)
+static int follow_to_end(struct session *session, const struct push *push, uint64_t from_ms)
 {
     struct err err = {0};
     struct progress progress;
     bool redraw = !session->common->quiet;
     progress_init(&progress, stderr, redraw ? terminal_width(STDERR_FILENO) : 0);
-    enum follow_end end = follow(session, push, &progress, &err);
+    enum follow_end end = follow(session, push, from_ms, &progress, &err);
     session->drawing = false;
     if (end != FOLLOW_INTERRUPTED && end != FOLLOW_TIMEOUT)
         progress_end(&progress);
@@ -244,6 +244,40 @@ static int follow_to_end(struct session *session, const struct push *push)
     return status;
 }
 
+/* --push-id: whether this very push was made before. Errors: ERR_INVALID: one of this id was, but
+ * of another package or pool. */
+static int find_same(struct session *session, const struct push *push, bool *known, struct err *err)
+{
+    struct push_summary summary;
+    if (upload_known(session, &push->job.push, known, &summary, err) != 0)
+        return -1;
+    if (*known && (memcmp(summary.package_digest, push->job.package_digest,
+                          sizeof summary.package_digest) != 0 ||
+                   totals_submitted(&summary.totals) != push->job.target_count))
+        return err_set(err, ERR_INVALID, "--push-id: that push is of another package or pool");
+    return 0;
+}
+
+/* Not followed yet. A signal may have come while the commit was on its way: then there is a push to
+ * stop. */
+static int upload_failed(struct session *session, const struct push *push, const struct err *why)
+{
+    struct push_summary summary;
+    struct progress none;
+    struct err err = {0};
+    bool known = false;
+    if (!session->interrupted || session->hurry)
+        return session_failed(session, why);
+    session->stopping = true;
+    progress_init(&none, stderr, 0);
+    if (push->options.resume || upload_known(session, &push->job.push, &known, &summary, &err) != 0)
+        return session_failed(session, why);
+    if (known)
+        return stop_and_say(session, push, &none, EXIT_INTERRUPTED);
+    complain("interrupted: nothing was started");
+    return EXIT_INTERRUPTED;
+}
+
 /* With daemons and link up. */
 static int run(struct session *session, struct push *push)
 {
@@ -251,23 +285,21 @@ static int run(struct session *session, struct push *push)
     bool known = false;
     char id[PUSH_ID_TEXT_SIZE];
     int result = 0;
+    uint64_t from_ms = uv_now(&session->loop);
     if (push->options.resume)
         result = prepare_again(session, push, &err);
     else if (push->options.has_id)
-        result = upload_known(session, &push->job.push, &known, &err);
+        result = find_same(session, push, &known, &err);
     push_id_text(&push->job.push, id);
     if (result == 0 && known)
         say(session->common, "push %s exists already: nothing is sent again", id);
     else if (result == 0)
         result = sign_and_upload(session, push, &err);
-    if (result != 0) {
-        int status = session_failed(session, &err);
-        if (session->interrupted && !push->options.resume)
-            complain("nothing was started");
-        return status;
-    }
-    say(session->common, "push %s %s", id, push->options.resume ? "goes on" : "started");
-    return follow_to_end(session, push);
+    if (result != 0)
+        return upload_failed(session, push, &err);
+    if (!known)
+        say(session->common, "push %s %s", id, push->options.resume ? "goes on" : "started");
+    return follow_to_end(session, push, from_ms);
 }
 
 int command_push(int argc, char *const *argv)

@@ -10,7 +10,8 @@
 #define RELAY_MS 30000U   /* a relay must be live by then */
 #define RELAY_LOOK_MS 50U /* how often to look */
 
-int upload_known(struct session *session, const struct push_id *push, bool *known, struct err *err)
+int upload_known(struct session *session, const struct push_id *push, bool *known,
+                 struct push_summary *summary, struct err *err)
 {
     char id[PUSH_ID_TEXT_SIZE];
     struct message request = {.kind = MESSAGE_STATUS_GET};
@@ -20,6 +21,7 @@ int upload_known(struct session *session, const struct push_id *push, bool *know
     memcpy(request.status_get.prefix, id, sizeof id);
     *known = session_call(session, &request, MESSAGE_STATUS, &answer, &why) == 0;
     if (*known) {
+        *summary = answer.status.push;
         message_release(&answer);
         return 0;
     }

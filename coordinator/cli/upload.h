@@ -22,8 +22,10 @@ struct upload {
     bool resume;
 };
 
-/* Whether the coordinator knows the push already (then nothing else needs to be sent). */
-int upload_known(struct session *session, const struct push_id *push, bool *known, struct err *err);
+/* Whether the coordinator knows the push already (then nothing else needs to be sent), and what it
+ * knows of it. */
+int upload_known(struct session *session, const struct push_id *push, bool *known,
+                 struct push_summary *summary, struct err *err);
 /* Errors: as session_call; ERR_INVALID when the package changes while it is read. */
 int upload_push(struct session *session, const struct upload *upload, struct err *err);
 /* A live relay's seal key, waiting for one to come up. Errors: ERR_UNAVAILABLE. */

@@ -136,6 +136,19 @@ class PrivateMode(unittest.TestCase):
         self.assertIn("exists already", done.stderr)
         self.assertEqual(json.loads(done.stdout)["targets"], first["targets"])
         self.assertEqual(self.run_pusher("list").stdout.count("setup.exe"), 1)
+        other = self.push("-t", "127.0.0.1", "-t", "127.0.0.2", "--push-id", push)
+        self.assertEqual(other.returncode, 2, other.stderr)
+        self.assertIn("another package or pool", other.stderr)
+
+    def test_report_that_cannot_be_written_is_status_1(self):
+        self.push("-t", "127.0.0.1")
+        for arguments in (("report",), ("report", "-o", "json"), ("list",), ("why", "127.0.0.1")):
+            with self.subTest(arguments=arguments), open("/dev/full", "w", encoding="ascii") as full:
+                done = subprocess.run(self.words(*arguments), env=self.environment, stdin=subprocess.DEVNULL,
+                                      stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("cannot write", done.stderr)
+        self.assertEqual(self.daemons(), [])
 
     def test_secrets_stay_in_memory(self):
         self.password.write_text("Sup3rS3cretWord\n", encoding="ascii")
