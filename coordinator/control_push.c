@@ -242,7 +242,7 @@ static int commit_new(struct coordinator *c, const struct commit *commit, struct
  * is put where. */
 static int check_same(struct coordinator *c, uint64_t key, const struct job *job, struct err *err)
 {
-    struct push_summary summary;
+    struct push_summary summary = {0};
     if (store_summary(c->store, key, &summary, err) != 0)
         return -1;
     if (summary.state == PUSH_CLOSED)
@@ -290,7 +290,7 @@ static int check_repeated(struct coordinator *c, uint64_t key,
 static int commit(struct coordinator *c, const struct link_peer *peer,
                   const struct message_push_commit *said, bool *existing, struct err *err)
 {
-    struct job job;
+    struct job job = {0};
     struct commit commit = {.said = said, .job = &job};
     struct err missing = {0};
     uint64_t key = 0;
@@ -334,7 +334,7 @@ void control_push_stop(struct coordinator *c, const struct link_peer *peer,
                        const struct message *message)
 {
     const struct message_push_stop *said = &message->push_stop;
-    struct push_summary summary;
+    struct push_summary summary = {0};
     struct err err = {0};
     uint64_t key = 0;
     char id[PUSH_ID_TEXT_SIZE];

@@ -56,8 +56,10 @@ static uint32_t number(const struct argp_state *state, const char *text, const c
 static void check(const struct argp_state *state, const struct arguments *arguments)
 {
     const struct coordinator_options *run = &arguments->run;
-    if (arguments->command == NULL)
-        argp_error(state, "say init or run");
+    if (arguments->command == NULL) {
+        argp_error(state, "say init or run"); /* ends the program */
+        return;
+    }
     if (run->state == NULL)
         argp_error(state, "--state is needed");
     if (strcmp(arguments->command, "init") == 0)

@@ -47,7 +47,7 @@ static const char *const schema =
     " WITHOUT ROWID;";
 
 static const char *const sql_text[SQL_COUNT] = {
-#define STATEMENT(name, sql) [SQL_##name] = sql,
+#define STATEMENT(name, sql) [SQL_##name] = (sql),
 #include "coordinator/store/statement.def"
 #undef STATEMENT
 };

@@ -97,7 +97,7 @@ static int counted_now(struct store *store, uint64_t key, uint32_t target_no, st
 int store_outcome(struct store *store, uint64_t key, uint32_t target_no, uint16_t relay,
                   const struct outcome *outcome, struct err *err)
 {
-    struct counted before;
+    struct counted before = {0};
     if (counted_now(store, key, target_no, &before, err) != 0)
         return -1;
     sqlite3_stmt *write = sqlite_write(store, SQL_TARGET_OUTCOME, err);

@@ -29,8 +29,8 @@ void fake_init_ready(struct fake *f, enum smb_dialect dialect, enum smb_signing 
     buf_reset(&conn->output);
     conn->state = SMB_STATE_READY;
     conn->session_id = FAKE_SESSION;
-    conn->signing = signing;
-    conn->cipher = cipher;
+    conn->signing = (uint16_t)signing;
+    conn->cipher = (uint16_t)cipher;
     conn->encrypt = cipher != SMB_CIPHER_NONE;
     conn->multi_credit = true;
     conn->validation_asked = true;

@@ -373,8 +373,8 @@ static void xml_that_is_no_task_is_refused(void **state)
              "</RegistrationInfo></Task>",
         HEAD "<RegistrationInfo><Description>a<b/>c</Description></RegistrationInfo></Task>",
         "<!DOCTYPE Task [<!ENTITY a \"b\">]>" HEAD "</Task>",
-        "<!DOCTYPE Task SYSTEM \"file:///etc/passwd\"><Task "
-        "xmlns=\"http://schemas.microsoft.com/windows/2004/02/mit/task\"/>",
+        ("<!DOCTYPE Task SYSTEM \"file:///etc/passwd\"><Task "
+         "xmlns=\"http://schemas.microsoft.com/windows/2004/02/mit/task\"/>"),
     };
     struct task_seen seen;
     struct err err;
