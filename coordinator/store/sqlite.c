@@ -17,7 +17,7 @@
 #define SCHEMA_VERSION 1
 #define PATH_SIZE 4096
 /* Larger files are not read through at each start: a damaged page shows when it is used. */
-#define CHECK_BYTES_MAX (256LL << 20)
+#define CHECK_BYTES_MAX (64LL << 20)
 
 static const char *const schema =
     "CREATE TABLE site (no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
