@@ -39,10 +39,10 @@ struct stage_result {
     enum code_kind code_kind;
     uint32_t code;
     char detail[LIMIT_DETAIL_SIZE];   /* on failure why; on schedule success when it starts */
-    char address[LIMIT_ADDRESS_SIZE]; /* address used so far, "" if none */
+    char address[LIMIT_ADDRESS_SIZE]; /* the name's first address, "" if none */
     enum name_check name_check;
     uint32_t tries; /* from 1 */
-    uint64_t bytes; /* package bytes written (copy) */
+    uint64_t bytes; /* package bytes written (copy), 0 for other stages */
 };
 
 struct stage_request {
@@ -61,10 +61,12 @@ struct stage_runner_config {
     uint16_t smb_port; /* 445 */
 };
 
-/* Errors: ERR_IO (no DNS configuration, no ICMP socket allowed: the text names the remedy). */
+/* Errors: ERR_IO (no DNS configuration). The ICMP socket is made with the first ping; one that is
+ * not allowed shows there, as INTERNAL with the remedy in the detail. */
 int stage_runner_new(const struct stage_runner_config *config, struct stage_runner **runner,
                      struct err *err);
-/* Closes every session without waiting; `done` is not called again. NULL is fine. */
+/* Closes every session without waiting; `done` is not called again. Not from inside `done`. Handles
+ * are closed by the loop, which must turn once more before it is closed. NULL is fine. */
 void stage_runner_free(struct stage_runner *runner);
 
 /* Makes a job known: copies both; one credential object (GSSAPI, NT hash) per job is made here.
@@ -81,7 +83,10 @@ void stage_runner_remove_job(struct stage_runner *runner, uint32_t job_no);
 
 /* Starts a stage. Stages of one key are run in ascending order, except that after a failed or
  * unknown SCHEDULE the caller may ask for ACCESS again (new session) and then for SCHEDULE with
- * read_back. */
+ * read_back. A stage tries again by itself where reason.def says transient, as far as its time
+ * goes; a connection lost meanwhile is made again, also between stages, but never once the
+ * registering call has been sent: then the verdict is STAGE_EFFECT_UNKNOWN. With read_back any
+ * failure before the task was looked for is STAGE_EFFECT_UNKNOWN too. */
 void stage_run(struct stage_runner *runner, const struct stage_request *request);
 /* Forgets the target: logs off and closes its session in the background. Unknown keys are ignored.
  */

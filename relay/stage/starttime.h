@@ -25,8 +25,8 @@ uint64_t filetime_from_unix_s(int64_t unix_s);
 
 /* `system_time` is the target's clock (FILETIME) as it said `elapsed_ms` ago. As soon as possible
  * is that clock plus the margin; a start asked for in UTC that has passed by then is moved there,
- * one in the target's zone can't be judged and stays. Errors: ERR_INVALID the end is not after the
- * start. */
+ * one in the target's zone can't be judged and stays. Without a start asked for the end counts as
+ * UTC. Errors: ERR_INVALID the end is not after the start. */
 int start_plan_make(const struct job *job, uint64_t system_time, uint64_t elapsed_ms,
                     struct start_plan *plan, struct err *err);
 /* "2026-01-31T12:00:00Z" (RFC 3339), without Z on the target's wall clock. Returns `text`. */

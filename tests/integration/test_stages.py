@@ -41,6 +41,19 @@ for _ in range(20):
 print("sent")
 """
 
+# A DNS server that answers everything with one RCODE. Arguments: RCODE, then the command to run beside it.
+REFUSER = """
+import socket, subprocess, sys, threading
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 53))
+def serve():
+    while True:
+        query, client = server.recvfrom(600)
+        server.sendto(query[:2] + bytes([0x81, 0x80 | int(sys.argv[1])]) + query[4:], client)
+threading.Thread(target=serve, daemon=True).start()
+sys.exit(subprocess.run(sys.argv[2:]).returncode)
+"""
+
 PROBE = os.path.join(os.environ.get("PUSHER_BIN", os.path.join(HERE, "..", "..", "build", "dev", "bin")), "stage_probe")
 FIELDS = "target stage verdict reason kind code tries bytes name_check address ms detail".split()
 End = collections.namedtuple("End", FIELDS)
@@ -340,6 +353,21 @@ class Doors(StageCase):
         self.failed(ends["nosuch.lab.test"], "resolve", "NXDOMAIN", "dns 3")
         self.failed(ends["bad..name"], "resolve", "NXDOMAIN")
         self.failed(ends["host.slow.test"], "resolve", "DNS_TIMEOUT")
+
+    def test_dns_servers_that_refuse_tell_their_code(self):
+        path = f"{self.lab.directory}/resolv.conf"
+        with open(path, encoding="ascii") as file:
+            before = file.read()
+        try:
+            with open(path, "w", encoding="ascii") as file:  # in place: the lab has it mounted
+                file.write("nameserver 127.0.0.1\n")
+            self.failed(self.push_one("pc-0001.lab.test"), "resolve", "DNS_TIMEOUT", "errno 111")
+            for rcode in ("2", "5"):
+                end = self.push_one("pc-0001.lab.test", prefix=["/usr/bin/python3", "-c", REFUSER, rcode])
+                self.failed(end, "resolve", "DNS_TIMEOUT", f"dns {rcode}")
+        finally:
+            with open(path, "w", encoding="ascii") as file:
+                file.write(before)
 
     def test_slow_names_hold_no_name_up(self):
         slow = [f"host{n}.slow.test" for n in range(150)]
