@@ -95,6 +95,7 @@ static void defer_run(struct shell *shell, const struct agent_effect *effect)
     item->job_no = effect->run.job_no;
     item->stage = effect->run.stage;
     item->read_back = effect->run.read_back;
+    item->look_only = effect->run.look_only;
     item->target = mem_strdup(effect->run.target);
 }
 
@@ -253,6 +254,7 @@ static void carry_out(struct shell *shell, const struct deferred *item)
             .stage = item->stage,
             .target = item->target,
             .read_back = item->read_back,
+            .look_only = item->look_only,
         };
         stage_run(shell->runner, &request);
         break;

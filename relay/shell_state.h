@@ -49,6 +49,7 @@ struct deferred {
     uint32_t job_no; /* RUN, FETCH, REMOVE_JOB */
     enum stage stage;
     bool read_back;
+    bool look_only;
     char *target; /* RUN: owned */
 };
 

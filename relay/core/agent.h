@@ -182,6 +182,7 @@ struct agent_effect {
             enum stage stage;
             const char *target; /* borrowed until the next agent_step */
             bool read_back;
+            bool look_only; /* with read_back, under STOP: nothing may be registered any more */
         } run;
         uint64_t key;
         uint32_t job_no;

@@ -37,6 +37,7 @@ struct work {
     bool has_session;          /* counted in agent.sessions */
     bool trial;                /* counted in its credential's trials */
     bool read_back;            /* the running SCHEDULE was told to look first */
+    bool look_only;            /* ... and to register nothing */
     uint64_t started_ms;       /* stage 1 began */
     uint64_t started_unix_ms;  /* 0: not yet */
     uint64_t stage_started_ms; /* the running stage */

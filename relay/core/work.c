@@ -264,6 +264,13 @@ static void note_done(struct agent *agent, struct work *work, const struct agent
         work->schedule_tries += done->tries;
 }
 
+/* Under STOP, after a look that found no task: the INTENT came to nothing. */
+static bool came_to_nothing(const struct work *work, const struct agent_stage_done *done)
+{
+    return work->look_only && done->stage == STAGE_SCHEDULE && done->verdict == AGENT_FAILED &&
+           done->reason == REASON_CANCELLED;
+}
+
 void on_stage_done(struct agent *agent, const struct agent_stage_done *done)
 {
     uint32_t index = (uint32_t)done->key;
@@ -280,14 +287,20 @@ void on_stage_done(struct agent *agent, const struct agent_stage_done *done)
     if (done->stage == STAGE_ACCESS)
         brake_ended(agent, work, done);
     entry->status = ENTRY_INTENT; /* in no queue for the moment */
-    if (done->verdict != AGENT_PASSED && effect_unknown(entry, done))
+    if (came_to_nothing(work, done)) {
+        /* No outcome, since the push may be resumed. The journal keeps its INTENT, which costs a
+         * look at most. */
+        entry->intent = false;
+        work_drop(agent, index);
+    } else if (done->verdict != AGENT_PASSED && effect_unknown(entry, done)) {
         pause_unknown(agent, index, done);
-    else if (done->verdict != AGENT_PASSED || done->stage == STAGE_SCHEDULE)
+    } else if (done->verdict != AGENT_PASSED || done->stage == STAGE_SCHEDULE) {
         finish_done(agent, index, done);
-    else if (entry->intent && done->stage == STAGE_ACCESS)
+    } else if (entry->intent && done->stage == STAGE_ACCESS) {
         wait_for(agent, index, STAGE_SCHEDULE); /* the copy was whole before INTENT */
-    else
+    } else {
         wait_for(agent, index, done->stage + 1);
+    }
 }
 
 static bool may_enter(const struct agent *agent, const struct job_slot *job, enum stage stage)
@@ -335,6 +348,7 @@ static void start_stage(struct agent *agent, uint32_t index)
         brake_began(agent, work);
     }
     work->read_back = work->stage == STAGE_SCHEDULE && entry->intent;
+    work->look_only = work->read_back && agent->pushes[entry->push].stopped;
     if (work->stage == STAGE_SCHEDULE && !entry->intent) {
         entry->intent = true;
         effect_add(agent, AGENT_PERSIST_INTENT)->persist.ref = entry_ref(agent, index);
@@ -349,6 +363,7 @@ static void start_stage(struct agent *agent, uint32_t index)
     effect->run.stage = work->stage;
     effect->run.target = work->name;
     effect->run.read_back = work->read_back;
+    effect->run.look_only = work->look_only;
 }
 
 /* One target of each job in turn, so that no push waits for another's end. */

@@ -269,6 +269,7 @@ void stage_run(struct stage_runner *runner, const struct stage_request *request)
     target->running = true;
     target->stage = request->stage;
     target->read_back = request->read_back;
+    target->look_only = request->look_only;
     target->uncertain = request->read_back && request->stage == STAGE_SCHEDULE;
     target->tries = 1;
     target->bytes = 0;

@@ -67,6 +67,7 @@ struct stage_target {
     bool name_is_address; /* given as an address: its name can't be checked */
     bool running;         /* a stage was asked for and has not ended */
     bool read_back;       /* of the request */
+    bool look_only;       /* of the request */
     bool uncertain;       /* schedule: a call may have been carried out; a failure is unknown */
     enum stage stage;     /* the running one, or the last */
     enum name_check name_check;

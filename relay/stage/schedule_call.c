@@ -253,6 +253,11 @@ static void not_found(struct session *session, uint32_t hresult)
     schedule->submitted = false;
     switch (schedule->looking) {
     case LOOKING_BACK:
+        if (session->target->look_only) {
+            schedule_fail(session, REASON_CANCELLED, CODE_NONE, 0,
+                          "the push is stopped, and the task was never registered", "");
+            return;
+        }
         schedule->looking = LOOKING_NOT;
         call_make(session, CALL_FOLDER);
         return;

@@ -52,6 +52,8 @@ struct stage_request {
     const char *target; /* host name or address as the operator gave it; copied */
     bool read_back; /* schedule: an earlier call may have been carried out: look before registering
                      */
+    bool look_only; /* with read_back: a task that is not there stays away; STAGE_FAILED, CANCELLED
+                     */
 };
 
 struct stage_runner_config {

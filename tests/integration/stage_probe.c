@@ -36,6 +36,7 @@ struct probe {
     uint32_t job_no;
     enum stage last; /* stop after it */
     bool keep_read_back;
+    bool look_only;
     uint64_t drop_after_ms; /* drop every target then; 0: never */
     struct probe_target *targets;
     size_t count;
@@ -44,23 +45,15 @@ struct probe {
 };
 
 static const struct option options[] = {
-    {"user", required_argument, NULL, 'u'},
-    {"password-file", required_argument, NULL, 'p'},
-    {"package", required_argument, NULL, 'f'},
-    {"name", required_argument, NULL, 'n'},
-    {"push", required_argument, NULL, 'i'},
-    {"generation", required_argument, NULL, 'g'},
-    {"ping", required_argument, NULL, 'P'},
-    {"last", required_argument, NULL, 'l'},
-    {"command", required_argument, NULL, 'c'},
-    {"arguments", required_argument, NULL, 'a'},
-    {"start", required_argument, NULL, 's'},
-    {"replace-path", no_argument, NULL, 'R'},
-    {"end", required_argument, NULL, 'e'},
-    {"verify", no_argument, NULL, 'V'},
-    {"read-back", no_argument, NULL, 'B'},
-    {"drop-after", required_argument, NULL, 'D'},
-    {NULL, 0, NULL, 0},
+    {"user", required_argument, NULL, 'u'},       {"password-file", required_argument, NULL, 'p'},
+    {"package", required_argument, NULL, 'f'},    {"name", required_argument, NULL, 'n'},
+    {"push", required_argument, NULL, 'i'},       {"generation", required_argument, NULL, 'g'},
+    {"ping", required_argument, NULL, 'P'},       {"last", required_argument, NULL, 'l'},
+    {"command", required_argument, NULL, 'c'},    {"arguments", required_argument, NULL, 'a'},
+    {"start", required_argument, NULL, 's'},      {"replace-path", no_argument, NULL, 'R'},
+    {"end", required_argument, NULL, 'e'},        {"verify", no_argument, NULL, 'V'},
+    {"read-back", no_argument, NULL, 'B'},        {"look-only", no_argument, NULL, 'L'},
+    {"drop-after", required_argument, NULL, 'D'}, {NULL, 0, NULL, 0},
 };
 
 static void run_stage(struct probe *probe, size_t at, enum stage stage)
@@ -70,7 +63,8 @@ static void run_stage(struct probe *probe, size_t at, enum stage stage)
                                     .job_no = probe->job_no,
                                     .stage = stage,
                                     .target = target->name,
-                                    .read_back = target->read_back || probe->keep_read_back};
+                                    .read_back = target->read_back || probe->keep_read_back,
+                                    .look_only = probe->look_only};
     target->started_ms = uv_now(&probe->loop);
     stage_run(probe->runner, &request);
 }
@@ -222,6 +216,9 @@ static int take_option(struct probe *probe, struct job *job, struct credential *
         return text_to_u64(optarg, 60000, &probe->drop_after_ms);
     case 'B':
         probe->keep_read_back = true;
+        return 0;
+    case 'L':
+        probe->look_only = true;
         return 0;
     default:
         return -1;

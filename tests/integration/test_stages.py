@@ -186,6 +186,14 @@ class Repeats(StageCase):
         self.passed(self.push_one("pc-0003", "--read-back"))
         self.assertEqual(len(self.facts("pc-0003")["tasks"]), 1)
 
+    def test_look_under_stop_finds_or_leaves_alone(self):
+        push = secrets.token_hex(16)
+        self.failed(self.push_one("pc-0006", "--read-back", "--look-only", push=push), "schedule", "CANCELLED")
+        self.assertEqual(len(self.facts("pc-0006")["tasks"]), 0)
+        self.passed(self.push_one("pc-0006", push=push))
+        self.passed(self.push_one("pc-0006", "--read-back", "--look-only", push=push))
+        self.assertEqual(len(self.facts("pc-0006")["tasks"]), 1)
+
     def test_task_with_another_job_is_a_conflict(self):
         push = secrets.token_hex(16)
         self.passed(self.push_one("pc-0004", push=push))

@@ -133,7 +133,9 @@ static void trace_effect(struct world *world, const struct agent_effect *effect)
     case AGENT_RUN_STAGE:
         note_run(world, effect);
         buf_printf(trace, "run %s %s%s\n", effect->run.target, stage_word(effect->run.stage),
-                   effect->run.read_back ? " read-back" : "");
+                   effect->run.look_only   ? " look-only"
+                   : effect->run.read_back ? " read-back"
+                                           : "");
         break;
     case AGENT_DROP:
         buf_printf(trace, "drop %s\n", name_of(world, effect->key));
@@ -1039,10 +1041,45 @@ static void lease_under_stop_starts_nothing(void **state)
     saw(&world, "renew A/1 #1.2\nrun At0 resolve\nresults A#1.2\ncancelled A#2.2\n");
     assert_int_equal(agent_counters(world.agent).unacknowledged, 2);
     pass_until(&world, "At0", STAGE_ACCESS);
-    pass(&world, "At0");
     forget_trace(&world);
     pass(&world, "At0");
+    saw(&world, "run At0 schedule look-only\n");
+    pass(&world, "At0");
     saw(&world, "outcome A/1 #0.2 scheduled schedule -\ndrop At0\nresults A#0.2\n");
+    world_release(&world);
+}
+
+/* A relay that died right after INTENT must not register when it is back, hours after the cancel;
+ * and what was not registered can be leased again once the push is resumed. */
+static void look_under_stop_finding_nothing_is_cancelled(void **state)
+{
+    (void)state;
+    struct world world;
+    struct agent_config config = test_config();
+    world_init(&world, &config);
+    world.quiet = true;
+    give_journal(&world, AGENT_JOURNAL_INTENT, 0, 1, false);
+    step_kind(&world, AGENT_LINK_UP);
+    welcome(&world, 1);
+    struct agent_job job = job_of(&push_a, 1);
+    give_job(&world, &job);
+    refer(&world, AGENT_STOP, &push_a);
+    lease(&world, &push_a, 0, 1, 2);
+    pass_until(&world, "At0", STAGE_ACCESS);
+    forget_trace(&world);
+    pass(&world, "At0");
+    saw(&world, "run At0 schedule look-only\n");
+    answer(&world, "At0", AGENT_FAILED, REASON_CANCELLED);
+    assert_int_equal(world.effects.refs[0].reached, STAGE_SCHEDULE);
+    saw(&world, "drop At0\ncancelled A#0.2\n");
+    ack_results(&world);
+    job = job_of(&push_a, 2);
+    give_job(&world, &job);
+    lease(&world, &push_a, 0, 1, 3);
+    pass_until(&world, "At0", STAGE_COPY);
+    forget_trace(&world);
+    pass(&world, "At0");
+    saw(&world, "intent A/1 #0.3\nrun At0 schedule\n");
     world_release(&world);
 }
 
@@ -1334,6 +1371,7 @@ int main(void)
         cmocka_unit_test(deadline_passed_registers_nothing),
         cmocka_unit_test(stop_drops_all_but_intents),
         cmocka_unit_test(lease_under_stop_starts_nothing),
+        cmocka_unit_test(look_under_stop_finding_nothing_is_cancelled),
         cmocka_unit_test(cancelled_rows_sent_until_acknowledged),
         cmocka_unit_test(stop_lifted_by_newer_signature_only),
         cmocka_unit_test(job_replaced_lives_until_its_targets_end),

@@ -216,6 +216,7 @@ static void on_run(struct sim *sim, const struct agent_effect *effect)
         if (!effect->run.read_back)
             target->plain_schedules++;
         must(sim, target->plain_schedules <= 1, "SCHEDULE twice without looking");
+        must(sim, !sim->stop_seen || effect->run.look_only, "may register after STOP");
     }
     if (target->key != effect->run.key) {
         must(sim, target->key == 0, "a new key while the old one is open");
