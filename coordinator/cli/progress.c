@@ -69,7 +69,8 @@ char *progress_text(const struct message_status *status, uint32_t done_before, u
     bool first = true;
     for (int stage = 0; stage < STAGE_COUNT; stage++) {
         uint32_t running = 0;
-        for (uint32_t i = 0; i < status->relay_count; i++)
+        /* Of a push that is over, the last heartbeat is out of date. */
+        for (uint32_t i = 0; i < status->relay_count && status->push.state != PUSH_CLOSED; i++)
             running += status->relays[i].running[stage];
         if (running > 0)
             buf_printf(&out, "%s%s %u", first ? "  | " : " ", stage_word((enum stage)stage),
@@ -83,10 +84,10 @@ char *progress_text(const struct message_status *status, uint32_t done_before, u
             buf_printf(&out, "  ETA %s",
                        format_duration((uint64_t)((submitted - done) * 1000.0 / per_second), eta));
     }
-    (void)text_copy(text, PROGRESS_TEXT_SIZE, buf_cstr(&out));
+    /* Cut at a whole character. */
+    (void)text_printable(text, width > 0 && width < PROGRESS_TEXT_SIZE ? width : PROGRESS_TEXT_SIZE,
+                         buf_cstr(&out));
     buf_release(&out);
-    if (width > 0 && strlen(text) >= width)
-        text[width - 1] = '\0';
     return text;
 }
 

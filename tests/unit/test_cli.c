@@ -246,6 +246,8 @@ static void progress_line_counts_and_rates(void **state)
     assert_string_equal(progress_text(&status, 0, 0, 0, text),
                         "local   60%  120/200  ok 100  failed 12  unreachable 8  | ping 5 copy 15");
     assert_int_equal(strlen(progress_text(&status, 20, 4000, 40, text)), 39);
+    status.push.state = PUSH_CLOSED;
+    assert_null(strchr(progress_text(&status, 0, 0, 0, text), '|'));
 }
 
 /* Lines that a progress without a terminal prints for these amounts of queued rows. */
