@@ -94,6 +94,9 @@ class TwoHundredTargets(PushCase):
         self.assertEqual(sum(len(f["runs"]) for f in facts), 160)
         for target in healthy(self.lab)[:5]:
             self.assert_machine(target, package, tasks=1, runs=1)
+        good = sorted(row["elapsed_ms"] for row in report["targets"] if row["state"] in SUCCESS)
+        dead = sorted(row["elapsed_ms"] for row in report["targets"] if row["reason"] == "NO_REPLY")
+        print(f"healthy: median {good[len(good) // 2]} ms, slowest {good[-1]} ms; silent: {dead[0]} to {dead[-1]} ms")
         self.explain(report)
 
     def explain(self, report):

@@ -504,6 +504,31 @@ static void windows_full_start_no_more(void **state)
     world_release(&world);
 }
 
+/* No time passes here at all: what waits for silent machines can't have held up the others. */
+static void silent_machines_hold_up_no_other(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    prove_credential(&world);
+    uint64_t began_ms = world.now_ms;
+    lease(&world, &push_a, 0, 40, 1);
+    for (uint32_t no = 0; no < 40; no++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "At%u", no);
+        bool silent = no % 10 != 9;
+        pass_until(&world, name, silent ? STAGE_PING : STAGE_SCHEDULE);
+        if (!silent)
+            pass(&world, name);
+    }
+    struct agent_counters counters = agent_counters(world.agent);
+    assert_int_equal(counters.held, 36);
+    assert_int_equal(counters.stage_runs[STAGE_PING], 36);
+    assert_int_equal(counters.unacknowledged, 4);
+    assert_int_equal(world.now_ms, began_ms);
+    world_release(&world);
+}
+
 static void two_pushes_take_turns(void **state)
 {
     (void)state;
@@ -1342,6 +1367,7 @@ int main(void)
         cmocka_unit_test(target_through_six_stages_scheduled),
         cmocka_unit_test(outcome_carries_times_tries_and_detail),
         cmocka_unit_test(windows_full_start_no_more),
+        cmocka_unit_test(silent_machines_hold_up_no_other),
         cmocka_unit_test(two_pushes_take_turns),
         cmocka_unit_test(package_missing_holds_copy_and_further_sessions),
         cmocka_unit_test(package_failed_ends_targets_at_copy),
