@@ -43,9 +43,9 @@ enum copy_step {
 
 /* What a look at the final name is for. */
 enum probe {
-    PROBE_FIRST,   /* before anything is copied */
+    PROBE_FIRST,   /* before anything is copied: a running program can't be opened for writing */
     PROBE_RENAME,  /* renaming was refused: held, read-only, or rights? */
-    PROBE_RUNNING, /* still no cause: a running program can't be opened for writing */
+    PROBE_RUNNING, /* still no cause: was it started meanwhile? */
 };
 
 struct copy_state {
@@ -372,7 +372,7 @@ static void copy_probe(struct session *session)
         .path = path,
         .access = SMB_ACCESS_DELETE | SMB_ACCESS_READ_ATTRIBUTES | SMB_ACCESS_SYNCHRONIZE |
                   (why == PROBE_RENAME ? SMB_ACCESS_WRITE_ATTRIBUTES : 0U) |
-                  (why == PROBE_RUNNING ? SMB_ACCESS_WRITE_DATA : 0U),
+                  (why != PROBE_RENAME ? SMB_ACCESS_WRITE_DATA : 0U),
         .share = SMB_SHARE_NONE,
         .disposition = SMB_OPEN,
         .options = SMB_OPTION_NON_DIRECTORY | SMB_OPTION_OPEN_REPARSE_POINT,
