@@ -227,6 +227,7 @@ static int follow_to_end(struct session *session, const struct push *push, uint6
         progress_end(&progress);
     switch (end) {
     case FOLLOW_CLOSED:
+        job_forget(&session->paths, &push->job.push);
         return end_report(session, push);
     case FOLLOW_STOPPED:
         complain("the push is stopped");
@@ -278,6 +279,25 @@ static int upload_failed(struct session *session, const struct push *push, const
     return EXIT_INTERRUPTED;
 }
 
+/* A push whose command was killed goes on when the daemons come back: nobody should wonder. */
+static void say_others(struct session *session, const struct push *push)
+{
+    struct message request = {.kind = MESSAGE_LIST_GET};
+    struct message answer;
+    char id[PUSH_ID_SHORT_SIZE];
+    if (session_call(session, &request, MESSAGE_LIST, &answer, NULL) != 0)
+        return;
+    for (uint32_t i = 0; i < answer.list.push_count; i++) {
+        const struct push_summary *other = &answer.list.pushes[i];
+        if (other->state != PUSH_OPEN || push_id_equal(&other->push, &push->job.push))
+            continue;
+        push_id_short(&other->push, id);
+        say(session->common, "note: push %s (%s) is open and goes on as well", id,
+            other->package_name);
+    }
+    message_release(&answer);
+}
+
 /* With daemons and link up. */
 static int run(struct session *session, struct push *push)
 {
@@ -299,6 +319,7 @@ static int run(struct session *session, struct push *push)
         return upload_failed(session, push, &err);
     if (!known)
         say(session->common, "push %s %s", id, push->options.resume ? "goes on" : "started");
+    say_others(session, push);
     return follow_to_end(session, push, from_ms);
 }
 

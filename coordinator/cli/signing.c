@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/trust/merkle.h"
 #include "common/trust/seal.h"
@@ -106,4 +107,11 @@ int job_recall(const struct state_paths *paths, const struct push_id *push, stru
     return push_id_equal(&job->push, push)
                ? 0
                : err_set(err, ERR_INVALID, "%s: is of another push", path);
+}
+
+void job_forget(const struct state_paths *paths, const struct push_id *push)
+{
+    char path[STATE_PATH_SIZE];
+    push_file(path, paths->jobs, push, "job");
+    (void)unlink(path);
 }

@@ -30,5 +30,7 @@ int operator_key_publish(const struct state_paths *paths, const struct push_id *
 int job_keep(const struct state_paths *paths, const struct job *job, struct err *err);
 int job_recall(const struct state_paths *paths, const struct push_id *push, struct job *job,
                struct err *err);
+/* Removes it once the push is over; missing is fine. */
+void job_forget(const struct state_paths *paths, const struct push_id *push);
 
 #endif
