@@ -161,6 +161,9 @@ void schedule_call_first(struct session *session)
 
 /* --- Answers --- */
 
+/* [MS-TSCH] 2.3.14 SCHED_S_SOME_TRIGGERS_FAILED: a success, but our tasks have one trigger only. */
+#define HRESULT_SOME_TRIGGERS_FAILED 0x0004131BU
+
 static void hresult_fail(struct session *session, uint32_t hresult, const char *what)
 {
     const char *text = hresult_text(hresult);
@@ -219,9 +222,13 @@ static void registered(struct session *session, const struct tsch_register_resul
     struct schedule_state *schedule = session->schedule;
     char start[STARTTIME_TEXT_SIZE];
     char detail[LIMIT_DETAIL_SIZE];
-    /* The scheduler has spoken: no doubt is left but about "exists". */
+    /* The scheduler has spoken: no doubt is left but about "exists", until the task was read. */
     schedule->submitted = false;
-    session->target->uncertain = false;
+    session->target->uncertain = hresult_kind(result->hresult) == HRESULT_EXISTS;
+    if (result->hresult == HRESULT_SOME_TRIGGERS_FAILED) {
+        hresult_fail(session, result->hresult, "the task is registered and will not start");
+        return;
+    }
     if (hresult_kind(result->hresult) == HRESULT_OK) {
         (void)snprintf(detail, sizeof detail, "starts %s by the target's clock",
                        start_plan_text(&schedule->plan, start));

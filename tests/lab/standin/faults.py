@@ -103,7 +103,8 @@ _ROWS = [
     Fault("unsafe-path", "path", "UNSAFE_PATH", "SPDISTRO exists, users may write to it", drive="unsafe-path"),
     Fault("pipe-closed", "schedule", "RPC_UNAVAILABLE", "the pipe opens and closes before an answer", scheduler=True),
     Fault("call-dropped", "schedule", "RPC_UNAVAILABLE", "the pipe closes instead of registering", scheduler=True),
-    Fault("answer-dropped", None, None, "the task is registered, the pipe closes before the answer", scheduler=True),
+    Fault("answer-dropped", None, None, "the call is carried out, the pipe closes before the answer (argument: "
+          "number of the method, default 1, SchRpcRegisterTask)", scheduler=True),
     Fault(
         "rpc-fault",
         "schedule",

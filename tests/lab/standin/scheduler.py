@@ -151,12 +151,13 @@ class Scheduler:
     def _dispatch(calls, fault, opnum, stub, account, facts):
         name, argument = fault
         registers = opnum == 1
+        dropped = int(argument or 1) if name == "answer-dropped" else None
         if name == "rpc-fault":
             raise rpcserver.RpcFault(int(argument or "0x1c010003", 0))
         if name == "call-dropped" and registers:
             raise CutShort()
         answer = calls.dispatch(opnum, stub, account, facts)
-        if name == "answer-dropped" and registers:
+        if opnum == dropped:
             raise CutShort()
         return answer
 
