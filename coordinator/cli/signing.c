@@ -76,6 +76,28 @@ int operator_key_publish(const struct state_paths *paths, const struct push_id *
     return file_write(path, text, strlen(text), err);
 }
 
+int relay_seal_key_check(const struct state_paths *paths, const uint8_t said[LIMIT_KEY_BYTES],
+                         struct err *err)
+{
+    char path[STATE_PATH_SIZE];
+    char text[KEY_TEXT_SIZE + 1];
+    uint8_t own[LIMIT_KEY_BYTES];
+    (void)snprintf(path, sizeof path, "%.*s/seal.pub", (int)STATE_ROOT_SIZE + 64, paths->relay);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return err_set_errno(err, errno, "cannot read %s", path);
+    bool read = fgets(text, sizeof text, file) != NULL;
+    (void)fclose(file);
+    if (read)
+        text[strcspn(text, "\n")] = '\0';
+    if (!read || key_from_text(text, own, NULL) != 0)
+        return err_set(err, ERR_INVALID, "%s holds no public key", path);
+    if (!key_equal(own, said))
+        return err_set(err, ERR_DENIED,
+                       "the coordinator names another key to seal the password to than %s", path);
+    return 0;
+}
+
 int job_keep(const struct state_paths *paths, const struct job *job, struct err *err)
 {
     char path[STATE_PATH_SIZE];

@@ -21,6 +21,11 @@ int credential_seal(const struct credential *credential, const struct job *job,
                     const struct key_pair *operator_key, const uint8_t relay_key[LIMIT_KEY_BYTES],
                     struct buf *out, struct err *err);
 
+/* The private relay's own word, relay/seal.pub, about the key to seal to. Whoever answers for the
+ * coordinator must not choose who can read the password: ERR_DENIED when `said` is another key. */
+int relay_seal_key_check(const struct state_paths *paths, const uint8_t said[LIMIT_KEY_BYTES],
+                         struct err *err);
+
 /* operators/<push id>.pub: from now on the private relay trusts this key for this push. Errors:
  * ERR_IO. */
 int operator_key_publish(const struct state_paths *paths, const struct push_id *push,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "coordinator/cli/signing.h"
 
 #define TRIES_MAX 5       /* times the whole upload is begun */
 #define RELAY_MS 30000U   /* a relay must be live by then */
@@ -165,7 +166,7 @@ int upload_relay_key(struct session *session, uint8_t key[LIMIT_KEY_BYTES], stru
         }
         message_release(&answer);
         if (found)
-            return 0;
+            return relay_seal_key_check(&session->paths, key, err);
         if (session_wait(session, RELAY_LOOK_MS, err) != 0)
             return -1;
     }

@@ -28,7 +28,8 @@ int upload_known(struct session *session, const struct push_id *push, bool *know
                  struct push_summary *summary, struct err *err);
 /* Errors: as session_call; ERR_INVALID when the package changes while it is read. */
 int upload_push(struct session *session, const struct upload *upload, struct err *err);
-/* A live relay's seal key, waiting for one to come up. Errors: ERR_UNAVAILABLE. */
+/* A live relay's seal key, waiting for one to come up. Errors: ERR_UNAVAILABLE; ERR_DENIED when it
+ * is not the private relay's own. */
 int upload_relay_key(struct session *session, uint8_t key[LIMIT_KEY_BYTES], struct err *err);
 
 #endif

@@ -5,12 +5,16 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/base/text.h"
+#include "common/trust/keys.h"
 #include "coordinator/cli/progress.h"
 #include "coordinator/cli/push_options.h"
+#include "coordinator/cli/signing.h"
 #include "coordinator/cli/values.h"
 
 #define NOW 1767225600 /* 2026-01-01T00:00:00Z */
@@ -275,6 +279,32 @@ static void progress_without_terminal_says_little(void **state)
     (void)fclose(out);
 }
 
+static void seal_key_of_another_is_refused(void **state)
+{
+    (void)state;
+    struct state_paths paths = {0};
+    struct err err = {0};
+    uint8_t said[LIMIT_KEY_BYTES];
+    char text[KEY_TEXT_SIZE + 1];
+    char path[STATE_PATH_SIZE + 16];
+    (void)snprintf(paths.relay, sizeof paths.relay, "/tmp/pusher-cli-%ld", (long)getpid());
+    (void)snprintf(path, sizeof path, "%s/seal.pub", paths.relay);
+    assert_int_equal(mkdir(paths.relay, 0700), 0);
+    memset(said, 0x5a, sizeof said);
+    assert_int_equal(relay_seal_key_check(&paths, said, &err), -1); /* no file */
+    key_text(said, text);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    (void)fprintf(file, "%s\n", text);
+    (void)fclose(file);
+    assert_int_equal(relay_seal_key_check(&paths, said, &err), 0);
+    said[31] ^= 1;
+    assert_int_equal(relay_seal_key_check(&paths, said, &err), -1);
+    assert_int_equal(err.code, ERR_DENIED);
+    (void)unlink(path);
+    (void)rmdir(paths.relay);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +316,7 @@ int main(void)
         cmocka_unit_test(push_line_bad_is_refused),
         cmocka_unit_test(progress_line_counts_and_rates),
         cmocka_unit_test(progress_without_terminal_says_little),
+        cmocka_unit_test(seal_key_of_another_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
