@@ -35,7 +35,8 @@ struct look_command {
     struct option_table options;
     bool word_is_host;
     bool word_needed;
-    bool json; /* -o json is understood */
+    bool push_needed; /* without any there is nothing to print */
+    bool json;        /* -o json is understood */
     int (*run)(struct session *session, struct look *look);
 };
 
@@ -142,7 +143,7 @@ static int look_run(const struct look_command *command, int argc, char *const *a
     }
     if (never_pushed()) {
         complain("there is no push yet");
-        return command->word_needed || look.word != NULL ? EXIT_USAGE : EXIT_ALL_SUCCEEDED;
+        return command->push_needed ? EXIT_USAGE : EXIT_ALL_SUCCEEDED;
     }
     if (session_open(&session, &look.common, false, &err) != 0)
         return session_failed(&session, &err);
@@ -187,6 +188,7 @@ int command_report(int argc, char *const *argv)
                  "are listed.\nThe exit status is the push's: pusher help exit.",
         .options = {rows, sizeof rows / sizeof *rows},
         .json = true,
+        .push_needed = true,
         .run = run_report};
     return look_run(&command, argc, argv);
 }
@@ -284,6 +286,7 @@ int command_why(int argc, char *const *argv)
         .options = {rows, sizeof rows / sizeof *rows},
         .word_is_host = true,
         .word_needed = true,
+        .push_needed = true,
         .run = run_why};
     return look_run(&command, argc, argv);
 }
@@ -391,6 +394,7 @@ int command_show(int argc, char *const *argv)
         .usage = "pusher show PUSH",
         .about = "Shows a push: package and digest, times, who signed and asked, counts by state.",
         .word_needed = true,
+        .push_needed = true,
         .run = run_show};
     return look_run(&command, argc, argv);
 }
@@ -443,6 +447,7 @@ int command_status(int argc, char *const *argv)
         .usage = "pusher status [PUSH] [-w]",
         .about = "Shows how far a push is (the newest, unless one is named).",
         .options = {rows, sizeof rows / sizeof *rows},
+        .push_needed = true,
         .run = run_status};
     return look_run(&command, argc, argv);
 }
@@ -500,6 +505,7 @@ int command_cancel(int argc, char *const *argv)
         .about = "Cancels a push: targets that had not begun become CANCELLED. What is scheduled "
                  "stays scheduled.",
         .word_needed = true,
+        .push_needed = true,
         .run = run_cancel};
     return look_run(&command, argc, argv);
 }

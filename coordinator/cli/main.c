@@ -1,8 +1,10 @@
 /* pusher: the operator's tool. A table of commands and a loop over it. */
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/text.h"
 #include "coordinator/cli/commands.h"
@@ -113,7 +115,10 @@ static int run_command(const struct command *command, const char *name, int argc
         return EXIT_USAGE;
     }
     if (command->run == NULL) {
-        complain("%s: not in this version", command->name);
+        complain("%s: not in this version%s", command->name,
+                 strcmp(command->name, "resume") == 0
+                     ? "; a stopped push goes on with: pusher push --resume PUSH"
+                     : "");
         return EXIT_USAGE;
     }
     return command->run(argc, argv);
@@ -139,8 +144,21 @@ static int command_help(int argc, char *const *argv)
     return run_command(command, argv[0], 1, help_words);
 }
 
+/* A closed standard stream would lend its number to a socket or a database. In its place comes
+ * /dev/null; output is opened for reading, so that what can't be printed is an error still. */
+static int open_closed_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return -1;
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (open_closed_streams() != 0)
+        return EXIT_INTERNAL;
     (void)setlocale(LC_CTYPE, "");
     (void)umask(077);
     if (argc < 2) {

@@ -66,7 +66,10 @@ static int parse_long(struct parse *parse, const char *word, struct err *err)
         char shown[80];
         text_printable(shown, sizeof shown, word);
         shown[strcspn(shown, "=")] = '\0';
-        return err_set(err, ERR_INVALID, "unknown option '%s'", shown);
+        return err_set(err, ERR_INVALID, "unknown option '%s'%s", shown,
+                       strcmp(shown, "--password") == 0
+                           ? ": a password comes from --password-file or the terminal"
+                           : "");
     }
     if (row->key != OPTION_LATER && row->argument == NULL && value != NULL)
         return err_set(err, ERR_INVALID, "--%s takes no value", row->name);

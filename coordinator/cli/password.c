@@ -40,8 +40,14 @@ static int line_read(int fd, bool keys, char *secret, size_t *length)
 
 static int check(char *secret, size_t length, int end, const char *where, struct err *err)
 {
+    static const char byte_order_mark[] = "\xef\xbb\xbf"; /* Windows editors put it in front */
+    size_t mark = sizeof byte_order_mark - 1;
     if (length > 0 && secret[length - 1] == '\r')
         length--;
+    if (length >= mark && memcmp(secret, byte_order_mark, mark) == 0) {
+        length -= mark;
+        memmove(secret, secret + mark, length + mark);
+    }
     secret[length] = '\0';
     if (end == -3)
         return err_set(err, ERR_INVALID, "%s: cannot read the password: %s", where,

@@ -137,8 +137,12 @@ static int dry_run(struct push *push, struct err *err)
     char **names = targets_names(push->targets);
     for (uint32_t i = 0; i < targets_count(push->targets); i++)
         (void)printf("%s\n", names[i]);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        complain("cannot write to standard output");
+        return EXIT_INTERNAL;
+    }
     say(&push->options.common, "dry run: nothing was started");
-    return fflush(stdout) == 0 ? EXIT_ALL_SUCCEEDED : EXIT_INTERNAL;
+    return EXIT_ALL_SUCCEEDED;
 }
 
 void push_set_times(struct push *push)

@@ -96,11 +96,11 @@ int target_argument_add(struct targets *targets, const char *value, bool exclude
     text_printable(name, sizeof name, value + 1);
     FILE *file = fopen(value + 1, "re");
     if (file == NULL)
-        return err_set_errno(err, errno, "%s:1: cannot open this target file", name);
+        return err_set_errno(err, errno, "cannot open target file %s", name);
     struct stat status;
     int result = 0;
     if (fstat(fileno(file), &status) == 0 && S_ISDIR(status.st_mode))
-        result = err_set(err, ERR_INVALID, "%s:1: is a directory, not a target file", name);
+        result = err_set(err, ERR_INVALID, "%s is a directory, not a target file", name);
     else
         result = target_lines_add(targets, file, name, exclude, err);
     (void)fclose(file);

@@ -84,7 +84,7 @@ class BadInput(unittest.TestCase):
         self.assert_refused(self.push("-t", "@" + self.write("t", b"# none\n\n")), 2, "/t:2:", "no target")
 
     def test_target_file_is_missing_or_a_directory(self):
-        self.assert_refused(self.push("-t", f"@{self.folder}/missing"), 2, "missing:1:", "No such file")
+        self.assert_refused(self.push("-t", f"@{self.folder}/missing"), 2, "target file", "missing: No such file")
         self.assert_refused(self.push("-t", f"@{self.folder}"), 2, "directory")
 
     def test_target_file_with_a_bad_line_names_the_line(self):
@@ -138,6 +138,22 @@ class BadInput(unittest.TestCase):
             with self.subTest(command=command):
                 self.assert_refused(self.run_pusher(command, "x"), 2, "not in this version")
 
+    def test_resume_as_a_command_names_the_option_that_does_it(self):
+        self.assert_refused(self.run_pusher("resume", "7f3a"), 2, "not in this version", "pusher push --resume")
+
+    def test_password_on_the_command_line_is_sent_to_the_file(self):
+        done = self.push("-t", "pc1", "--password=Secret1")
+        self.assert_refused(done, 2, "--password-file")
+        self.assertNotIn("Secret1", done.stderr)
+
+    def test_closed_standard_streams_are_no_crash_and_no_success(self):
+        for redirection, status in ((">&-", 1), (">&- 2>&-", 1), ("<&-", 0), ("2>&-", 0)):
+            with self.subTest(redirection=redirection):
+                line = f'exec "$0" push "$1" -t pc1 --user u --password-file "$2" --dry-run {redirection}'
+                done = subprocess.run(["sh", "-c", line, BIN / "pusher", self.package, self.password], timeout=60,
+                                      env=self.environment, check=False, capture_output=True)
+                self.assertEqual(done.returncode, status, done.stderr)
+
     def test_missing_words(self):
         self.assert_refused(self.run_pusher("push"), 2, "no package")
         self.assert_refused(self.run_pusher("push", self.package, "--user", "u"), 2, "no targets")
@@ -162,7 +178,7 @@ class BadInput(unittest.TestCase):
                 self.assertNotIn("secret", done.stderr)
 
     def test_password_file_is_missing_empty_or_no_text(self):
-        for content in (b"", b"\n", b"\r\n", b"\xff\xfe\n", b"x" * 5000):
+        for content in (b"", b"\n", b"\r\n", b"\xef\xbb\xbf\r\n", b"\xff\xfe\n", b"x" * 5000):
             with self.subTest(content=content[:8]):
                 path = self.write("odd", content, 0o600)
                 done = self.run_pusher("push", self.package, "-t", "pc1", "--user", "u", "--password-file", path)
@@ -186,7 +202,8 @@ class BadInput(unittest.TestCase):
         self.assertFalse(deep.exists())
 
     def test_nothing_was_pushed_yet(self):
-        for arguments, status in ((("list",), 0), (("report",), 0), (("report", "7f3a"), 2), (("why", "pc1"), 2)):
+        for arguments, status in ((("list",), 0), (("report",), 2), (("report", "7f3a"), 2), (("why", "pc1"), 2),
+                                  (("status",), 2)):
             with self.subTest(arguments=arguments):
                 self.assert_refused(self.run_pusher(*arguments), status, "no push yet")
 

@@ -151,6 +151,16 @@ class PrivateMode(unittest.TestCase):
                 self.assertIn("cannot write", done.stderr)
         self.assertEqual(self.daemons(), [])
 
+    def test_closed_standard_output_is_status_1_and_nothing_is_written_elsewhere(self):
+        self.push("-t", "127.0.0.1")
+        for command in ("list", "report -o json"):
+            with self.subTest(command=command):
+                done = subprocess.run(["sh", "-c", f'exec "$0" {command} >&-', BIN / "pusher"], env=self.environment,
+                                      stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("cannot write", done.stderr)
+        self.assertEqual(self.newest()["totals"]["submitted"], 1)
+
     def test_secrets_stay_in_memory(self):
         self.password.write_text("Sup3rS3cretWord\n", encoding="ascii")
         self.push("-t", "127.0.0.1")
