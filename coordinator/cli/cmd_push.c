@@ -12,10 +12,12 @@
 #include "coordinator/cli/session.h"
 #include "coordinator/cli/signing.h"
 #include "coordinator/cli/upload.h"
+#include "coordinator/cli/values.h"
 
 #define LOOK_MS 200U        /* between two looks at a running push */
 #define STOP_MS 10000U      /* running targets get this long after Ctrl-C */
 #define END_MS 12000U       /* a daemon of ours gets this long to end: a little more */
+#define QUOTED_SIZE 512     /* of a word in the command that goes on; longer ones are cut */
 #define RESUME_STOP_MS 5000 /* an open push that is resumed settles for so long */
 
 /* How following a push ended. */
@@ -170,10 +172,15 @@ static enum follow_end follow(struct session *session, const struct push *push, 
 static void say_resume(const struct push *push)
 {
     char id[PUSH_ID_TEXT_SIZE];
+    char user[QUOTED_SIZE] = "";
+    char file[QUOTED_SIZE] = "";
+    const char *path = push->options.password_file;
     push_id_text(&push->job.push, id);
-    complain("to go on: pusher push --resume %s --user '%s'%s%s   (so far: pusher report %.8s)", id,
-             push->options.user, push->options.password_file == NULL ? "" : " --password-file ",
-             push->options.password_file == NULL ? "" : push->options.password_file, id);
+    shell_quote(push->options.user, user, sizeof user);
+    if (path != NULL)
+        shell_quote(path, file, sizeof file);
+    complain("to go on: pusher push --resume %s --user %s%s%s   (so far: pusher report %.8s)", id,
+             user, path == NULL ? "" : " --password-file ", file, id);
 }
 
 /* Ctrl-C or --timeout: nothing new, a while for what runs. Returns the exit status. */
@@ -183,7 +190,9 @@ static int stop_and_say(struct session *session, const struct push *push, struct
     struct push_summary last = {0};
     struct err err = {0};
     session->stopping = true;
-    complain("%s: starting nothing new; running targets get %u s%s",
+    progress_clear(progress);
+    complain("%s: nothing new begins; targets at the last stage get up to %u s, the others go back "
+             "into the queue%s",
              status == EXIT_TIMEOUT ? "time-out" : "interrupted", STOP_MS / 1000,
              status == EXIT_TIMEOUT ? "" : " (Ctrl-C again ends at once)");
     if (stop_push(session, &push->job.push, &err) != 0 ||
@@ -194,9 +203,9 @@ static int stop_and_say(struct session *session, const struct push *push, struct
         return status;
     }
     progress_end(progress);
-    complain("%u of %u targets are done, %u are left",
-             totals_submitted(&last.totals) - totals_pending(&last.totals, last.wait),
-             totals_submitted(&last.totals), totals_pending(&last.totals, last.wait));
+    uint32_t left = totals_pending(&last.totals, last.wait);
+    complain("%u of %u targets are done, %u %s left", totals_submitted(&last.totals) - left,
+             totals_submitted(&last.totals), left, left == 1 ? "is" : "are");
     if (last.state != PUSH_CLOSED)
         say_resume(push);
     return status;

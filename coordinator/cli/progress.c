@@ -125,6 +125,12 @@ void progress_show(struct progress *progress, const struct message_status *statu
     (void)fprintf(progress->out, "pusher: %s\n", text + strspn(text, " "));
 }
 
+void progress_clear(const struct progress *progress)
+{
+    if (progress->width > 0 && progress->begun)
+        (void)fputs("\r\x1b[K", progress->out);
+}
+
 void progress_end(struct progress *progress)
 {
     if (progress->width > 0 && progress->begun)

@@ -34,6 +34,8 @@ void progress_init(struct progress *progress, FILE *out, size_t width);
 void progress_show(struct progress *progress, const struct message_status *status, uint64_t now_ms,
                    bool last);
 /* Ends the redrawn line. */
+/* Takes the line away, so that a message can stand in its place; the next show draws it again. */
+void progress_clear(const struct progress *progress);
 void progress_end(struct progress *progress);
 
 #endif

@@ -304,7 +304,9 @@ void push_options_help(FILE *out)
     options_help(out, &table);
     (void)fputc('\n', out);
     options_help(out, &common_table);
-    (void)fputs("\nCtrl-C starts nothing new, lets running targets end for 10 s and says how to go "
-                "on;\nagain: ends at once. Exit statuses: pusher help exit.\n",
-                out);
+    (void)fputs(
+        "\nCtrl-C begins nothing new, lets targets at the last stage end for up to 10 s, puts the "
+        "others\nback into the queue and says how to go on; again: ends at once. Exit "
+        "statuses: pusher help exit.\n",
+        out);
 }

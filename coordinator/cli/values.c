@@ -246,3 +246,25 @@ int job_set_command(struct job *job, const char *command, const char *arguments,
                        sizeof job->arguments - 1);
     return 0;
 }
+
+void shell_quote(const char *word, char *to, size_t size)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%_+=:,./-";
+    struct buf out;
+    buf_init(&out, 4 * strlen(word) + 2); /* every character a quotation mark */
+    if (*word != '\0' && word[strspn(word, plain)] == '\0') {
+        buf_text(&out, word);
+    } else {
+        buf_u8(&out, '\'');
+        for (; *word != '\0'; word++) {
+            if (*word == '\'')
+                buf_text(&out, "'\\''");
+            else
+                buf_u8(&out, (uint8_t)*word);
+        }
+        buf_u8(&out, '\'');
+    }
+    (void)text_copy(to, size, buf_cstr(&out));
+    buf_release(&out);
+}

@@ -30,4 +30,8 @@ int arguments_join(char *const *words, size_t count, char to[LIMIT_ARGUMENTS_SIZ
  * job->package_name is set. Errors: ERR_LIMIT. */
 int job_set_command(struct job *job, const char *command, const char *arguments, struct err *err);
 
+/* The word as a POSIX shell reads it back: bare if it is plain, else in single quotes. Cut at size.
+ */
+void shell_quote(const char *word, char *to, size_t size);
+
 #endif

@@ -179,7 +179,8 @@ class PrivateMode(unittest.TestCase):
         report = self.newest()
         self.assertEqual(report["push"]["state"], "stopped")
         self.assertGreater(report["totals"]["pending"], 0)
-        self.assertIn(f"--resume {report['push']['id']}", said)
+        self.assertIn(f"pusher push --resume {report['push']['id']} --user u --password-file {self.password} ", said)
+        self.assertIn("go back into the queue", said)
         other = self.folder / "other.exe"
         other.write_bytes(b"MZ other")
         wrong = self.run_pusher("push", "--resume", report["push"]["id"], other, *self.account())

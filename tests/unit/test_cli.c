@@ -98,6 +98,22 @@ static void arguments_join_as_windows_splits(void **state)
     assert_int_equal(err.code, ERR_LIMIT);
 }
 
+static void word_is_quoted_as_a_shell_reads_it(void **state)
+{
+    (void)state;
+    char to[32];
+    shell_quote("./pw", to, sizeof to);
+    assert_string_equal(to, "./pw");
+    shell_quote("CORP\\deploy", to, sizeof to);
+    assert_string_equal(to, "'CORP\\deploy'");
+    shell_quote("my pw's", to, sizeof to);
+    assert_string_equal(to, "'my pw'\\''s'");
+    shell_quote("", to, sizeof to);
+    assert_string_equal(to, "''");
+    shell_quote("a word that is longer than the room for it", to, sizeof to);
+    assert_int_equal(strlen(to), sizeof to - 1);
+}
+
 static void command_fits_the_kind_of_package(void **state)
 {
     (void)state;
@@ -311,6 +327,7 @@ int main(void)
         cmocka_unit_test(duration_forms_are_read_or_refused),
         cmocka_unit_test(time_utc_is_read_everything_else_refused),
         cmocka_unit_test(arguments_join_as_windows_splits),
+        cmocka_unit_test(word_is_quoted_as_a_shell_reads_it),
         cmocka_unit_test(command_fits_the_kind_of_package),
         cmocka_unit_test(push_line_good_is_understood),
         cmocka_unit_test(push_line_bad_is_refused),
