@@ -19,8 +19,9 @@
 #define QUICK_ENDS_MAX 5U
 #define BACKOFF_FIRST_MS 100U
 #define BACKOFF_MAX_MS 3000U
-#define TAIL_BYTES 300 /* of the log, in an error: an err has room for one sentence */
-#define LOCK_FD 3      /* where a daemon finds the inherited lock; it needs not know */
+#define TAIL_BYTES 2000 /* of the log, to find its last line in */
+#define EXEC_FAILED 127 /* a child's status, as of a shell's */
+#define LOCK_FD 3       /* where a daemon finds the inherited lock; it needs not know */
 
 void daemon_init(struct daemon *daemon, const char *name, const struct state_paths *paths,
                  const char *log_name, int64_t lock_byte)
@@ -107,7 +108,7 @@ __attribute__((noreturn)) static void child_run(const char *path, char *const *a
         (void)dup2(lock_fd, LOCK_FD);
     (void)close_range(lock_fd >= 0 ? LOCK_FD + 1 : LOCK_FD, ~0U, 0);
     (void)execv(path, argv);
-    _exit(127);
+    _exit(EXEC_FAILED);
 }
 
 static pid_t spawn(struct daemon *daemon, const char *const *arguments, struct err *err)
@@ -140,8 +141,15 @@ static pid_t spawn(struct daemon *daemon, const char *const *arguments, struct e
     return pid > 0 ? pid : err_set_errno(err, errno_value, "cannot start %s", daemon->name);
 }
 
-/* What the log says since the last start, its end, in one line. */
-static void log_tail(const struct daemon *daemon, char *to, size_t size)
+/* The sentence of a log line "TIME PROGRAM[PID] error: SENTENCE". */
+static const char *sentence_of(const char *line)
+{
+    const char *mark = strstr(line, " error: ");
+    return mark == NULL ? line : mark + strlen(" error: ");
+}
+
+/* The last line that the log got since the last start: why a daemon ended, and the remedy. */
+static void log_last_line(const struct daemon *daemon, char *to, size_t size)
 {
     char bytes[TAIL_BYTES + 1];
     to[0] = '\0';
@@ -156,20 +164,23 @@ static void log_tail(const struct daemon *daemon, char *to, size_t size)
             while (got > 0 && (bytes[got - 1] == '\n' || bytes[got - 1] == '\0'))
                 got--;
             bytes[got] = '\0';
-            for (char *c = bytes; *c != '\0'; c++)
-                *c = *c == '\n' ? ' ' : *c;
-            (void)text_printable(to, size, bytes);
+            const char *last = strrchr(bytes, '\n');
+            (void)text_printable(to, size, sentence_of(last == NULL ? bytes : last + 1));
         }
     }
     (void)fclose(file);
 }
 
-static int fail_with_tail(const struct daemon *daemon, const char *what, struct err *err)
+/* The daemon's own words come first: an err cuts at its end, and where the log is can be guessed
+ * sooner than the remedy. */
+static int fail_with_words(const struct daemon *daemon, const char *what, struct err *err)
 {
-    char tail[TAIL_BYTES * 2];
-    log_tail(daemon, tail, sizeof tail);
-    return err_set(err, ERR_UNAVAILABLE, "%s %s; see %s%s%.200s", daemon->name, what, daemon->log,
-                   tail[0] == '\0' ? "" : "; it said: ", tail);
+    char words[ERR_TEXT_SIZE];
+    log_last_line(daemon, words, sizeof words);
+    if (words[0] == '\0')
+        return err_set(err, ERR_UNAVAILABLE, "%s %s; its log: %s", daemon->name, what, daemon->log);
+    return err_set(err, ERR_UNAVAILABLE, "%s %s: %s; its log: %s", daemon->name, what, words,
+                   daemon->log);
 }
 
 static void describe_end(int status, char ended[64])
@@ -177,7 +188,8 @@ static void describe_end(int status, char ended[64])
     if (WIFSIGNALED(status))
         (void)snprintf(ended, 64, "signal %d", WTERMSIG(status));
     else
-        (void)snprintf(ended, 64, "status %d", WEXITSTATUS(status));
+        (void)snprintf(ended, 64, "status %d%s", WEXITSTATUS(status),
+                       WEXITSTATUS(status) == EXEC_FAILED ? ", cannot be executed" : "");
 }
 
 static int reap(struct daemon *daemon, uint64_t now_ms, enum daemon_news *news, char ended[64],
@@ -197,7 +209,7 @@ static int reap(struct daemon *daemon, uint64_t now_ms, enum daemon_news *news, 
         return 0;
     char what[96];
     (void)snprintf(what, sizeof what, "keeps ending right after its start (%s)", ended);
-    return fail_with_tail(daemon, what, err);
+    return fail_with_words(daemon, what, err);
 }
 
 int daemon_poll(struct daemon *daemon, uint64_t now_ms, enum daemon_news *news, char ended[64],
@@ -241,7 +253,7 @@ int daemon_run_once(struct daemon *daemon, const char *const *arguments, struct 
         return 0;
     describe_end(status, ended);
     (void)snprintf(what, sizeof what, "%s ended with %s", arguments[0], ended);
-    return fail_with_tail(daemon, what, err);
+    return fail_with_words(daemon, what, err);
 }
 
 void daemon_terminate(const struct daemon *daemon)

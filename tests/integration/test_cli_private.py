@@ -260,7 +260,23 @@ class PrivateMode(unittest.TestCase):
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
         self.assertIn("coordinator.log", done.stderr)
         self.assertIn("curve.key", done.stderr)
+        self.assertIn("curve.key", done.stderr)
         self.assertEqual(self.daemons(), [])
+
+    def test_damaged_store_or_journal_is_said_with_its_whole_remedy_and_left_alone(self):
+        self.push("-t", "127.0.0.1")
+        for path in ("coordinator/store.db", "relay/journal.db"):
+            with self.subTest(path=path):
+                database = self.state / "pusher" / "private" / path
+                good = database.read_bytes()
+                database.write_bytes(b"no database")
+                done = self.push("-t", "127.0.0.1", "-q")
+                self.assertEqual(done.returncode, 7, done.stderr)
+                self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+                self.assertIn(f"{database} is damaged", done.stderr)
+                self.assertRegex(done.stderr, "begin with an empty one|open pushes is lost")
+                self.assertEqual(database.read_bytes(), b"no database")
+                database.write_bytes(good)
 
 
 if __name__ == "__main__":
