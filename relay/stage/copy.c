@@ -28,12 +28,14 @@
 
 enum copy_step {
     COPY_CREATE = 1,
-    COPY_MARK, /* for deletion, on or off; its answer doesn't matter */
+    COPY_MARK,   /* for deletion; its answer doesn't matter */
+    COPY_UNMARK, /* its answer does: a file that stays marked goes when it is closed */
     COPY_ALLOCATE,
     COPY_WRITE,
     COPY_FLUSH,
     COPY_VERIFY,
     COPY_RENAME,
+    COPY_NAMED, /* renamed; COPY_UNMARK's answer is out */
     COPY_CLOSE,
     COPY_PROBE,       /* who holds the final name? */
     COPY_PROBE_CLEAR, /* its read-only attribute */
@@ -59,9 +61,11 @@ struct copy_state {
     uint64_t compared;     /* --verify: bytes read back and equal */
     uint64_t asked;        /* --verify: bytes asked for */
     uint32_t held_tries;
-    bool cleared_readonly; /* of the final file ... */
-    bool renamed_again;    /* ... and tried after that */
-    bool failing;          /* the rest is clean-up; the outcome: */
+    bool cleared_readonly;   /* of the final file ... */
+    bool renamed_again;      /* ... and tried after that */
+    uint32_t unmark_waiting; /* answers to COPY_UNMARK that are out */
+    uint32_t unmark_status;  /* NTSTATUS of the last one */
+    bool failing;            /* the rest is clean-up; the outcome: */
     enum reason reason;
     enum code_kind kind;
     uint32_t code;
@@ -335,7 +339,8 @@ static void copy_compare(struct session *session, const struct smb_reply *reply,
 
 /* --- Taking the final name --- */
 
-/* Takes the mark off and renames, in one go: a connection lost in between would leave the file. */
+/* Takes the mark off and renames, in one go: a connection lost in between would leave the file.
+ * The answers may come in any order. */
 static void copy_take_name(struct session *session)
 {
     struct copy_state *copy = session->copy;
@@ -343,8 +348,9 @@ static void copy_take_name(struct session *session)
     char path[SMB_PATH_SIZE_MAX];
     final_path(session, path);
     copy->step = COPY_RENAME;
-    if (smb_set_delete(session->conn, piece_tag(session, COPY_MARK, 0), copy->file, false, &err) !=
-            0 ||
+    copy->unmark_waiting++;
+    if (smb_set_delete(session->conn, piece_tag(session, COPY_UNMARK, 0), copy->file, false,
+                       &err) != 0 ||
         smb_rename(session->conn, piece_tag(session, COPY_RENAME, 0), copy->file, path, true,
                    &err) != 0)
         session_fail_request(session, &err);
@@ -398,15 +404,38 @@ static void copy_held(struct session *session, uint32_t status)
     }
 }
 
-static void copy_renamed(struct session *session, const struct smb_reply *reply)
+/* The file has its name. While it may still be marked, closing it would delete the package. */
+static void copy_named(struct session *session)
 {
     struct copy_state *copy = session->copy;
     struct err err;
+    copy->step = COPY_NAMED;
+    if (copy->unmark_waiting > 0)
+        return;
+    if (ntstatus_is_error(copy->unmark_status)) {
+        copy_fail_status(session, copy->unmark_status, "keep the package");
+        return;
+    }
+    copy->step = COPY_CLOSE;
+    request_made(session,
+                 smb_close(session->conn, piece_tag(session, COPY_CLOSE, 0), copy->file, &err),
+                 &err);
+}
+
+static void copy_unmarked(struct session *session, const struct smb_reply *reply)
+{
+    struct copy_state *copy = session->copy;
+    copy->unmark_waiting--;
+    copy->unmark_status = reply->status;
+    if (copy->step == COPY_NAMED)
+        copy_named(session);
+}
+
+static void copy_renamed(struct session *session, const struct smb_reply *reply)
+{
+    struct copy_state *copy = session->copy;
     if (!ntstatus_is_error(reply->status)) {
-        copy->step = COPY_CLOSE;
-        request_made(session,
-                     smb_close(session->conn, piece_tag(session, COPY_CLOSE, 0), copy->file, &err),
-                     &err);
+        copy_named(session);
         return;
     }
     copy->code = reply->status;
@@ -519,13 +548,17 @@ static void copy_reply(struct session *session, const struct smb_reply *reply)
     struct copy_state *copy = session->copy;
     enum copy_step step = (enum copy_step)(session_step(reply->tag) & 0xff);
     uint32_t piece = session_step(reply->tag) >> 8;
-    if (copy == NULL || step != copy->step)
+    if (copy != NULL && step == COPY_UNMARK)
+        copy_unmarked(session, reply);
+    if (copy == NULL || step == COPY_UNMARK || step != copy->step)
         return; /* marks, and writes that were on the way when one failed */
     switch (step) {
     case COPY_CREATE:
         copy_created(session, reply);
         return;
     case COPY_MARK:
+    case COPY_UNMARK:
+    case COPY_NAMED:
         return;
     case COPY_ALLOCATE:
         copy_allocated(session, reply);
