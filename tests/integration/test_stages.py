@@ -188,25 +188,25 @@ class Repeats(StageCase):
 
     def test_look_under_stop_finds_or_leaves_alone(self):
         push = secrets.token_hex(16)
-        self.failed(self.push_one("pc-0006", "--read-back", "--look-only", push=push), "schedule", "CANCELLED")
-        self.assertEqual(len(self.facts("pc-0006")["tasks"]), 0)
-        self.passed(self.push_one("pc-0006", push=push))
-        self.passed(self.push_one("pc-0006", "--read-back", "--look-only", push=push))
-        self.assertEqual(len(self.facts("pc-0006")["tasks"]), 1)
+        self.failed(self.push_one("pc-0012", "--read-back", "--look-only", push=push), "schedule", "CANCELLED")
+        self.assertEqual(len(self.facts("pc-0012")["tasks"]), 0)
+        self.passed(self.push_one("pc-0012", push=push))
+        self.passed(self.push_one("pc-0012", "--read-back", "--look-only", push=push))
+        self.assertEqual(len(self.facts("pc-0012")["tasks"]), 1)
 
     def test_task_that_exists_and_cannot_be_read_is_no_failure(self):
         push = secrets.token_hex(16)
-        self.passed(self.push_one("pc-0007", push=push))
-        self.lab.fault("pc-0007", "answer-dropped:2")  # SchRpcRetrieveTask
-        end = self.push_one("pc-0007", push=push)
-        self.lab.fault("pc-0007", None)
+        self.passed(self.push_one("pc-0010", push=push))
+        self.lab.fault("pc-0010", "answer-dropped:2")  # SchRpcRetrieveTask
+        end = self.push_one("pc-0010", push=push)
+        self.lab.fault("pc-0010", None)
         self.assertEqual((end.stage, end.verdict), ("schedule", "unknown"), end)
-        self.passed(self.push_one("pc-0007", push=push))
+        self.passed(self.push_one("pc-0010", push=push))
 
     def test_registered_without_a_trigger_is_no_success(self):
-        self.lab.fault("pc-0008", "scheduler-error:0x0004131B")
-        end = self.push_one("pc-0008")
-        self.lab.fault("pc-0008", None)
+        self.lab.fault("pc-0011", "scheduler-error:0x0004131B")
+        end = self.push_one("pc-0011")
+        self.lab.fault("pc-0011", None)
         self.failed(end, "schedule", "SCHEDULER_REFUSED", "hresult 0x0004131B")
 
     def test_task_with_another_job_is_a_conflict(self):
