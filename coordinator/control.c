@@ -134,7 +134,7 @@ static struct relay_row *relay_rows(const struct coordinator *c, uint32_t *count
         (void)text_copy(row->site, sizeof row->site, stored->site_name);
         memcpy(row->seal_key, stored->seal_key, sizeof row->seal_key);
         row->live = view.live;
-        row->silent_ms = view.heard ? now_ms - view.heard_ms : now_ms;
+        row->silent_ms = now_ms - (view.heard ? view.heard_ms : c->started_ms);
         row->leased = view.leased;
         memcpy(row->running, view.running, sizeof row->running);
     }

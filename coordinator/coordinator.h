@@ -104,6 +104,7 @@ struct coordinator {
     uv_loop_t *loop;
     int lock_fd;
     int exit_status;
+    uint64_t started_ms; /* boot time */
     bool stopping;
     struct key_pair curve;
     struct store *store;

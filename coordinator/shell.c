@@ -477,6 +477,7 @@ int coordinator_run(const struct coordinator_options *options, struct err *err)
     c->options = *options;
     c->loop = &loop;
     c->lock_fd = -1;
+    c->started_ms = clock_boottime_ms();
     c->core = dispatch_new(&config);
     dispatch_effects_init(&c->effects);
     start_handles(c);

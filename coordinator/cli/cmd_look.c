@@ -493,7 +493,8 @@ static int run_cancel(struct session *session, struct look *look)
     print_status(&answer.status);
     uint32_t pending = totals_pending(&answer.status.push.totals, answer.status.push.wait);
     if (pending > 0)
-        say(&look->common, "%u targets are still with the relay: see pusher status", pending);
+        say(&look->common, "%u target%s still with the relay: see pusher status", pending,
+            pending == 1 ? " is" : "s are");
     message_release(&answer);
     return written(EXIT_ALL_SUCCEEDED);
 }

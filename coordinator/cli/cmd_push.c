@@ -68,6 +68,9 @@ static int sign_and_upload(struct session *session, struct push *push, struct er
                             .resume = push->options.resume};
     int result = upload_relay_key(session, relay_key, err);
     if (result == 0)
+        say_more(session->common, "the private relay is live: signing %u target%s, handing over",
+                 push->job.target_count, push->job.target_count == 1 ? "" : "s");
+    if (result == 0)
         result = job_sign(&push->job, &operator_key, &signed_job, err);
     if (result == 0)
         result =
@@ -236,7 +239,8 @@ static int follow_to_end(struct session *session, const struct push *push, uint6
         progress_end(&progress);
     switch (end) {
     case FOLLOW_CLOSED:
-        job_forget(&session->paths, &push->job.push);
+        if (!push->options.has_id) /* a repeated push with its id is held against it */
+            job_forget(&session->paths, &push->job.push);
         return end_report(session, push);
     case FOLLOW_STOPPED:
         complain("the push is stopped");
@@ -265,6 +269,15 @@ static int find_same(struct session *session, const struct push *push, bool *kno
                           sizeof summary.package_digest) != 0 ||
                    totals_submitted(&summary.totals) != push->job.target_count))
         return err_set(err, ERR_INVALID, "--push-id: that push is of another package or pool");
+    struct job before;
+    struct err none;
+    if (!*known || job_recall(&session->paths, &push->job.push, &before, &none) != 0)
+        return 0;
+    if (memcmp(before.targets_root, push->job.targets_root, sizeof before.targets_root) != 0)
+        return err_set(err, ERR_INVALID, "--push-id: that push has other targets");
+    if (strcmp(before.command, push->job.command) != 0 ||
+        strcmp(before.arguments, push->job.arguments) != 0 || before.run_as != push->job.run_as)
+        return err_set(err, ERR_INVALID, "--push-id: that push runs the package another way");
     return 0;
 }
 

@@ -66,7 +66,8 @@ static void say_pool(const struct push *push)
     struct targets_notes notes = targets_notes(push->targets);
     char size[FORMAT_BYTES_SIZE];
     char extra[256] = "";
-    append(extra, sizeof extra, "duplicates folded", notes.duplicates);
+    append(extra, sizeof extra, notes.duplicates == 1 ? "duplicate folded" : "duplicates folded",
+           notes.duplicates);
     append(extra, sizeof extra, "excluded", notes.excluded);
     append(extra, sizeof extra, "network and broadcast addresses left out", notes.network_skipped);
     uint32_t count = targets_count(push->targets);

@@ -63,6 +63,7 @@ int session_open(struct session *session, const struct common_options *common, b
                                     .said = daemon_said,
                                     .check = session_check,
                                     .context = session};
+    say_more(common, "state and the daemons' logs: %s", session->paths.root);
     int result = private_open(&session->mode, &config, err);
     if (result == 0)
         result = net_start(&session->loop, err);
@@ -73,7 +74,9 @@ int session_open(struct session *session, const struct common_options *common, b
                                          .context = session};
         result = control_open(&session->control, &control, err);
     }
-    if (result != 0)
+    if (result == 0)
+        say_more(common, "the private coordinator answers");
+    else
         session_close(session, 1000);
     return result;
 }

@@ -140,6 +140,17 @@ class PrivateMode(unittest.TestCase):
         other = self.push("-t", "127.0.0.1", "-t", "127.0.0.2", "--push-id", push)
         self.assertEqual(other.returncode, 2, other.stderr)
         self.assertIn("another package or pool", other.stderr)
+        other = self.push("-t", "127.0.0.2", "--push-id", push)
+        self.assertEqual(other.returncode, 2, other.stderr)
+        self.assertIn("other targets", other.stderr)
+        other = self.push("-t", "127.0.0.1", "--push-id", push, "--", "/S")
+        self.assertEqual(other.returncode, 2, other.stderr)
+        self.assertIn("another way", other.stderr)
+
+    def test_verbose_names_the_state_folder(self):
+        done = self.push("-t", "127.0.0.1", "-v")
+        self.assertIn(f"logs: {self.state}/pusher/private", done.stderr)
+        self.assertIn("relay is live", done.stderr)
 
     def test_report_that_cannot_be_written_is_status_1(self):
         self.push("-t", "127.0.0.1")
@@ -226,6 +237,8 @@ class PrivateMode(unittest.TestCase):
         self.wait_until(lambda: not self.daemons(), "daemons gone")
         report = self.newest()
         self.assertEqual(report["push"]["state"], "open")
+        # Nobody heard the relay since this coordinator came up, a moment ago.
+        self.assertRegex(self.run_pusher("report").stdout, "0 relays live, 1 stale 00:00:0")
         other = self.push("-t", "127.0.2.1")
         self.assertIn(f"push {report['push']['id'][:8]} (setup.exe) is open and goes on", other.stderr)
         done = self.run_pusher("push", "--resume", report["push"]["id"], *self.account(), "-o", "json")
@@ -259,7 +272,6 @@ class PrivateMode(unittest.TestCase):
         self.assertEqual(done.returncode, 7, done.stderr)
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
         self.assertIn("coordinator.log", done.stderr)
-        self.assertIn("curve.key", done.stderr)
         self.assertIn("curve.key", done.stderr)
         self.assertEqual(self.daemons(), [])
 
