@@ -568,6 +568,36 @@ static void older_job_after_newer_refused_even_after_restart(void **state)
         (void)uv_run(&fake->loop, UV_RUN_ONCE);
 }
 
+/* A push that is over can't be brought to life with what was once signed for it. */
+static void closed_push_again_refused_even_after_restart(void **state)
+{
+    struct fake *fake = *state;
+    WAIT_FOR(fake, hellos, 1);
+    send_job(fake, &fake->operator_key);
+    send_lease(fake, TARGET, 1);
+    WAIT_FOR(fake, rows, 1);
+    struct message message = {.kind = MESSAGE_CLOSE};
+    message.push_ref.epoch = fake->epoch;
+    message.push_ref.push = fake->push;
+    message.push_ref.generation = 1;
+    send_to_relay(fake, &message);
+    fake->rows = 0;
+    for (uint32_t round = 0; round < 2; round++) {
+        send_job(fake, &fake->operator_key);
+        send_lease(fake, TARGET, 1);
+        WAIT_FOR(fake, rows, 1);
+        assert_int_equal(fake->row.outcome.reason, REASON_JOB_REFUSED);
+        assert_non_null(strstr(fake->row.outcome.detail, "closed already"));
+        end_relay(fake, SIGTERM);
+        fake->hellos = fake->rows = 0;
+        (void)start_relay(fake, true);
+        WAIT_FOR(fake, hellos, 1);
+        send_to_relay(fake, &(struct message){.kind = MESSAGE_CLOSE,
+                                              .push_ref = {fake->epoch, fake->push, 1}});
+        fake->rows = 0;
+    }
+}
+
 static void outcome_outlives_kill(void **state)
 {
     struct fake *fake = *state;
@@ -628,6 +658,7 @@ int main(void)
         CASE(job_of_another_push_without_key_refused),
         CASE(target_the_operator_never_named_refused),
         CASE(older_job_after_newer_refused_even_after_restart),
+        CASE(closed_push_again_refused_even_after_restart),
         CASE(outcome_outlives_kill),
         CASE(damaged_journal_refuses_to_start),
         CASE(second_relay_on_same_state_refused),
