@@ -100,7 +100,8 @@ static int check(struct look *look, const struct look_command *command, struct e
     if (command->word_needed && look->word == NULL)
         return err_set(err, ERR_INVALID, "usage: %s", command->usage);
     if (!command->json && strcmp(look->common.format, "table") != 0)
-        return err_set(err, ERR_INVALID, "-o %s: not in this version", look->common.format);
+        return err_set(err, ERR_INVALID, "-o %s: not in this version (push and report have it)",
+                       look->common.format);
     if (look->word == NULL)
         return 0;
     if (!command->word_is_host)

@@ -66,7 +66,8 @@ bool state_paths_used(const struct state_paths *paths)
     char store[STATE_PATH_SIZE];
     (void)snprintf(store, sizeof store, "%.*s/store.db", (int)sizeof store - 16,
                    paths->coordinator);
-    return access(store, F_OK) == 0;
+    /* What can't be looked at may be full of pushes: only what isn't there is unused. */
+    return access(store, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 /* mkdir -p with mode 0700 for what is new. */
@@ -80,7 +81,9 @@ static int folders_make(const char *path, struct err *err)
         char end = *at;
         *at = '\0';
         if (mkdir(part, 0700) != 0 && errno != EEXIST)
-            return err_set_errno(err, errno, "cannot make folder %s", part);
+            return err_set_errno(
+                err, errno, "cannot make state folder %s (XDG_STATE_HOME chooses another place)",
+                part);
         *at = end;
         if (end == '\0')
             return 0;

@@ -207,6 +207,14 @@ class BadInput(unittest.TestCase):
             with self.subTest(arguments=arguments):
                 self.assert_refused(self.run_pusher(*arguments), status, "no push yet")
 
+    def test_state_that_cannot_be_looked_at_is_not_taken_for_none(self):
+        loop = self.folder / "loop"
+        loop.symlink_to("loop")
+        for arguments in (("list",), ("report",)):
+            with self.subTest(arguments=arguments):
+                done = self.run_pusher(*arguments, env=self.environment | {"XDG_STATE_HOME": str(loop)})
+                self.assert_refused(done, 1, "state folder", "XDG_STATE_HOME")
+
     def test_dry_run_prints_the_pool_and_starts_nothing(self):
         done = self.push("-t", "10.0.0.0/30", "-t", "PC1", "-t", "pc1", "--exclude", "10.0.0.2", "--dry-run")
         self.assertEqual(done.returncode, 0, done.stderr)
