@@ -189,6 +189,11 @@ void smb_conn_sent(struct smb_conn *conn, size_t size)
 bool smb_conn_next_reply(struct smb_conn *conn, struct smb_reply *reply)
 {
     smb_request_free(conn->taken);
+    conn->taken = NULL;
+    /* Somebody in between could hold the validation up for as long as it takes to push: nobody
+     * uses the tree before it is answered. */
+    if (conn->validating)
+        return false;
     conn->taken = smb_queue_pop(&conn->done);
     if (conn->taken == NULL)
         return false;

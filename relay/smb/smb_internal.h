@@ -107,6 +107,7 @@ struct smb_conn {
     uint16_t signing; /* enum smb_signing negotiated */
     bool multi_credit;
     bool validation_asked; /* or not needed: FSCTL_VALIDATE_NEGOTIATE_INFO */
+    bool validating;       /* asked and not answered: replies are held back */
 
     uint64_t session_id;
     struct auth_context *auth; /* until logged on */

@@ -98,8 +98,10 @@ static int answer_validate(struct smb_conn *conn, struct smb_request *request,
 {
     uint8_t guid[16];
     uint32_t size = 0;
-    if (may_refuse(conn, message->status))
+    if (may_refuse(conn, message->status)) {
+        conn->validating = false;
         return 0;
+    }
     if (message->status != NTSTATUS_SUCCESS)
         return fail_validation(conn, message->status);
     const uint8_t *output = read_output(request, message, &size);
@@ -114,6 +116,7 @@ static int answer_validate(struct smb_conn *conn, struct smb_request *request,
         memcmp(guid, conn->server_guid, sizeof guid) != 0 ||
         security_mode != conn->server_security_mode || dialect != conn->server.dialect)
         return fail_validation(conn, message->status);
+    conn->validating = false;
     return 0;
 }
 
@@ -143,5 +146,6 @@ int smb_validate_send(struct smb_conn *conn, uint32_t tree)
     if (result != 0)
         return smb_fail(conn, SMB_FAILURE_PROTOCOL, ERR_INTERNAL, 0, "%s", err.text);
     conn->validation_asked = true; /* asked once, on the first tree */
+    conn->validating = true;
     return 0;
 }

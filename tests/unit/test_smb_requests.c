@@ -912,7 +912,8 @@ static int validate(size_t protection, uint32_t status, size_t byte, enum smb_fa
     must(smb_tree_connect(f.conn, 1, "C$", &f.err));
     assert_true(fake_next_request(&f));
     must(fake_answer(&f, &(struct fake_answer){0}, body, fake_body_tree(body, 1)));
-    assert_true(fake_next_request(&f)); /* the question comes by itself */
+    assert_false(smb_conn_next_reply(f.conn, &reply)); /* not before it is sure what was agreed */
+    assert_true(fake_next_request(&f));                /* the question comes by itself */
     assert_int_equal(fake_request_u32(&f, 68), 0x00140204U);
     assert_true(fake_request_u64(&f, 72) == UINT64_MAX);
     assert_int_equal(fake_request_u32(&f, 120), f.conn->config.refuse_encryption ? 4 : 0x44);
@@ -926,7 +927,7 @@ static int validate(size_t protection, uint32_t status, size_t byte, enum smb_fa
     int result = fake_answer(&f, &(struct fake_answer){.status = status}, body,
                              fake_body_ioctl(body, 0x00140204U, data, sizeof data));
     *failure = smb_conn_failure(f.conn);
-    assert_true(smb_conn_next_reply(f.conn, &reply)); /* TREE_CONNECT's */
+    assert_int_equal(smb_conn_next_reply(f.conn, &reply), result == 0); /* TREE_CONNECT's */
     assert_false(smb_conn_next_reply(f.conn, &reply));
     if (result == 0) { /* asked once only */
         must(smb_tree_connect(f.conn, 2, "IPC$", &f.err));
