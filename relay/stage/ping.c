@@ -341,10 +341,7 @@ static int socket_open(struct ping_socket *s, struct err *err)
     bool raw;
     int fd = open_fd(s->family, &raw);
     if (fd < 0)
-        return err_set_errno(
-            err, errno,
-            "no ICMP socket allowed: give pusher-relay CAP_NET_RAW (setcap "
-            "cap_net_raw+ep), widen net.ipv4.ping_group_range, or use --ping skip");
+        return err_set_errno(err, errno, "cannot make an ICMP socket");
     int size = RECEIVE_BUFFER;
     int on = 1;
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
@@ -519,7 +516,10 @@ void ping_begin(struct stage_target *target)
         if (lenient(target))
             target_pass(target, "%s", err.text);
         else
-            target_fail(target, REASON_INTERNAL, CODE_ERRNO, (uint32_t)err.native, "%s", err.text);
+            target_fail(target,
+                        err.native == EPERM || err.native == EACCES ? REASON_PING_NOT_ALLOWED
+                                                                    : REASON_INTERNAL,
+                        CODE_ERRNO, (uint32_t)err.native, "%s", err.text);
         return;
     }
     probe->target = target;

@@ -172,6 +172,19 @@ class PrivateMode(unittest.TestCase):
                 self.assertIn("cannot write", done.stderr)
         self.assertEqual(self.newest()["totals"]["submitted"], 1)
 
+    @unittest.skipIf(os.geteuid() != 0, "takes the right to ping away, so it must have it")
+    def test_ping_not_allowed_is_told_with_its_remedy_in_the_report(self):
+        bare = ["setpriv", "--inh-caps=-net_raw", "--bounding-set=-net_raw"]
+        low, high = map(int, pathlib.Path("/proc/sys/net/ipv4/ping_group_range").read_text(encoding="ascii").split())
+        if low <= 0 <= high:
+            self.skipTest("everybody may ping here")
+        done = subprocess.run(bare + self.words("push", self.package, *self.account(), "-t", "127.0.0.1"),
+                              env=self.environment, stdin=subprocess.DEVNULL, text=True, capture_output=True,
+                              timeout=120, check=False)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("PING_NOT_ALLOWED", done.stdout)
+        self.assertIn("setcap cap_net_raw+ep", done.stdout)
+
     def test_secrets_stay_in_memory(self):
         self.password.write_text("Sup3rS3cretWord\n", encoding="ascii")
         self.push("-t", "127.0.0.1")
