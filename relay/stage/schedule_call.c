@@ -94,7 +94,8 @@ static int encode_register(struct session *session, struct buf *stub, struct err
             .path = schedule->path,
             .xml = xml.data,
             .xml_size = xml.size,
-            .flags = TSCH_CREATE,
+            /* Without the second, whoever the task runs as could read its arguments. */
+            .flags = TSCH_CREATE | TSCH_DONT_ADD_PRINCIPAL_ACE,
             .sddl = SD_SDDL_TASKS,
             .logon = task.principal == TASK_AS_USER ? TSCH_LOGON_GROUP : TSCH_LOGON_SERVICE_ACCOUNT,
         };

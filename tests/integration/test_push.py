@@ -203,6 +203,14 @@ class Repeats(PushCase):
         self.assertEqual(seen, 1)
         self.assertEqual(self.intents(), 0)
 
+    def test_task_is_closed_to_the_account_it_runs_as(self):
+        for number, account in enumerate(("local-service", "network-service")):
+            package = self.package(name=f"as-{account}.exe")
+            done, report = self.admin.push(package, [self.names()[5 + number]], "--run-as", account)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            facts = self.lab.check(report["targets"][0]["target"], package)
+            self.assertTrue(facts["tasks_closed"], facts)
+
     def test_interrupted_push_says_how_to_go_on_and_resumes(self):
         package = self.package(os.urandom(8 << 20), name="interrupted.exe")
         process = self.admin.popen(*self.admin.push_arguments(package, [self.target_file()], "-o", "json"))
