@@ -16,6 +16,7 @@
 #include <ftw.h>
 #include <signal.h>
 #include <sodium.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -100,6 +101,7 @@ static pid_t spawn(const struct scene *s, const char *const *arguments)
         int log = open(in_folder(s, "log"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         (void)dup2(log, STDOUT_FILENO);
         (void)dup2(log, STDERR_FILENO);
+        (void)signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error of write, as a full disk */
         (void)execv(program, (char *const *)(uintptr_t)arguments);
         _exit(127);
     }
@@ -521,7 +523,7 @@ static void take_leases(struct scene *s, uint32_t count)
 }
 
 /* Even numbers go well, odd ones fail. */
-static void send_results(struct scene *s, uint8_t number, uint32_t first, uint32_t count)
+static void say_results(struct scene *s, uint8_t number, uint32_t first, uint32_t count)
 {
     struct message message = {.kind = MESSAGE_RESULTS};
     struct message_results *results = &message.results;
@@ -546,6 +548,11 @@ static void send_results(struct scene *s, uint8_t number, uint32_t first, uint32
     }
     say(s, &s->relay, &message);
     message_release(&message);
+}
+
+static void send_results(struct scene *s, uint8_t number, uint32_t first, uint32_t count)
+{
+    say_results(s, number, first, count);
     struct message ack = hear_kind(s, &s->relay, MESSAGE_RESULTS_ACK);
     assert_int_equal(ack.results_ack.sequence, first + 1);
 }
@@ -644,6 +651,40 @@ static void push_survives_kill_of_coordinator_and_ends_complete(void **state)
     (void)kill(s->daemon, SIGTERM);
     assert_int_equal(status_of(s->daemon), 0);
     s->daemon = 0;
+}
+
+/* The disk refuses the COMMIT: the daemon must end without a word, or the rows are lost for good.
+ */
+static void results_are_acknowledged_after_commit_only(void **state)
+{
+    struct scene *s = *state;
+    const struct rlimit nothing_more = {1, 1};
+    commit_push(s, 1);
+    s->instance = 11;
+    dial(s, &s->relay, "relay.sock", &s->relay_key);
+    relay_hello(s, 400);
+    take_leases(s, 400);
+    assert_int_equal(prlimit(s->daemon, RLIMIT_FSIZE, &nothing_more, NULL), 0);
+    say_results(s, 1, 0, 200);
+    int ended = 0;
+    uint64_t until_ms = now_ms() + PATIENCE_MS;
+    while (waitpid(s->daemon, &ended, WNOHANG) == 0 && now_ms() < until_ms)
+        turn(s);
+    assert_true(WIFEXITED(ended));
+    assert_int_equal(WEXITSTATUS(ended), 1);
+    for (int i = 0; i < 10; i++)
+        turn(s);
+    for (uint32_t i = 0; i < s->relay.heard_count; i++)
+        assert_int_not_equal(s->relay.heard[i].kind, MESSAGE_RESULTS_ACK);
+    hang_up(&s->relay);
+    hang_up(&s->control);
+    s->daemon = spawn_run(s);
+    dial(s, &s->control, "control.sock", NULL);
+    dial(s, &s->relay, "relay.sock", &s->relay_key);
+    relay_hello(s, 400);
+    take_leases(s, 400);
+    send_results(s, 1, 0, 200);
+    assert_int_equal(status(s).totals.by_state[TARGET_SCHEDULED], 100);
 }
 
 static void commit_that_does_not_fit_is_refused(void **state)
@@ -799,6 +840,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(push_survives_kill_of_coordinator_and_ends_complete),
+        TEST(results_are_acknowledged_after_commit_only),
         TEST(commit_that_does_not_fit_is_refused),
         TEST(stopped_push_waits_and_resume_brings_the_new_job),
         TEST(relays_are_listed_and_strangers_refused),
