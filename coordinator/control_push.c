@@ -269,6 +269,7 @@ static int resume(struct coordinator *c, uint64_t key, const struct commit *comm
     c->commit_due = true;
     struct dispatch_event event = {.kind = DISPATCH_PUSH_RESUMED, .push_key = key};
     event.push_resumed.not_after_unix_s = commit->job->not_after_unix_s;
+    event.push_resumed.counter = commit->job->counter;
     shell_step(c, &event);
     return 0;
 }

@@ -155,8 +155,8 @@ static int fill(struct coordinator *c, const struct dispatch_effect *effect,
     case DISPATCH_SEND_STOP:
     case DISPATCH_SEND_CLOSE:
         message->kind = effect->kind == DISPATCH_SEND_STOP ? MESSAGE_STOP : MESSAGE_CLOSE;
-        message->push_ref =
-            (struct message_push_ref){effect->epoch, effect->push, effect->generation};
+        message->push_ref = (struct message_push_ref){effect->epoch, effect->push,
+                                                      effect->generation, effect->counter};
         return 0;
     case DISPATCH_SEND_JOB:
         return fill_job(c, effect, message, err);

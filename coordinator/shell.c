@@ -13,6 +13,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/trust/secret.h"
+#include "common/trust/signed.h"
 #include "common/wire/wire.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/files.h"
@@ -218,11 +219,30 @@ static int note_target(void *context, uint32_t target_no, const char *name, uint
     return 0;
 }
 
+int shell_job_counter(struct coordinator *c, uint64_t key, uint64_t *counter, struct err *err)
+{
+    struct buf bytes;
+    struct signed_view view;
+    struct job *job = mem_new(1, sizeof *job);
+    buf_init(&bytes, LIMIT_MESSAGE_BYTES_MAX);
+    int result = store_push_blobs(c->store, key, &bytes, NULL, err);
+    if (result == 0 && (signed_open(bytes.data, bytes.size, SIGNED_JOB, NULL, &view, err) != 0 ||
+                        wire_decode_job(view.payload, view.payload_size, job, err) != 0))
+        result = err_wrap(err, "stored job");
+    if (result == 0)
+        *counter = job->counter;
+    buf_release(&bytes);
+    free(job);
+    return result;
+}
+
 int shell_open_push(struct coordinator *c, uint64_t key, struct err *err)
 {
     struct push_summary summary;
     struct store_recovery recovery;
+    uint64_t counter = 0;
     if (store_summary(c->store, key, &summary, err) != 0 ||
+        shell_job_counter(c, key, &counter, err) != 0 ||
         store_recovery(c->store, key, &recovery, err) != 0)
         return -1;
     uint8_t *states = mem_new(recovery.target_count + 1U, sizeof *states);
@@ -238,6 +258,7 @@ int shell_open_push(struct coordinator *c, uint64_t key, struct err *err)
         .generation = summary.generation,
         .state = summary.state,
         .not_after_unix_s = recovery.not_after_unix_s,
+        .counter = counter,
         .target_count = recovery.target_count,
         .sites = sites,
         .states = states,

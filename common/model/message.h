@@ -140,6 +140,7 @@ struct message_push_ref {
     uint64_t epoch;
     struct push_id push;
     uint32_t generation;
+    uint64_t counter; /* STOP: of the job that is stopped; 0: of whichever is known. CLOSE: 0 */
 };
 
 struct message_chunk_request {

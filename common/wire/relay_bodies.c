@@ -233,6 +233,7 @@ void *put_push_ref(struct coder *c, const struct message *message)
     to->epoch = message->push_ref.epoch;
     to->push = put_push(c, &message->push_ref.push);
     to->generation = message->push_ref.generation;
+    to->counter = message->push_ref.counter;
     return to;
 }
 
@@ -242,6 +243,7 @@ void take_push_ref(struct coder *c, const void *body, struct message *message)
     message->push_ref.epoch = from->epoch;
     take_push(c, from->push, &message->push_ref.push);
     message->push_ref.generation = from->generation;
+    message->push_ref.counter = from->counter;
 }
 
 void *put_chunk_request(struct coder *c, const struct message *message)

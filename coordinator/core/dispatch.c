@@ -107,6 +107,7 @@ static void on_push_opened(struct dispatch_turn *turn, const struct dispatch_pus
     ledger->generation = opened->generation;
     ledger->state = opened->state;
     ledger->not_after_unix_s = opened->not_after_unix_s;
+    ledger->counter = opened->counter;
     ledger->lost_not_before_ms = turn->now_ms + core->config.grace_ms;
     ledger->settle_at_ms = turn->now_ms + core->config.grace_ms;
     recover_targets(core, ledger, opened);
@@ -139,7 +140,8 @@ static void on_push_stopped(struct dispatch_turn *turn, uint64_t key, bool cance
         lease_fill_all(turn);
 }
 
-static void on_push_resumed(struct dispatch_turn *turn, uint64_t key, int64_t not_after_unix_s)
+static void on_push_resumed(struct dispatch_turn *turn, uint64_t key, int64_t not_after_unix_s,
+                            uint64_t counter)
 {
     struct ledger *ledger = push_by_key(turn->core, key);
     if (ledger == NULL || ledger->state == PUSH_CLOSED)
@@ -149,6 +151,7 @@ static void on_push_resumed(struct dispatch_turn *turn, uint64_t key, int64_t no
     bool was_open = ledger->state == PUSH_OPEN;
     ledger->state = PUSH_OPEN;
     ledger->not_after_unix_s = not_after_unix_s;
+    ledger->counter = counter;
     ledger->job_version++;
     ledger->lost_not_before_ms = turn->now_ms + turn->core->config.grace_ms;
     if (!was_open)
@@ -394,7 +397,8 @@ void dispatch_step(struct dispatch *core, const struct dispatch_event *event,
         on_push_stopped(&turn, event->push_key, event->push_stopped.cancel);
         break;
     case DISPATCH_PUSH_RESUMED:
-        on_push_resumed(&turn, event->push_key, event->push_resumed.not_after_unix_s);
+        on_push_resumed(&turn, event->push_key, event->push_resumed.not_after_unix_s,
+                        event->push_resumed.counter);
         break;
     case DISPATCH_PUSH_ENDED:
         settle_remember(core, &event->push_ended.push, event->push_ended.generation);

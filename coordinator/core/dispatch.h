@@ -67,6 +67,7 @@ struct dispatch_push_opened {
     uint32_t generation;
     enum push_state state; /* PUSH_CLOSED only while rows are unknown_effect */
     int64_t not_after_unix_s;
+    uint64_t counter; /* of the signed job */
     uint32_t target_count;
     const uint16_t *sites; /* one per target; NULL: all of site 0 */
     const uint8_t *states; /* enum target_state, one per target; NULL: all queued */
@@ -88,6 +89,7 @@ struct dispatch_event {
         } push_stopped;
         struct {
             int64_t not_after_unix_s; /* of the new job */
+            uint64_t counter;         /* of the new job: higher than the one before */
         } push_resumed;
         struct {
             struct push_id push;
@@ -109,7 +111,7 @@ enum dispatch_effect_kind {
     DISPATCH_SEND_JOB,           /* relay, push_key */
     DISPATCH_SEND_LEASE,         /* relay, epoch, push_key, leases */
     DISPATCH_SEND_RESULTS_ACK,   /* relay, epoch, sequence */
-    DISPATCH_SEND_STOP,          /* relay, epoch, push, generation */
+    DISPATCH_SEND_STOP,          /* relay, epoch, push, generation, counter */
     DISPATCH_SEND_CLOSE,         /* relay, epoch, push, generation */
     DISPATCH_ARM_TIMER,          /* at_ms; replaces the one before */
 };
@@ -127,6 +129,7 @@ struct dispatch_effect {
     uint64_t push_key;               /* as in PUSH_OPENED; 0 for SEND_CLOSE of an old push */
     struct push_id push;             /* whenever a push is meant */
     uint32_t generation;             /* of that push */
+    uint64_t counter;                /* SEND_STOP: of the job that is stopped */
     uint32_t target_no;              /* PERSIST_OUTCOME */
     const struct outcome *outcome;   /* borrowed from the event or constant: valid until the event's
                                         message is released */

@@ -54,6 +54,7 @@ void lease_stop(struct dispatch_turn *turn, struct ledger *ledger, uint16_t rela
     struct dispatch_effect *stop = turn_of_push(turn, DISPATCH_SEND_STOP, ledger);
     stop->relay = relay;
     stop->epoch = to->epoch;
+    stop->counter = ledger->counter;
     share->stop_sent = true;
 }
 

@@ -66,6 +66,7 @@ struct ledger {
     uint32_t generation;      /* of the job */
     enum push_state state;    /* as the store has it */
     int64_t not_after_unix_s; /* of the job */
+    uint64_t counter;         /* of the job */
     uint64_t settle_at_ms;    /* stopped: when what relays still hold is taken back or given up */
     uint64_t lost_not_before_ms;   /* relays get at least until then to deliver */
     uint32_t job_version;          /* rises when the job is signed anew */

@@ -103,7 +103,8 @@ struct push_slot {
     struct push_id id;
     uint32_t generation;
     bool stopped;
-    bool refused; /* and no job accepted */
+    uint64_t stop_counter; /* stopped: jobs with this or a lower counter */
+    bool refused;          /* and no job accepted */
     char refusal[LIMIT_DETAIL_SIZE];
     uint32_t job;              /* current one, or ENTRY_NONE */
     uint64_t counter;          /* highest accepted */

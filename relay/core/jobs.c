@@ -86,7 +86,7 @@ static void accept_job(struct agent *agent, uint32_t push_index, const struct ag
     push->counter = job->counter;
     push->not_after_unix_ms = job->not_after_unix_ms;
     push->refused = false;
-    push->stopped = false;
+    push->stopped = push->stopped && job->counter <= push->stop_counter; /* it came late */
     if (!job->package_ready)
         effect_add(agent, AGENT_FETCH_PACKAGE)->job_no = job->job_no;
     if (before != ENTRY_NONE)
@@ -126,14 +126,20 @@ bool agent_knows_job(const struct agent *agent, const struct push_id *push, uint
            counter <= agent->pushes[index].counter;
 }
 
+/* A STOP of an earlier job than ours is late: obeyed, it would never be lifted, since the job that
+ * lifts it is here already. */
 void on_stop(struct agent *agent, const struct message_push_ref *ref)
 {
     uint32_t push = push_find(agent, &ref->push, ref->generation);
-    if (agent->epoch == 0 || ref->epoch != agent->epoch || push == ENTRY_NONE) {
+    if (agent->epoch == 0 || ref->epoch != agent->epoch || push == ENTRY_NONE ||
+        (ref->counter != 0 && ref->counter < agent->pushes[push].counter)) {
         agent->ignored++;
         return;
     }
-    agent->pushes[push].stopped = true;
+    struct push_slot *slot = &agent->pushes[push];
+    slot->stopped = true;
+    if (ref->counter > slot->stop_counter)
+        slot->stop_counter = ref->counter;
     for (uint32_t i = 0; i < agent->table.count; i++) {
         const struct entry *entry = &agent->table.entries[i];
         if (entry->work && entry->push == push && !entry->intent)

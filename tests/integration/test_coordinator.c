@@ -744,8 +744,25 @@ static void stopped_push_waits_and_resume_brings_the_new_job(void **state)
     take_leases(s, TARGETS); /* with the new job, and nothing before */
     stop.push_stop.cancel = true;
     ask_ok(s, &stop, false);
-    (void)hear_kind(s, &s->relay, MESSAGE_STOP);
+    struct message heard = hear_kind(s, &s->relay, MESSAGE_STOP);
+    assert_int_equal(heard.push_ref.counter, 2);
     ask_fail(s, &resume, ERR_EXISTS, "cancelled");
+}
+
+static void cancel_tells_relay_which_job_is_stopped(void **state)
+{
+    struct scene *s = *state;
+    commit_push(s, 1);
+    s->instance = 11;
+    dial(s, &s->relay, "relay.sock", &s->relay_key);
+    relay_hello(s, 1000);
+    take_leases(s, TARGETS);
+    struct message stop = {.kind = MESSAGE_PUSH_STOP};
+    stop.push_stop.push = id_of(1);
+    stop.push_stop.cancel = true;
+    ask_ok(s, &stop, false);
+    struct message heard = hear_kind(s, &s->relay, MESSAGE_STOP);
+    assert_int_equal(heard.push_ref.counter, 1);
 }
 
 static void relays_are_listed_and_strangers_refused(void **state)
@@ -843,6 +860,7 @@ int main(int argc, char **argv)
         TEST(results_are_acknowledged_after_commit_only),
         TEST(commit_that_does_not_fit_is_refused),
         TEST(stopped_push_waits_and_resume_brings_the_new_job),
+        TEST(cancel_tells_relay_which_job_is_stopped),
         TEST(relays_are_listed_and_strangers_refused),
         TEST(list_and_unknown_pushes_are_answered),
         TEST(second_coordinator_and_broken_store_are_refused),

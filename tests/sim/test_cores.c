@@ -8,6 +8,7 @@
  * known as scheduled or unknown, and no outcome that a relay holds is lost.
  *
  * Usage: test_cores [SEEDS [FIRST]]
+ *        test_cores --list FILE     the seeds in FILE, see seeds.txt
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -179,6 +180,7 @@ static void open_in_core(struct world *w, int push)
         .generation = 1,
         .state = w->memory.state[push],
         .not_after_unix_s = (int64_t)((UNIX_START_MS + w->not_after_ms) / 1000),
+        .counter = w->memory.counter[push],
         .target_count = TARGETS,
         .sites = w->site_of,
         .states = states,
@@ -301,7 +303,7 @@ static void core_send(struct world *w, const struct dispatch_effect *e)
         message.results_ack = (struct message_results_ack){e->epoch, e->sequence};
     } else if (e->kind == DISPATCH_SEND_STOP || e->kind == DISPATCH_SEND_CLOSE) {
         message.kind = e->kind == DISPATCH_SEND_STOP ? MESSAGE_STOP : MESSAGE_CLOSE;
-        message.push_ref = (struct message_push_ref){e->epoch, e->push, e->generation};
+        message.push_ref = (struct message_push_ref){e->epoch, e->push, e->generation, e->counter};
     } else if (e->kind == DISPATCH_SEND_LEASE) {
         send_lease(w, e);
     } else if (e->kind == DISPATCH_SEND_JOB) {
@@ -653,8 +655,8 @@ static void admin_acts(struct world *w)
     if (state == PUSH_STOPPED) {
         event.kind = DISPATCH_PUSH_RESUMED;
         event.push_resumed.not_after_unix_s = (int64_t)((UNIX_START_MS + w->not_after_ms) / 1000);
+        event.push_resumed.counter = ++w->memory.counter[push];
         w->memory.state[push] = PUSH_OPEN;
-        w->memory.counter[push]++;
     } else {
         event.push_stopped.cancel = chance(w, 30);
         w->memory.state[push] = event.push_stopped.cancel ? PUSH_CANCELLING : PUSH_STOPPED;
@@ -784,6 +786,7 @@ static void run_seed(uint64_t seed)
 
 static uint64_t seeds = 300;
 static uint64_t first = 1;
+static const char *list;
 
 static void both_cores_under_faults_keep_the_law(void **state)
 {
@@ -792,9 +795,34 @@ static void both_cores_under_faults_keep_the_law(void **state)
         run_seed(seed);
 }
 
+static void seeds_that_once_failed_keep_the_law(void **state)
+{
+    char line[256];
+    uint32_t count = 0;
+    (void)state;
+    FILE *file = fopen(list, "r");
+    if (file == NULL)
+        fail_msg("cannot open %s", list);
+    while (fgets(line, sizeof line, file) != NULL) {
+        char *end = NULL;
+        uint64_t seed = strtoull(line, &end, 10);
+        if (end == line)
+            continue;
+        run_seed(seed);
+        count++;
+    }
+    (void)fclose(file);
+    assert_int_not_equal(count, 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(both_cores_under_faults_keep_the_law)};
+    const struct CMUnitTest listed[] = {cmocka_unit_test(seeds_that_once_failed_keep_the_law)};
+    if (argc > 2 && strcmp(argv[1], "--list") == 0) {
+        list = argv[2];
+        return cmocka_run_group_tests(listed, NULL, NULL);
+    }
     if (argc > 1)
         seeds = strtoull(argv[1], NULL, 10);
     if (argc > 2)

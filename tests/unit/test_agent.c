@@ -302,7 +302,13 @@ static void ack_results(struct world *world)
 
 static void refer(struct world *world, enum agent_event_kind kind, const struct push_id *push)
 {
-    struct agent_event event = {.kind = kind, .push_ref = {world->epoch, *push, 1}};
+    struct agent_event event = {.kind = kind, .push_ref = {world->epoch, *push, 1, 0}};
+    step(world, &event);
+}
+
+static void stop_job(struct world *world, const struct push_id *push, uint64_t counter)
+{
+    struct agent_event event = {.kind = AGENT_STOP, .push_ref = {world->epoch, *push, 1, counter}};
     step(world, &event);
 }
 
@@ -1145,6 +1151,48 @@ static void stop_lifted_by_newer_signature_only(void **state)
     world_release(&world);
 }
 
+/* It was under way when the push was resumed, and nothing would lift it. */
+static void stop_of_earlier_job_ignored(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    stop_job(&world, &push_a, 1);
+    struct agent_job job = job_of(&push_a, 2);
+    give_job(&world, &job);
+    lease(&world, &push_a, 0, 1, 2);
+    uint64_t ignored = agent_counters(world.agent).ignored;
+    forget_trace(&world);
+    stop_job(&world, &push_a, 1);
+    saw(&world, "");
+    assert_int_equal(agent_counters(world.agent).ignored, ignored + 1);
+    lease(&world, &push_a, 1, 1, 1);
+    saw(&world, "run At1 resolve\n");
+    stop_job(&world, &push_a, 2);
+    saw(&world, "drop At0\ndrop At1\ncancelled A#0.2 A#1.1\n");
+    world_release(&world);
+}
+
+static void stop_of_later_job_holds_when_that_job_comes(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    stop_job(&world, &push_a, 2);
+    struct agent_job job = job_of(&push_a, 2);
+    give_job(&world, &job);
+    forget_trace(&world);
+    lease(&world, &push_a, 0, 1, 1);
+    saw(&world, "cancelled A#0.1\n");
+    stop_job(&world, &push_a, 1); /* late: the newer STOP holds */
+    job = job_of(&push_a, 3);
+    give_job(&world, &job);
+    forget_trace(&world);
+    lease(&world, &push_a, 1, 1, 1);
+    saw(&world, "run At1 resolve\n");
+    world_release(&world);
+}
+
 static void job_replaced_lives_until_its_targets_end(void **state)
 {
     (void)state;
@@ -1400,6 +1448,8 @@ int main(void)
         cmocka_unit_test(look_under_stop_finding_nothing_is_cancelled),
         cmocka_unit_test(cancelled_rows_sent_until_acknowledged),
         cmocka_unit_test(stop_lifted_by_newer_signature_only),
+        cmocka_unit_test(stop_of_earlier_job_ignored),
+        cmocka_unit_test(stop_of_later_job_holds_when_that_job_comes),
         cmocka_unit_test(job_replaced_lives_until_its_targets_end),
         cmocka_unit_test(close_forgets_everything_of_the_push),
         cmocka_unit_test(close_forgets_intents_too),

@@ -383,7 +383,7 @@ static void send_job(struct sim *sim)
 static void send_ref(struct sim *sim, enum message_kind kind)
 {
     struct item *item = draft(kind);
-    item->message.push_ref = (struct message_push_ref){sim->epoch, push, 1};
+    item->message.push_ref = (struct message_push_ref){sim->epoch, push, 1, 1};
     post(sim, item, ITEM_TO_RELAY);
 }
 

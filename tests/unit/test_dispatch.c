@@ -86,7 +86,7 @@ static void trace_effect(struct buf *to, const struct dispatch_effects *effects,
         buf_printf(to, "r%u RESULTS_ACK %llu", e->relay, (unsigned long long)e->sequence);
         break;
     case DISPATCH_SEND_STOP:
-        buf_printf(to, "r%u STOP p%u", e->relay, push);
+        buf_printf(to, "r%u STOP p%u (job %llu)", e->relay, push, (unsigned long long)e->counter);
         break;
     case DISPATCH_SEND_CLOSE:
         buf_printf(to, "r%u CLOSE p%u", e->relay, push);
@@ -148,6 +148,7 @@ static void open_push(struct story *story, uint8_t number, uint32_t target_count
                                                       .push = id_of(number),
                                                       .generation = 1,
                                                       .not_after_unix_s = NOT_AFTER_S,
+                                                      .counter = 1,
                                                       .target_count = target_count};
     step(story, event);
 }
@@ -225,6 +226,7 @@ static void resume_push(struct story *story, uint8_t push)
 {
     struct dispatch_event event = {.kind = DISPATCH_PUSH_RESUMED, .push_key = push};
     event.push_resumed.not_after_unix_s = NOT_AFTER_S + 3600;
+    event.push_resumed.counter = 2;
     step(story, event);
 }
 
@@ -777,7 +779,7 @@ static void stop_takes_back_what_relay_drops_and_resume_goes_on(void **state)
     (void)state;
     struct story story = story_of_one_push(3, 2);
     stop_push(&story, 1, false);
-    expect(&story, "r0 STOP p1\n");
+    expect(&story, "r0 STOP p1 (job 1)\n");
     result(&story, 0, 1, 0, 1, TARGET_CANCELLED, REASON_CANCELLED);
     scheduled(&story, 0, 1, 1, 1);
     heartbeat(&story, 0, 2);
@@ -817,7 +819,7 @@ static void stop_is_repeated_while_relay_holds_targets(void **state)
     forget(&story);
     heartbeat(&story, 0, 2);
     expect(&story, "r0 HEARTBEAT_ACK 77\n"
-                   "r0 STOP p1\n");
+                   "r0 STOP p1 (job 1)\n");
     story.now_ms += LEASE_MS;
     heartbeat(&story, 0, 2);
     story.now_ms += LEASE_MS;
@@ -827,12 +829,29 @@ static void stop_is_repeated_while_relay_holds_targets(void **state)
     story_end(&story);
 }
 
+/* The relay tells a late STOP from one that is meant by the job it names. */
+static void stop_after_resume_names_the_new_job(void **state)
+{
+    (void)state;
+    struct story story = story_of_one_push(2, 2);
+    stop_push(&story, 1, false);
+    expect(&story, "r0 STOP p1 (job 1)\n");
+    resume_push(&story, 1);
+    forget(&story);
+    stop_push(&story, 1, true);
+    expect(&story, "r0 STOP p1 (job 2)\n");
+    heartbeat(&story, 0, 2);
+    expect(&story, "r0 HEARTBEAT_ACK 77\n"
+                   "r0 STOP p1 (job 2)\n");
+    story_end(&story);
+}
+
 static void cancel_ends_what_waits_and_asks_for_what_was_leased(void **state)
 {
     (void)state;
     struct story story = story_of_one_push(4, 2);
     stop_push(&story, 1, true);
-    expect(&story, "r0 STOP p1\n"
+    expect(&story, "r0 STOP p1 (job 1)\n"
                    "row p1/2 cancelled CANCELLED\n"
                    "row p1/3 cancelled CANCELLED\n");
     hello(&story, 0, 12, 5); /* restarted: asked under STOP for what its journal knows */
@@ -840,7 +859,7 @@ static void cancel_ends_what_waits_and_asks_for_what_was_leased(void **state)
                    "r0 WELCOME 1\n"
                    "mark p1 r0 <2 #2\n"
                    "r0 JOB p1\n"
-                   "r0 STOP p1\n"
+                   "r0 STOP p1 (job 1)\n"
                    "r0 LEASE p1 0-1#2\n");
     result(&story, 0, 1, 0, 2, TARGET_CANCELLED, REASON_CANCELLED);
     scheduled(&story, 0, 1, 1, 2);
@@ -1016,6 +1035,7 @@ int main(void)
         cmocka_unit_test(stop_takes_back_what_relay_drops_and_resume_goes_on),
         cmocka_unit_test(resume_sends_new_job_and_takes_back_what_is_still_out),
         cmocka_unit_test(stop_is_repeated_while_relay_holds_targets),
+        cmocka_unit_test(stop_after_resume_names_the_new_job),
         cmocka_unit_test(cancel_ends_what_waits_and_asks_for_what_was_leased),
         cmocka_unit_test(cancel_without_word_from_relay_ends_unknown),
         cmocka_unit_test(resume_of_open_push_sends_new_job_with_the_leases),
