@@ -259,21 +259,6 @@ static int check_same(struct coordinator *c, uint64_t key, const struct job *job
     return check_targets(job, tree, err);
 }
 
-static int resume(struct coordinator *c, uint64_t key, const struct commit *commit, struct err *err)
-{
-    if (check_same(c, key, commit->job, err) != 0)
-        return -1;
-    struct store_push push = store_push_of(commit);
-    if (store_push_resume(c->store, key, &push, err) != 0)
-        return -1;
-    c->commit_due = true;
-    struct dispatch_event event = {.kind = DISPATCH_PUSH_RESUMED, .push_key = key};
-    event.push_resumed.not_after_unix_s = commit->job->not_after_unix_s;
-    event.push_resumed.counter = commit->job->counter;
-    shell_step(c, &event);
-    return 0;
-}
-
 /* The same request again, whose answer was lost, is answered alike. */
 static int check_repeated(struct coordinator *c, uint64_t key,
                           const struct message_push_commit *said, struct err *err)
@@ -286,6 +271,51 @@ static int check_repeated(struct coordinator *c, uint64_t key,
         result = err_set(err, ERR_EXISTS, "a push of this id exists, with another job");
     buf_release(&job);
     return result;
+}
+
+/* Relays take a job only when its counter is higher than that of the one they know, and obey no
+ * STOP of an older one: a push that went on under an older job could neither run nor be stopped. */
+static int check_newer(struct coordinator *c, uint64_t key, const struct job *job, struct err *err)
+{
+    uint64_t counter = 0;
+    if (shell_job_counter(c, key, &counter, err) != 0)
+        return -1;
+    if (job->counter <= counter)
+        return err_set(err, ERR_EXISTS,
+                       "this push has a job that was signed later: sign anew, with a right clock");
+    return 0;
+}
+
+/* Whether the push goes on under this very job already: the answer was lost. */
+static int find_repeated(struct coordinator *c, uint64_t key, const struct commit *commit,
+                         bool *repeated, struct err *err)
+{
+    struct push_summary summary = {0};
+    if (store_summary(c->store, key, &summary, err) != 0)
+        return -1;
+    *repeated = summary.state == PUSH_OPEN && check_repeated(c, key, commit->said, NULL) == 0;
+    return 0;
+}
+
+static int resume(struct coordinator *c, uint64_t key, const struct commit *commit, struct err *err)
+{
+    bool repeated = false;
+    if (check_same(c, key, commit->job, err) != 0 ||
+        find_repeated(c, key, commit, &repeated, err) != 0)
+        return -1;
+    if (repeated)
+        return 0;
+    if (check_newer(c, key, commit->job, err) != 0)
+        return -1;
+    struct store_push push = store_push_of(commit);
+    if (store_push_resume(c->store, key, &push, err) != 0)
+        return -1;
+    c->commit_due = true;
+    struct dispatch_event event = {.kind = DISPATCH_PUSH_RESUMED, .push_key = key};
+    event.push_resumed.not_after_unix_s = commit->job->not_after_unix_s;
+    event.push_resumed.counter = commit->job->counter;
+    shell_step(c, &event);
+    return 0;
 }
 
 static int commit(struct coordinator *c, const struct link_peer *peer,

@@ -741,7 +741,13 @@ static void stopped_push_waits_and_resume_brings_the_new_job(void **state)
     sign_job(s, 1, s->root, 2);
     struct message resume = commit_of(s, 1, true);
     ask_ok(s, &resume, true);
+    ask_ok(s, &resume, true);
     take_leases(s, TARGETS); /* with the new job, and nothing before */
+    sign_job(s, 1, s->root, 1);
+    struct message older = commit_of(s, 1, true);
+    ask_fail(s, &older, ERR_EXISTS, "signed later");
+    sign_job(s, 1, s->root, 2);
+    resume = commit_of(s, 1, true);
     stop.push_stop.cancel = true;
     ask_ok(s, &stop, false);
     struct message heard = hear_kind(s, &s->relay, MESSAGE_STOP);
