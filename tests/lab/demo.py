@@ -8,8 +8,9 @@ import pathlib
 import sys
 import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / "integration"), str(pathlib.Path(__file__).resolve().parent)]
 
+from lablib import LabError  # noqa: E402  pylint: disable=wrong-import-position
 from pushing import Admin, Lab, differences  # noqa: E402  pylint: disable=wrong-import-position
 
 TARGETS = 40
@@ -49,4 +50,8 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except LabError as error:
+        print(f"quickstart: {error}", file=sys.stderr)
+        sys.exit(1)
