@@ -16,6 +16,14 @@ struct report_format {
 };
 
 extern const struct report_format report_format_table;
+extern const struct report_format report_format_wide;
 extern const struct report_format report_format_json;
+extern const struct report_format report_format_jsonl;
+extern const struct report_format report_format_csv;
+
+/* The table around the rows: head, summary and groups, then whatever `rows` writes, then the law.
+ * Errors: ERR_IO, those of `rows`. */
+int report_table_print(const struct report_options *options, const struct report_view *view,
+                       int (*rows)(void *context, struct err *err), void *context, struct err *err);
 
 #endif

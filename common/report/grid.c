@@ -67,12 +67,11 @@ void grid_colour(struct grid *grid, size_t column, const char *sgr)
     cell_of(grid, column)->colour = sgr;
 }
 
-/* Characters of the first `size` bytes: those that begin one. */
-static size_t width_of(const char *text, size_t size)
+size_t grid_text_width(const char *text)
 {
     size_t width = 0;
-    for (size_t i = 0; i < size; i++)
-        width += ((uint8_t)text[i] & 0xc0) != 0x80;
+    for (; *text != '\0'; text++)
+        width += ((uint8_t)*text & 0xc0) != 0x80; /* a character's first byte */
     return width;
 }
 
@@ -113,7 +112,7 @@ static void print_last(FILE *out, const char *text, size_t indent, size_t width)
 static void print_cell(FILE *out, const struct grid_column *column, const char *text,
                        const char *sgr, size_t width)
 {
-    size_t pad = width - width_of(text, strlen(text));
+    size_t pad = width - grid_text_width(text);
     blanks(out, column->right ? pad : 0);
     if (sgr != NULL)
         (void)fprintf(out, "\x1b[%sm%s\x1b[0m", sgr, text);
@@ -129,7 +128,7 @@ static void measure(const struct grid *grid, size_t widths[GRID_COLUMNS_MAX])
         widths[column] = strlen(grid->columns[column].heading);
         for (size_t row = 0; row < grid->row_count; row++) {
             const char *text = grid->cells[row * grid->column_count + column].text;
-            size_t width = text == NULL ? 1 : width_of(text, strlen(text));
+            size_t width = text == NULL ? 1 : grid_text_width(text);
             widths[column] = width > widths[column] ? width : widths[column];
         }
     }
@@ -157,8 +156,8 @@ int grid_print(const struct grid *grid, FILE *out, size_t width, bool colour)
             if (column < last)
                 print_cell(out, &grid->columns[column], text, sgr, widths[column]);
             else if (grid->columns[column].right)
-                (void)fprintf(out, "%*s%s\n", (int)(widths[last] - width_of(text, strlen(text))),
-                              "", text);
+                (void)fprintf(out, "%*s%s\n", (int)(widths[last] - grid_text_width(text)), "",
+                              text);
             else
                 print_last(out, text, indent, last_width);
         }

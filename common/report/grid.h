@@ -33,6 +33,8 @@ struct grid {
     size_t row_capacity;
 };
 
+/* Characters of printable UTF-8 text. */
+size_t grid_text_width(const char *text);
 void grid_init(struct grid *grid, const struct grid_column *columns, size_t count);
 void grid_release(struct grid *grid);
 /* Starts a row of empty cells. */

@@ -9,13 +9,11 @@
 #include "common/base/text.h"
 #include "common/report/format_table.h"
 
-static const struct report_format wide = {.word = "wide"};
-static const struct report_format jsonl = {.word = "jsonl"};
-static const struct report_format csv = {.word = "csv"};
 static const struct report_format html = {.word = "html"};
 
 static const struct report_format *const formats[] = {
-    &report_format_table, &report_format_json, &wide, &jsonl, &csv, &html,
+    &report_format_table, &report_format_wide, &report_format_json,
+    &report_format_jsonl, &report_format_csv,  &html,
 };
 
 struct report_output {
@@ -36,7 +34,7 @@ static const struct report_format *format_find(const char *word, struct err *err
     }
     char shown[64];
     text_printable(shown, sizeof shown, word);
-    (void)err_set(err, ERR_INVALID, "-o %s: unknown format (table, json)", shown);
+    (void)err_set(err, ERR_INVALID, "-o %s: unknown format (table, wide, json, jsonl, csv)", shown);
     return NULL;
 }
 

@@ -2,8 +2,9 @@
  *
  * Used by the CLI: report_output_new, report_output_row for every row in order, then
  * report_output_finish with the fold and the summary. No format holds all rows in memory. Every
- * string is a stranger's and is escaped by the format (terminal: text_printable; JSON: ASCII
- * escapes).
+ * string is a stranger's and is escaped by the format (table, wide: text_printable; json, jsonl:
+ * ASCII escapes; csv: text_printable and no cell that a spreadsheet takes for a formula). jsonl and
+ * csv write each row as it comes: what they wrote before an error is an incomplete report.
  */
 #ifndef PUSHER_REPORT_OUTPUT_H
 #define PUSHER_REPORT_OUTPUT_H
@@ -21,8 +22,8 @@
 #define REPORT_TABLE_ROWS_MAX 1000U
 
 struct report_options {
-    FILE *out;                   /* borrowed; written at finish */
-    bool colour;                 /* table only */
+    FILE *out;                   /* borrowed */
+    bool colour;                 /* table, wide */
     size_t width;                /* columns of the terminal; 0: not a terminal, never cut */
     struct report_filter filter; /* rows to list; totals are always of the whole push */
     bool wait;                   /* the push waits for exit codes */

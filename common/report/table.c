@@ -1,6 +1,5 @@
 /* The default output, for people: summary first, then only what is abnormal, grouped by reason with
- * a hint; with a filter also the rows that fit it. grid.c makes every
- * string printable. */
+ * a hint; with a filter also the rows that fit it. grid.c makes every string printable. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -97,7 +96,7 @@ static void summary_line(struct grid *grid, const char *name, const struct total
             grid_number(grid, column++, totals->by_state[rare_states[i].state]);
 }
 
-static int print_summary(const struct table_state *state, const struct report_view *view,
+static int print_summary(const struct report_options *options, const struct report_view *view,
                          struct err *err)
 {
     struct grid_column columns[SUMMARY_RARE + RARE_COUNT] = {
@@ -113,10 +112,10 @@ static int print_summary(const struct table_state *state, const struct report_vi
     grid_init(&grid, columns, count);
     const struct report_fold *fold = view->fold;
     for (uint32_t i = 0; i < fold->site_count; i++)
-        summary_line(&grid, fold->sites[i].name, &fold->sites[i].totals, view, state->options.wait);
+        summary_line(&grid, fold->sites[i].name, &fold->sites[i].totals, view, options->wait);
     if (fold->site_count != 1)
-        summary_line(&grid, "total", &fold->totals, view, state->options.wait);
-    return grid_finish(&grid, &state->options, err);
+        summary_line(&grid, "total", &fold->totals, view, options->wait);
+    return grid_finish(&grid, options, err);
 }
 
 /* "lyon", "lyon, paris", "lyon, paris and 7 more": sites that have rows of the group. */
@@ -155,7 +154,7 @@ static void group_line(struct grid *grid, const struct report_fold *fold,
     grid_colour(grid, GROUP_REASON, reason_state(group->reason) == TARGET_FAILED ? "31" : "33");
 }
 
-static int print_groups(const struct table_state *state, const struct report_view *view,
+static int print_groups(const struct report_options *options, const struct report_view *view,
                         struct err *err)
 {
     static const struct grid_column columns[] = {
@@ -168,8 +167,8 @@ static int print_groups(const struct table_state *state, const struct report_vie
     grid_init(&grid, columns, sizeof columns / sizeof *columns);
     for (uint32_t i = 0; i < fold->group_count; i++)
         group_line(&grid, fold, &fold->groups[i]);
-    (void)fputc('\n', state->options.out);
-    return grid_finish(&grid, &state->options, err);
+    (void)fputc('\n', options->out);
+    return grid_finish(&grid, options, err);
 }
 
 enum row_column {
@@ -217,10 +216,10 @@ static int table_row(void *context, const struct report_row *row, struct err *er
     return 0;
 }
 
-static void print_head(const struct table_state *state, const struct report_view *view)
+static void print_head(const struct report_options *options, const struct report_view *view)
 {
     const struct push_summary *push = view->push;
-    FILE *out = state->options.out;
+    FILE *out = options->out;
     char id[PUSH_ID_SHORT_SIZE];
     char name[CELL_SIZE];
     char silence[FORMAT_DURATION_SIZE];
@@ -245,16 +244,16 @@ static void print_head(const struct table_state *state, const struct report_view
 }
 
 /* "complete: 40 submitted = 30 succeeded + 8 failed + 2 unreachable": the law, in words. */
-static void print_law(const struct table_state *state, const struct report_view *view)
+static void print_law(const struct report_options *options, const struct report_view *view)
 {
     const struct totals *totals = &view->fold->totals;
-    FILE *out = state->options.out;
-    uint32_t pending = totals_pending(totals, state->options.wait);
+    FILE *out = options->out;
+    uint32_t pending = totals_pending(totals, options->wait);
     const struct {
         uint32_t count;
         const char *word;
     } parts[] = {
-        {totals_succeeded(totals, state->options.wait), "succeeded"},
+        {totals_succeeded(totals, options->wait), "succeeded"},
         {totals->by_state[TARGET_FAILED], "failed"},
         {totals->by_state[TARGET_UNREACHABLE], "unreachable"},
         {totals->by_state[TARGET_CANCELLED], "cancelled"},
@@ -284,23 +283,36 @@ static void print_law(const struct table_state *state, const struct report_view 
                       totals->reboot == 1 ? "" : "s");
 }
 
+int report_table_print(const struct report_options *options, const struct report_view *view,
+                       int (*rows)(void *context, struct err *err), void *context, struct err *err)
+{
+    print_head(options, view);
+    if (print_summary(options, view, err) != 0 || print_groups(options, view, err) != 0 ||
+        rows(context, err) != 0)
+        return -1;
+    print_law(options, view);
+    return 0;
+}
+
+static int print_rows(void *context, struct err *err)
+{
+    struct table_state *state = context;
+    if (!report_filter_set(&state->options.filter))
+        return 0;
+    (void)fprintf(state->options.out, "\n%u row%s fit%s the filter\n", state->row_count,
+                  state->row_count == 1 ? "" : "s", state->row_count == 1 ? "s" : "");
+    if (state->row_count > 0 && grid_finish(&state->rows, &state->options, err) != 0)
+        return -1;
+    if (state->row_count > REPORT_TABLE_ROWS_MAX)
+        (void)fprintf(state->options.out, "... and %u more: -o wide has them all\n",
+                      state->row_count - REPORT_TABLE_ROWS_MAX);
+    return 0;
+}
+
 static int table_finish(void *context, const struct report_view *view, struct err *err)
 {
     struct table_state *state = context;
-    print_head(state, view);
-    if (print_summary(state, view, err) != 0 || print_groups(state, view, err) != 0)
-        return -1;
-    if (report_filter_set(&state->options.filter)) {
-        (void)fprintf(state->options.out, "\n%u row%s fit%s the filter\n", state->row_count,
-                      state->row_count == 1 ? "" : "s", state->row_count == 1 ? "s" : "");
-        if (state->row_count > 0 && grid_finish(&state->rows, &state->options, err) != 0)
-            return -1;
-        if (state->row_count > REPORT_TABLE_ROWS_MAX)
-            (void)fprintf(state->options.out, "... and %u more: -o json has them all\n",
-                          state->row_count - REPORT_TABLE_ROWS_MAX);
-    }
-    print_law(state, view);
-    return 0;
+    return report_table_print(&state->options, view, print_rows, state, err);
 }
 
 static void table_end(void *context)

@@ -214,7 +214,7 @@ static void push_line_bad_is_refused(void **state)
         {"x.exe|-t|pc1|--user|u|--run-as|root", "--run-as 'root'"},
         {"x.exe|-t|pc1|--user|u|--detach", "--detach"},
         {"x.exe|-t|pc1|--user|u|--ping|maybe", "--ping 'maybe'"},
-        {"x.exe|-t|pc1|--user|u|-o|csv", "not in this version"},
+        {"x.exe|-t|pc1|--user|u|-o|html", "not in this version"},
         {"x.exe|-t|pc1|--user|u|-o|xml", "unknown format"},
         {"x.exe|-t|pc1|--user|u|--color|red", "--color"},
         {"x.exe|-t|pc1|--user|u|--until|2025-12-31T00:00:00Z", "--until is in the past"},

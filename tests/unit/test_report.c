@@ -14,6 +14,7 @@
 #include "common/report/fold.h"
 #include "common/report/format.h"
 #include "common/report/output.h"
+#include "common/report/push_json.h"
 
 #define GOLDEN "../golden/"
 
@@ -106,12 +107,11 @@ static void golden_check(const char *name, FILE *got)
     assert_string_equal(text, expected);
 }
 
-/* Renders the sample; with the relays of a live push when open. */
-static void render(const char *format, const struct report_options *base, enum push_state state,
-                   const char *golden)
+/* Renders rows; with the relays of a live push when open. */
+static void render_rows(const char *format, const struct report_options *base,
+                        enum push_state state, const struct report_row *rows, size_t count,
+                        const char *golden)
 {
-    struct report_row rows[16];
-    size_t count = sample(rows);
     struct report_fold fold;
     struct report_output *output = NULL;
     struct err err = {0};
@@ -138,6 +138,49 @@ static void render(const char *format, const struct report_options *base, enum p
     golden_check(golden, options.out);
     (void)fclose(options.out);
     report_fold_release(&fold);
+}
+
+static void render(const char *format, const struct report_options *base, enum push_state state,
+                   const char *golden)
+{
+    struct report_row rows[16];
+    size_t count = sample(rows);
+    render_rows(format, base, state, rows, count, golden);
+}
+
+/* What a name server, a machine or a joker may hand us, in every foreign text of a row. */
+static size_t hostile(struct report_row rows[16])
+{
+    static char texts[][40] = {
+        "=HYPERLINK(\"http://x\",\"y\")",
+        "+1+cmd|' /C calc'!A0",
+        "-2+3",
+        "@SUM(1,2)",
+        "\t=1",
+        "\r\n=1",
+        "a\"b,c\r\nd",
+        "x;=1+1;\"-1\"; @y",
+        "\x1b]0;owned\x07\x1b[2J",
+        "\xff\xc3(\xed\xa0\x80",
+        "\xef\xbc\x9d"
+        "1+1",
+        " lead and trail ",
+        "\xe2\x80\xae"
+        "exe.txt",
+        "'=1",
+    };
+    size_t count = sizeof texts / sizeof *texts;
+    for (size_t n = 0; n < count; n++) {
+        rows[n] = row_of((uint32_t)n, texts[n], texts[n], TARGET_FAILED, STAGE_ACCESS,
+                         REASON_ACCESS_DENIED);
+        text_copy(rows[n].relay, sizeof rows[n].relay, texts[n]);
+        text_copy(rows[n].outcome.address, sizeof rows[n].outcome.address, texts[n]);
+        text_copy(rows[n].outcome.detail, sizeof rows[n].outcome.detail, texts[n]);
+    }
+    rows[0].outcome.has_exit_code = true;
+    rows[0].outcome.exit_code = 0xffffffff;
+    rows[0].outcome.bytes = UINT64_MAX >> 1;
+    return count;
 }
 
 static void table_open_push_matches_golden(void **state)
@@ -176,12 +219,187 @@ static void json_filtered_keeps_totals(void **state)
     render("json", &options, PUSH_OPEN, "report_paris.json");
 }
 
+static void rows_formats_open_push_match_golden(void **state)
+{
+    (void)state;
+    struct report_options options = {.filter.stage = STAGE_COUNT};
+    render("wide", &options, PUSH_OPEN, "report_wide.txt");
+    render("jsonl", &options, PUSH_OPEN, "report.jsonl");
+    render("csv", &options, PUSH_OPEN, "report.csv");
+}
+
+static void rows_formats_filtered_keep_only_fitting_rows(void **state)
+{
+    (void)state;
+    struct report_options options = {.filter = {.failed_only = true, .stage = STAGE_ACCESS}};
+    render("wide", &options, PUSH_CLOSED, "report_wide_access.txt");
+    render("jsonl", &options, PUSH_CLOSED, "report_access.jsonl");
+    render("csv", &options, PUSH_CLOSED, "report_access.csv");
+}
+
+static void rows_formats_hostile_text_matches_golden(void **state)
+{
+    (void)state;
+    struct report_row rows[16];
+    size_t count = hostile(rows);
+    struct report_options options = {.filter.stage = STAGE_COUNT, .width = 80};
+    render_rows("wide", &options, PUSH_CLOSED, rows, count, "report_wide_hostile.txt");
+    render_rows("jsonl", &options, PUSH_CLOSED, rows, count, "report_hostile.jsonl");
+    render_rows("csv", &options, PUSH_CLOSED, rows, count, "report_hostile.csv");
+}
+
+static void rows_formats_empty_push_match_golden(void **state)
+{
+    (void)state;
+    struct report_options options = {.filter.stage = STAGE_COUNT};
+    render_rows("wide", &options, PUSH_CLOSED, NULL, 0, "report_wide_empty.txt");
+    render_rows("jsonl", &options, PUSH_CLOSED, NULL, 0, "report_empty.jsonl");
+    render_rows("csv", &options, PUSH_CLOSED, NULL, 0, "report_empty.csv");
+}
+
+static void rows_formats_that_stream_hold_no_row_back(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"jsonl", "csv"};
+    struct report_row rows[16];
+    (void)sample(rows);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        struct report_options options = {.out = tmpfile(), .filter.stage = STAGE_COUNT};
+        struct report_output *output = NULL;
+        struct err err = {0};
+        char text[4096];
+        assert_non_null(options.out);
+        assert_int_equal(report_output_new(&output, words[i], &options, &err), 0);
+        assert_int_equal(ftell(options.out), 0);
+        assert_int_equal(report_output_row(output, &rows[0], &err), 0);
+        rewind(options.out);
+        text[fread(text, 1, sizeof text - 1, options.out)] = '\0';
+        assert_non_null(strstr(text, "pc1"));
+        assert_int_equal(text[strlen(text) - 1], '\n');
+        report_output_free(output);
+        (void)fclose(options.out);
+    }
+}
+
+static void rows_formats_full_disk_is_an_error(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"wide", "jsonl", "csv"};
+    struct report_row rows[16];
+    (void)sample(rows);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        struct report_options options = {.out = fopen("/dev/full", "w"),
+                                         .filter.stage = STAGE_COUNT};
+        struct report_output *output = NULL;
+        struct report_fold fold;
+        struct err err = {0};
+        assert_non_null(options.out);
+        report_fold_init(&fold);
+        assert_int_equal(report_output_new(&output, words[i], &options, &err), 0);
+        assert_int_equal(report_output_row(output, &rows[0], &err), 0);
+        struct push_summary push = summary_of(&fold.totals, PUSH_CLOSED);
+        struct report_view view = {.push = &push, .fold = &fold};
+        assert_int_equal(report_output_finish(output, &view, &err), -1);
+        assert_non_null(strstr(err.text, "cannot write the report"));
+        report_output_free(output);
+        (void)fclose(options.out);
+    }
+}
+
+static void push_json_matches_golden(void **state)
+{
+    (void)state;
+    struct totals totals = {.by_state[TARGET_SCHEDULED] = 7, .by_state[TARGET_FAILED] = 1};
+    struct push_summary pushes[] = {summary_of(&totals, PUSH_OPEN),
+                                    summary_of(&totals, PUSH_CLOSED)};
+    struct relay_row relay = {.name = "relay-1\x1b", .site = "lyon", .live = true, .leased = 3};
+    struct message_status status = {.relays = &relay, .relay_count = 1};
+    struct err err = {0};
+    FILE *out = tmpfile();
+    assert_non_null(out);
+    relay.running[STAGE_COPY] = 2;
+    pushes[1].closed_unix_ms = pushes[1].created_unix_ms + 1;
+    text_copy(pushes[1].operator_key, sizeof pushes[1].operator_key, "00ff");
+    text_copy(pushes[1].account, sizeof pushes[1].account, "uid \"\n\xff");
+    status.push = pushes[0];
+    assert_int_equal(push_json_list(out, NULL, 0, &err), 0);
+    assert_int_equal(push_json_list(out, pushes, 2, &err), 0);
+    assert_int_equal(push_json_status(out, &status, &err), 0);
+    golden_check("push_json.txt", out);
+    (void)fclose(out);
+}
+
+/* A field of the line, quotes taken off as RFC 4180 says; moves past it and its comma. */
+static void field_read(const char **line, char field[2048])
+{
+    const char *p = *line;
+    bool quoted = *p == '"';
+    p += quoted;
+    for (; quoted ? *p != '"' || p[1] == '"' : *p != ',' && *p != '\r'; p++) {
+        assert_true((uint8_t)*p >= 0x20 && *p != 0x7f);
+        assert_true(quoted || *p != '"');
+        p += quoted && *p == '"';
+        *field++ = *p;
+    }
+    *field = '\0';
+    p += quoted;
+    assert_true(*p == ',' || *p == '\r');
+    *line = p + (*p == ',');
+}
+
+/* Whether a spreadsheet that begins a cell here may see a formula. */
+static bool dangerous(const char *text)
+{
+    text += strspn(text, " \"");
+    return *text != '\0' && strchr("=+-@\t\r", *text) != NULL;
+}
+
+static void csv_random_text_is_always_19_safe_fields(void **state)
+{
+    (void)state;
+    static const char alphabet[] = "=+-@;,\"' \t\r\n\x1b\xef\xbc\x9d\x80za|";
+    uint64_t random = 1;
+    for (uint32_t round = 0; round < 2000; round++) {
+        char target[24];
+        size_t length = 1 + round % (sizeof target - 1);
+        for (size_t i = 0; i < length; i++) {
+            random = random * 6364136223846793005U + 1442695040888963407U;
+            target[i] = alphabet[(random >> 33) % (sizeof alphabet - 1)];
+        }
+        target[length] = '\0';
+        struct report_row row =
+            row_of(0, target, target, TARGET_FAILED, STAGE_COPY, REASON_DISK_FULL);
+        text_copy(row.outcome.detail, sizeof row.outcome.detail, target);
+        char *text = NULL;
+        size_t size = 0;
+        struct report_options options = {.out = open_memstream(&text, &size),
+                                         .filter.stage = STAGE_COUNT};
+        struct report_output *output = NULL;
+        struct err err = {0};
+        assert_int_equal(report_output_new(&output, "csv", &options, &err), 0);
+        assert_int_equal(report_output_row(output, &row, &err), 0);
+        report_output_free(output);
+        assert_int_equal(fclose(options.out), 0);
+        const char *line = strchr(text, '\n') + 1;
+        for (int i = 0; i < 19; i++) {
+            char field[2048];
+            field_read(&line, field);
+            assert_false(dangerous(field));
+        }
+        assert_string_equal(line, "\r\n");
+        for (const char *at = strchr(text, ';'); at != NULL; at = strchr(at + 1, ';'))
+            assert_false(dangerous(at + 1));
+        free(text);
+    }
+}
+
 static void format_unknown_or_later_is_refused(void **state)
 {
     (void)state;
     struct err err = {0};
     assert_int_equal(report_format_check("table", &err), 0);
-    assert_int_equal(report_format_check("csv", &err), -1);
+    assert_int_equal(report_format_check("csv", &err), 0);
+    assert_int_equal(report_format_check("html", &err), -1);
     assert_non_null(strstr(err.text, "not in this version"));
     assert_int_equal(report_format_check("x\x1b", &err), -1);
     assert_null(strchr(err.text, '\x1b'));
@@ -340,6 +558,14 @@ int main(void)
         cmocka_unit_test(table_terminal_wraps_and_colours),
         cmocka_unit_test(json_open_push_matches_golden),
         cmocka_unit_test(json_filtered_keeps_totals),
+        cmocka_unit_test(rows_formats_open_push_match_golden),
+        cmocka_unit_test(rows_formats_filtered_keep_only_fitting_rows),
+        cmocka_unit_test(rows_formats_hostile_text_matches_golden),
+        cmocka_unit_test(rows_formats_empty_push_match_golden),
+        cmocka_unit_test(rows_formats_that_stream_hold_no_row_back),
+        cmocka_unit_test(rows_formats_full_disk_is_an_error),
+        cmocka_unit_test(push_json_matches_golden),
+        cmocka_unit_test(csv_random_text_is_always_19_safe_fields),
         cmocka_unit_test(format_unknown_or_later_is_refused),
         cmocka_unit_test(fold_missing_row_breaks_the_law),
         cmocka_unit_test(fold_other_state_breaks_the_law_once_closed),
