@@ -8,6 +8,7 @@
 #include "common/base/text.h"
 #include "common/report/format.h"
 #include "common/report/grid.h"
+#include "common/report/push_json.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/progress.h"
 #include "coordinator/cli/reporting.h"
@@ -28,6 +29,13 @@ struct look {
     bool watch;
 };
 
+/* What -o may say. */
+enum look_formats {
+    FORMATS_TABLE,
+    FORMATS_JSON,   /* also json */
+    FORMATS_REPORT, /* everything that common/report knows */
+};
+
 /* What differs between them. */
 struct look_command {
     const char *usage;
@@ -36,7 +44,7 @@ struct look_command {
     bool word_is_host;
     bool word_needed;
     bool push_needed; /* without any there is nothing to print */
-    bool json;        /* -o json is understood */
+    enum look_formats formats;
     int (*run)(struct session *session, struct look *look);
 };
 
@@ -95,13 +103,31 @@ static int handle(void *context, int key, const char *value, struct err *err)
     }
 }
 
+static bool json_wanted(const struct look *look)
+{
+    return strcmp(look->common.format, "json") == 0;
+}
+
+static bool format_fits(enum look_formats formats, const char *format)
+{
+    switch (formats) {
+    case FORMATS_TABLE:
+        return strcmp(format, "table") == 0;
+    case FORMATS_JSON:
+        return strcmp(format, "table") == 0 || strcmp(format, "json") == 0;
+    case FORMATS_REPORT:
+        break; /* options_parse asked already */
+    }
+    return true;
+}
+
 static int check(struct look *look, const struct look_command *command, struct err *err)
 {
     if (command->word_needed && look->word == NULL)
         return err_set(err, ERR_INVALID, "usage: %s", command->usage);
-    if (!command->json && strcmp(look->common.format, "table") != 0)
-        return err_set(err, ERR_INVALID, "-o %s: not in this version (push and report have it)",
-                       look->common.format);
+    if (!format_fits(command->formats, look->common.format))
+        return err_set(err, ERR_INVALID, "-o %s: not for this command (%s)", look->common.format,
+                       command->formats == FORMATS_JSON ? "table, json" : "table");
     if (look->word == NULL)
         return 0;
     if (!command->word_is_host)
@@ -116,6 +142,23 @@ static bool never_pushed(void)
 {
     struct state_paths paths;
     return state_paths_find(&paths, NULL) == 0 && !state_paths_used(&paths);
+}
+
+static int written(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    complain("cannot write to standard output");
+    return EXIT_INTERNAL;
+}
+
+/* After a writer of common/report. */
+static int output_written(int result, const struct err *err)
+{
+    if (result == 0)
+        return written(EXIT_ALL_SUCCEEDED);
+    complain("%s", err->text);
+    return EXIT_INTERNAL;
 }
 
 static int look_run(const struct look_command *command, int argc, char *const *argv)
@@ -144,21 +187,16 @@ static int look_run(const struct look_command *command, int argc, char *const *a
     }
     if (never_pushed()) {
         complain("there is no push yet");
-        return command->push_needed ? EXIT_USAGE : EXIT_ALL_SUCCEEDED;
+        if (command->push_needed)
+            return EXIT_USAGE;
+        return json_wanted(&look) ? output_written(push_json_list(stdout, NULL, 0, &err), &err)
+                                  : EXIT_ALL_SUCCEEDED;
     }
     if (session_open(&session, &look.common, false, &err) != 0)
         return session_failed(&session, &err);
     int status = command->run(&session, &look);
     session_close(&session, END_MS);
     return status;
-}
-
-static int written(int status)
-{
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return status;
-    complain("cannot write to standard output");
-    return EXIT_INTERNAL;
 }
 
 /* ---- report ---- */
@@ -183,12 +221,14 @@ int command_report(int argc, char *const *argv)
     };
     static const struct look_command command = {
         .usage = "pusher report [PUSH] [--failed] [--stage S] [--site S] [--reason R] [-o "
-                 "table|json]",
+                 "table|wide|json|jsonl|csv]",
         .about = "Prints the report of a push (the newest, unless its id or the beginning of it is "
                  "given).\nTotals are always of the whole push; the options choose the rows that "
-                 "are listed.\nThe exit status is the push's: pusher help exit.",
+                 "are listed.\nwide: the table and every row with all its columns. json: one "
+                 "object. jsonl: an object a row. csv:\nfor spreadsheets. Their columns are in "
+                 "pusher(1).\nThe exit status is the push's: pusher help exit.",
         .options = {rows, sizeof rows / sizeof *rows},
-        .json = true,
+        .formats = FORMATS_REPORT,
         .push_needed = true,
         .run = run_report};
     return look_run(&command, argc, argv);
@@ -324,6 +364,11 @@ static int run_list(struct session *session, struct look *look)
     struct grid grid;
     if (session_call(session, &request, MESSAGE_LIST, &answer, &err) != 0)
         return session_failed(session, &err);
+    if (json_wanted(look)) {
+        int result = push_json_list(stdout, answer.list.pushes, answer.list.push_count, &err);
+        message_release(&answer);
+        return output_written(result, &err);
+    }
     grid_init(&grid, columns, sizeof columns / sizeof *columns);
     for (uint32_t i = 0; i < answer.list.push_count; i++)
         list_row(&grid, &answer.list.pushes[i]);
@@ -336,8 +381,10 @@ static int run_list(struct session *session, struct look *look)
 
 int command_list(int argc, char *const *argv)
 {
-    static const struct look_command command = {
-        .usage = "pusher list", .about = "Lists pushes, the newest first.", .run = run_list};
+    static const struct look_command command = {.usage = "pusher list [-o table|json]",
+                                                .about = "Lists pushes, the newest first.",
+                                                .formats = FORMATS_JSON,
+                                                .run = run_list};
     return look_run(&command, argc, argv);
 }
 
@@ -384,18 +431,23 @@ static int run_show(struct session *session, struct look *look)
     struct err err = {0};
     if (get_status(session, look, &answer, &err) != 0)
         return session_failed(session, &err);
-    print_push(&answer.status.push);
+    int result = 0;
+    if (json_wanted(look))
+        result = push_json_status(stdout, &answer.status, &err);
+    else
+        print_push(&answer.status.push);
     message_release(&answer);
-    return written(EXIT_ALL_SUCCEEDED);
+    return output_written(result, &err);
 }
 
 int command_show(int argc, char *const *argv)
 {
     static const struct look_command command = {
-        .usage = "pusher show PUSH",
+        .usage = "pusher show PUSH [-o table|json]",
         .about = "Shows a push: package and digest, times, who signed and asked, counts by state.",
         .word_needed = true,
         .push_needed = true,
+        .formats = FORMATS_JSON,
         .run = run_show};
     return look_run(&command, argc, argv);
 }
@@ -416,6 +468,7 @@ static int run_status(struct session *session, struct look *look)
 {
     struct err err = {0};
     struct progress progress;
+    int result = 0;
     bool redraw = look->watch && isatty(STDERR_FILENO) == 1;
     progress_init(&progress, stderr, redraw ? terminal_width(STDERR_FILENO) : 0);
     for (;;) {
@@ -425,13 +478,16 @@ static int run_status(struct session *session, struct look *look)
         bool last = !look->watch || answer.status.push.state != PUSH_OPEN;
         if (last) {
             progress_end(&progress);
-            print_status(&answer.status);
+            if (json_wanted(look))
+                result = push_json_status(stdout, &answer.status, &err);
+            else
+                print_status(&answer.status);
         } else {
             progress_show(&progress, &answer.status, uv_now(&session->loop), false);
         }
         message_release(&answer);
         if (last)
-            return written(EXIT_ALL_SUCCEEDED);
+            return output_written(result, &err);
         if (session_wait(session, WATCH_MS, &err) != 0) {
             progress_end(&progress);
             return session_failed(session, &err);
@@ -445,10 +501,11 @@ int command_status(int argc, char *const *argv)
         {"watch", 'w', LOOK_WATCH, NULL, "Look again and again until the push stops or ends."},
     };
     static const struct look_command command = {
-        .usage = "pusher status [PUSH] [-w]",
+        .usage = "pusher status [PUSH] [-w] [-o table|json]",
         .about = "Shows how far a push is (the newest, unless one is named).",
         .options = {rows, sizeof rows / sizeof *rows},
         .push_needed = true,
+        .formats = FORMATS_JSON,
         .run = run_status};
     return look_run(&command, argc, argv);
 }

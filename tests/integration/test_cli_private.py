@@ -4,6 +4,8 @@
 Usage: test_cli_private.py [unittest arguments]     $PUSHER_BIN: folder of the programs (build/dev/bin).
 """
 
+import csv
+import io
 import json
 import os
 import pathlib
@@ -152,9 +154,36 @@ class PrivateMode(unittest.TestCase):
         self.assertIn(f"logs: {self.state}/pusher/private", done.stderr)
         self.assertIn("relay is live", done.stderr)
 
+    def test_every_format_tells_the_same_rows(self):
+        done = self.push("-t", "127.0.0.1", "-t", "127.0.0.2", "-o", "json")
+        report = json.loads(done.stdout)
+        self.assertEqual(len(report["targets"]), 2)
+        lines = self.run_pusher("report", "-o", "jsonl")
+        self.assertEqual([json.loads(line) for line in lines.stdout.splitlines()], report["targets"])
+        self.assertEqual(lines.returncode, done.returncode)
+        raw = subprocess.run(self.words("report", "-o", "csv"), env=self.environment, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, timeout=60, check=False).stdout
+        self.assertEqual(raw.count(b"\r\n"), 3)
+        rows = list(csv.DictReader(io.StringIO(raw.decode(), newline="")))
+        for row, target in zip(rows, report["targets"], strict=True):
+            for name in ("target", "address", "site", "relay", "state", "stage", "reason", "code"):
+                self.assertEqual(row[name] or None, target[name], name)
+        wide = self.run_pusher("report", "-o", "wide", "--site", "nowhere").stdout
+        self.assertIn("0 rows fit the filter", wide)
+        push = report["push"]
+        listed = json.loads(self.run_pusher("list", "-o", "json").stdout)["pushes"]
+        shown = [json.loads(self.run_pusher(command, push["id"], "-o", "json").stdout) for command in ("show", "status")]
+        for found in listed + shown:
+            self.assertEqual({name: found["push"][name] for name in push}, push)
+            self.assertEqual(found["totals"], report["totals"])
+        refused = self.run_pusher("list", "-o", "csv")
+        self.assertEqual((refused.returncode, refused.stdout), (2, ""), refused.stderr)
+
     def test_report_that_cannot_be_written_is_status_1(self):
         self.push("-t", "127.0.0.1")
-        for arguments in (("report",), ("report", "-o", "json"), ("list",), ("why", "127.0.0.1")):
+        reports = [("report", "-o", word) for word in ("table", "wide", "json", "jsonl", "csv")]
+        lists = [("list",), ("list", "-o", "json"), ("status", "-o", "json"), ("why", "127.0.0.1")]
+        for arguments in reports + lists:
             with self.subTest(arguments=arguments), open("/dev/full", "w", encoding="ascii") as full:
                 done = subprocess.run(self.words(*arguments), env=self.environment, stdin=subprocess.DEVNULL,
                                       stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
