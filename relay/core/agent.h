@@ -11,7 +11,8 @@
  *
  * Rules: docs/PROTOCOL.md. Invariants: at most one outcome per target and generation; INTENT is
  * persisted before the schedule stage; no stage starts after 80 % of the lease, after STOP, after
- * the job's not_after, or during shutdown; no window is ever exceeded.
+ * the job's not_after, or during shutdown, but to look for a task that may be registered already;
+ * no window is ever exceeded.
  */
 #ifndef PUSHER_RELAY_CORE_AGENT_H
 #define PUSHER_RELAY_CORE_AGENT_H
@@ -182,7 +183,7 @@ struct agent_effect {
             enum stage stage;
             const char *target; /* borrowed until the next agent_step */
             bool read_back;
-            bool look_only; /* with read_back, under STOP: nothing may be registered any more */
+            bool look_only; /* with read_back: nothing may be registered any more */
         } run;
         uint64_t key;
         uint32_t job_no;

@@ -201,6 +201,8 @@ void on_package(struct agent *agent, uint32_t job_no, const char *failure);
 /* Removes the job when nothing needs it any more. */
 void job_settle(struct agent *agent, uint32_t job);
 bool job_expired(const struct agent *agent, const struct job_slot *job);
+/* Nor may it be looked at any longer whether something was registered. */
+bool job_over(const struct agent *agent, const struct job_slot *job);
 
 /* lease.c */
 void on_link_up(struct agent *agent);

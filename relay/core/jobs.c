@@ -39,6 +39,14 @@ bool job_expired(const struct agent *agent, const struct job_slot *job)
     return job->not_after_unix_ms <= 0 || agent->now_unix_ms >= (uint64_t)job->not_after_unix_ms;
 }
 
+bool job_over(const struct agent *agent, const struct job_slot *job)
+{
+    return job_expired(agent, job) &&
+           agent->now_unix_ms -
+                   (uint64_t)(job->not_after_unix_ms > 0 ? job->not_after_unix_ms : 0) >=
+               agent->config.read_back_ms;
+}
+
 static void remove_job(struct agent *agent, uint32_t job)
 {
     assert(agent->jobs[job].refs == 0);

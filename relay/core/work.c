@@ -264,11 +264,26 @@ static void note_done(struct agent *agent, struct work *work, const struct agent
         work->schedule_tries += done->tries;
 }
 
-/* Under STOP, after a look that found no task: the INTENT came to nothing. */
+/* After a look that might register nothing and found no task: the INTENT came to nothing. */
 static bool came_to_nothing(const struct work *work, const struct agent_stage_done *done)
 {
     return work->look_only && done->stage == STAGE_SCHEDULE && done->verdict == AGENT_FAILED &&
            done->reason == REASON_CANCELLED;
+}
+
+/* Under STOP no outcome, since the push may be resumed; nor when it is resumed already. The journal
+ * keeps the INTENT, which costs a look at most. */
+static void finish_nothing(struct agent *agent, uint32_t index)
+{
+    struct entry *entry = &agent->table.entries[index];
+    const struct push_slot *push = &agent->pushes[entry->push];
+    if (!push->stopped && push->job == entry->work->job) {
+        finish_with(agent, index, STAGE_SCHEDULE, REASON_EXPIRED,
+                    "the job's deadline passed, and the task was never registered");
+        return;
+    }
+    entry->intent = false;
+    work_drop(agent, index);
 }
 
 void on_stage_done(struct agent *agent, const struct agent_stage_done *done)
@@ -288,10 +303,7 @@ void on_stage_done(struct agent *agent, const struct agent_stage_done *done)
         brake_ended(agent, work, done);
     entry->status = ENTRY_INTENT; /* in no queue for the moment */
     if (came_to_nothing(work, done)) {
-        /* No outcome, since the push may be resumed. The journal keeps its INTENT, which costs a
-         * look at most. */
-        entry->intent = false;
-        work_drop(agent, index);
+        finish_nothing(agent, index);
     } else if (done->verdict != AGENT_PASSED && effect_unknown(entry, done)) {
         pause_unknown(agent, index, done);
     } else if (done->verdict != AGENT_PASSED || done->stage == STAGE_SCHEDULE) {
@@ -348,7 +360,8 @@ static void start_stage(struct agent *agent, uint32_t index)
         brake_began(agent, work);
     }
     work->read_back = work->stage == STAGE_SCHEDULE && entry->intent;
-    work->look_only = work->read_back && agent->pushes[entry->push].stopped;
+    work->look_only =
+        work->read_back && (agent->pushes[entry->push].stopped || job_expired(agent, job));
     if (work->stage == STAGE_SCHEDULE && !entry->intent) {
         entry->intent = true;
         effect_add(agent, AGENT_PERSIST_INTENT)->persist.ref = entry_ref(agent, index);
@@ -382,11 +395,22 @@ static void fill_stage(struct agent *agent, enum stage stage)
     }
 }
 
+/* Past the deadline. What may be registered already is looked at a while longer. */
+static bool too_late(const struct agent *agent, uint32_t index)
+{
+    const struct job_slot *job = &agent->jobs[work_of(agent, index)->job];
+    return agent->table.entries[index].intent ? job_over(agent, job) : job_expired(agent, job);
+}
+
 static void expire_job(struct agent *agent, struct job_slot *job)
 {
     for (int stage = 0; stage < STAGE_COUNT; stage++) {
-        while (job->waiting[stage].count > 0)
-            expire(agent, job->waiting[stage].head);
+        uint32_t next;
+        for (uint32_t i = job->waiting[stage].head; i != ENTRY_NONE; i = next) {
+            next = agent->table.entries[i].next;
+            if (too_late(agent, i))
+                expire(agent, i);
+        }
     }
 }
 
@@ -437,7 +461,7 @@ static void resume_paused(struct agent *agent)
     for (uint32_t i = agent->paused.head; i != ENTRY_NONE; i = next) {
         next = agent->table.entries[i].next;
         struct work *work = work_of(agent, i);
-        if (job_expired(agent, &agent->jobs[work->job])) {
+        if (too_late(agent, i)) {
             expire(agent, i);
         } else if (agent->lease_valid && !agent->shutting_down &&
                    agent->now_ms >= work->retry_at_ms) {

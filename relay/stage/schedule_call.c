@@ -263,7 +263,7 @@ static void not_found(struct session *session, uint32_t hresult)
     case LOOKING_BACK:
         if (session->target->look_only) {
             schedule_fail(session, REASON_CANCELLED, CODE_NONE, 0,
-                          "the push is stopped, and the task was never registered", "");
+                          "the task was never registered, and may not be any more", "");
             return;
         }
         schedule->looking = LOOKING_NOT;

@@ -409,7 +409,8 @@ static void run_stage(struct world *w, uint16_t number, const struct agent_effec
     int push = 0;
     uint32_t no = 0;
     find_run(e, &push, &no);
-    CHECK(w, w->now_ms < w->not_after_ms);
+    bool intent = w->relays[number].journal[push][no].intent;
+    CHECK(w, w->now_ms < w->not_after_ms || intent);
     w->relays[number].running[push][no] = e->run.key;
     struct item *item = later(w, STAGE_END, number, 1 + below(w, 2500));
     item->done.key = e->run.key;
@@ -422,9 +423,16 @@ static void run_stage(struct world *w, uint16_t number, const struct agent_effec
         }
         return;
     }
-    CHECK(w, w->relays[number].journal[push][no].intent);
+    CHECK(w, intent);
+    CHECK(w, w->now_ms < w->not_after_ms || e->run.look_only);
     if (e->run.read_back && w->registered[push][no])
         return;
+    if (e->run.look_only) {
+        bool lost = !w->healed && chance(w, 20);
+        item->done.verdict = lost ? AGENT_EFFECT_UNKNOWN : AGENT_FAILED;
+        item->done.reason = lost ? REASON_CONN_LOST : REASON_CANCELLED;
+        return;
+    }
     if (!w->healed && chance(w, 20)) {
         item->done.verdict = AGENT_EFFECT_UNKNOWN;
         item->done.reason = REASON_CONN_LOST;

@@ -1029,8 +1029,64 @@ static void deadline_passed_registers_nothing(void **state)
     forget_trace(&world);
     world.now_unix_ms += 6000;
     pass(&world, "Bt0");
-    saw(&world, "outcome B/1 #1.1 unknown_effect schedule CONN_LOST\ndrop Bt1\n"
-                "outcome B/1 #0.1 expired schedule EXPIRED\ndrop Bt0\nresults B#1.1 B#0.1\n");
+    saw(&world, "outcome B/1 #0.1 expired schedule EXPIRED\ndrop Bt0\nresults B#0.1\n");
+    pass_ms(&world, 1000);
+    saw(&world, "run Bt1 access\n");
+    pass(&world, "Bt1");
+    saw(&world, "run Bt1 schedule look-only\n");
+    answer(&world, "Bt1", AGENT_FAILED, REASON_CANCELLED);
+    saw(&world, "outcome B/1 #1.1 expired schedule EXPIRED\ndrop Bt1\nresults B#1.1\n");
+    world_release(&world);
+}
+
+static void deadline_passed_looks_a_while_longer(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    struct agent_job job = job_of(&push_b, 2);
+    job.not_after_unix_ms = (int64_t)UNIX_START_MS + 5000;
+    give_job(&world, &job);
+    lease(&world, &push_b, 0, 2, 1);
+    pass_until(&world, "Bt0", STAGE_SCHEDULE);
+    pass_until(&world, "Bt1", STAGE_SCHEDULE);
+    world.now_unix_ms += 5000;
+    answer(&world, "Bt0", AGENT_EFFECT_UNKNOWN, REASON_CONN_LOST);
+    answer(&world, "Bt1", AGENT_EFFECT_UNKNOWN, REASON_CONN_LOST);
+    pass_ms(&world, 1000);
+    pass(&world, "Bt0");
+    forget_trace(&world);
+    pass(&world, "Bt0");
+    saw(&world, "outcome B/1 #0.1 scheduled schedule -\ndrop Bt0\nresults B#0.1\n");
+    answer(&world, "Bt1", AGENT_FAILED, REASON_CONNECT_TIMEOUT);
+    ack_results(&world);
+    forget_trace(&world);
+    world.now_unix_ms += 59000;
+    step_kind(&world, AGENT_TICK);
+    saw(&world, "outcome B/1 #1.1 unknown_effect schedule CONN_LOST\nresults B#1.1\n");
+    world_release(&world);
+}
+
+/* Found out too late for this deadline, but the push goes on under a newer signature. */
+static void deadline_passed_under_old_signature_goes_back(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    struct agent_job job = job_of(&push_b, 2);
+    job.not_after_unix_ms = (int64_t)UNIX_START_MS + 5000;
+    give_job(&world, &job);
+    lease(&world, &push_b, 0, 1, 1);
+    pass_until(&world, "Bt0", STAGE_SCHEDULE);
+    world.now_unix_ms += 5000;
+    answer(&world, "Bt0", AGENT_EFFECT_UNKNOWN, REASON_CONN_LOST);
+    pass_ms(&world, 1000);
+    pass(&world, "Bt0");
+    job = job_of(&push_b, 3);
+    give_job(&world, &job);
+    forget_trace(&world);
+    answer(&world, "Bt0", AGENT_FAILED, REASON_CANCELLED);
+    saw(&world, "drop Bt0\nremove job 2\ncancelled B#0.1\n");
     world_release(&world);
 }
 
@@ -1443,6 +1499,8 @@ int main(void)
         cmocka_unit_test(read_back_with_clear_answer_counts),
         cmocka_unit_test(deadline_passed_expires_waiting_targets),
         cmocka_unit_test(deadline_passed_registers_nothing),
+        cmocka_unit_test(deadline_passed_looks_a_while_longer),
+        cmocka_unit_test(deadline_passed_under_old_signature_goes_back),
         cmocka_unit_test(stop_drops_all_but_intents),
         cmocka_unit_test(lease_under_stop_starts_nothing),
         cmocka_unit_test(look_under_stop_finding_nothing_is_cancelled),

@@ -207,7 +207,8 @@ static void on_run(struct sim *sim, const struct agent_effect *effect)
     must(sim, !target->outcome, "a stage after the outcome");
     must(sim, !sim->closed_at_relay, "a stage after CLOSE");
     must(sim, sim->job_seen, "a stage without a job");
-    must(sim, (int64_t)sim->unix_ms < sim->not_after_ms, "a stage after not_after");
+    must(sim, (int64_t)sim->unix_ms < sim->not_after_ms || target->intent,
+         "a stage after not_after");
     must(sim, !sim->stop_seen || target->intent, "a stage after STOP");
     must(sim, sim->leased_once && sim->now_ms < sim->lease_from_ms + LEASE_MS * 8 / 10,
          "a stage after the lease");
@@ -217,6 +218,8 @@ static void on_run(struct sim *sim, const struct agent_effect *effect)
             target->plain_schedules++;
         must(sim, target->plain_schedules <= 1, "SCHEDULE twice without looking");
         must(sim, !sim->stop_seen || effect->run.look_only, "may register after STOP");
+        must(sim, (int64_t)sim->unix_ms < sim->not_after_ms || effect->run.look_only,
+             "may register after not_after");
     }
     if (target->key != effect->run.key) {
         must(sim, target->key == 0, "a new key while the old one is open");
