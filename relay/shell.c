@@ -112,6 +112,7 @@ static int open_runner(struct shell *shell, struct err *err)
     struct stage_runner_config config = {
         .loop = &shell->loop,
         .done = shell_stage_done,
+        .connected = shell_stage_connected,
         .context = shell,
         .smb_port = SMB_PORT,
     };

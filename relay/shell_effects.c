@@ -96,6 +96,7 @@ static void defer_run(struct shell *shell, const struct agent_effect *effect)
     item->stage = effect->run.stage;
     item->read_back = effect->run.read_back;
     item->look_only = effect->run.look_only;
+    item->hold_logon = effect->run.hold_logon;
     item->target = mem_strdup(effect->run.target);
 }
 
@@ -157,6 +158,7 @@ static int persist(struct shell *shell, const struct agent_effect *effect, struc
     case AGENT_SEND_RESULTS:
     case AGENT_SEND_CANCELLED:
     case AGENT_RUN_STAGE:
+    case AGENT_LOGON:
     case AGENT_DROP:
     case AGENT_FETCH_PACKAGE:
     case AGENT_REMOVE_JOB:
@@ -196,6 +198,9 @@ static void take_effect(struct shell *shell, const struct agent_effect *effect)
         break;
     case AGENT_RUN_STAGE:
         defer_run(shell, effect);
+        break;
+    case AGENT_LOGON:
+        defer(shell, DEFERRED_LOGON)->key = effect->key;
         break;
     case AGENT_DROP:
         defer(shell, DEFERRED_DROP)->key = effect->key;
@@ -255,8 +260,12 @@ static void carry_out(struct shell *shell, const struct deferred *item)
             .target = item->target,
             .read_back = item->read_back,
             .look_only = item->look_only,
+            .hold_logon = item->hold_logon,
         };
         stage_run(shell->runner, &request);
+        break;
+    case DEFERRED_LOGON:
+        stage_logon(shell->runner, item->key);
         break;
     case DEFERRED_DROP:
         stage_drop(shell->runner, item->key);

@@ -188,6 +188,12 @@ static enum agent_verdict verdict_of(enum stage_verdict verdict)
     return AGENT_FAILED;
 }
 
+void shell_stage_connected(void *context, uint64_t key)
+{
+    struct agent_event event = {.kind = AGENT_CONNECTED, .key = key};
+    shell_step(context, &event);
+}
+
 void shell_stage_done(void *context, const struct stage_result *result)
 {
     struct shell *shell = context;

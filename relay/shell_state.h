@@ -34,6 +34,7 @@ struct shell_job {
 enum deferred_kind {
     DEFERRED_SEND,
     DEFERRED_RUN,
+    DEFERRED_LOGON,
     DEFERRED_DROP,
     DEFERRED_FETCH,
     DEFERRED_REMOVE_JOB,
@@ -45,11 +46,12 @@ struct deferred {
     enum deferred_kind kind;
     uint8_t *bytes; /* SEND: owned */
     size_t size;
-    uint64_t key;    /* RUN, DROP */
+    uint64_t key;    /* RUN, LOGON, DROP */
     uint32_t job_no; /* RUN, FETCH, REMOVE_JOB */
     enum stage stage;
     bool read_back;
     bool look_only;
+    bool hold_logon;
     char *target; /* RUN: owned */
 };
 
@@ -108,6 +110,7 @@ void shell_package_received(void *context, const uint8_t *bytes, size_t size);
 void shell_package_state(void *context, enum link_state state);
 void shell_send_message(struct link_client *link, const struct message *message);
 void shell_stage_done(void *context, const struct stage_result *result);
+void shell_stage_connected(void *context, uint64_t key);
 
 /* shell_jobs.c */
 void shell_on_job(struct shell *shell, const struct message_job *message);

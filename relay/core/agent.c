@@ -20,6 +20,7 @@ void agent_config_defaults(struct agent_config *config)
         .read_back_ms = 60000,
         .retry_first_ms = 1000,
         .logon_patience_ms = 1000,
+        .logon_wait_ms = 600000,
         .shutdown_ms = 10000,
         .results_in_flight = 4,
         .logon_failures_max = 3,
@@ -92,6 +93,9 @@ static void take_event(struct agent *agent, const struct agent_event *event)
         break;
     case AGENT_CLOSE:
         on_close(agent, &event->push_ref);
+        break;
+    case AGENT_CONNECTED:
+        on_connected(agent, event->key);
         break;
     case AGENT_STAGE_DONE:
         on_stage_done(agent, event->stage_done);

@@ -10,9 +10,9 @@
  * results batch only names its rows. That keeps a finished target at some fifty bytes here.
  *
  * Rules: docs/PROTOCOL.md. Invariants: at most one outcome per target and generation; INTENT is
- * persisted before the schedule stage; no stage starts after 80 % of the lease, after STOP, after
- * the job's not_after, or during shutdown, but to look for a task that may be registered already;
- * no window is ever exceeded.
+ * persisted before the schedule stage; no stage starts and no logon is allowed after 80 % of the
+ * lease, after STOP, after the job's not_after, or during shutdown, but to look for a task that may
+ * be registered already; no window is ever exceeded.
  */
 #ifndef PUSHER_RELAY_CORE_AGENT_H
 #define PUSHER_RELAY_CORE_AGENT_H
@@ -39,6 +39,7 @@ struct agent_config {
     uint32_t read_back_ms;       /* how long an unknown effect is looked into before it counts */
     uint32_t retry_first_ms;     /* first pause before reading back; doubles */
     uint32_t logon_patience_ms;  /* an unanswered first logon holds up others this long */
+    uint32_t logon_wait_ms;      /* a connected target waits at most this long for its logon */
     uint32_t shutdown_ms;        /* running stages get this long to end */
     uint32_t results_in_flight;  /* unacknowledged batches at once, at most 8 */
     uint32_t logon_failures_max; /* failures without a success that stop a credential */
@@ -108,6 +109,8 @@ enum agent_event_kind {
     AGENT_RESULTS_ACK,
     AGENT_STOP,
     AGENT_CLOSE,
+    AGENT_CONNECTED, /* `key`: its ACCESS reached the port and waits for LOGON. Again when it has
+                        lost that connection and made another: one LOGON is one logon */
     AGENT_STAGE_DONE,
     AGENT_PACKAGE_READY,  /* `job_no` */
     AGENT_PACKAGE_FAILED, /* `job_no`, and `detail` why */
@@ -130,6 +133,7 @@ struct agent_event {
         struct agent_lease lease;
         struct message_results_ack results_ack;
         struct message_push_ref push_ref; /* STOP, CLOSE */
+        uint64_t key;                     /* CONNECTED */
         const struct agent_stage_done *stage_done;
         struct {
             uint32_t job_no;
@@ -149,6 +153,7 @@ enum agent_effect_kind {
     AGENT_SEND_RESULTS,    /* `results`: the journal's outcomes of these refs, as one batch */
     AGENT_SEND_CANCELLED,  /* `results`: CANCELLED rows for these refs; the journal has none */
     AGENT_RUN_STAGE,       /* `run` */
+    AGENT_LOGON,           /* `key`: said CONNECTED, may log on now, once */
     AGENT_DROP,            /* `key`: forget the target; no result is wanted any more */
     AGENT_FETCH_PACKAGE,   /* `job_no`: answer with PACKAGE_READY or PACKAGE_FAILED */
     AGENT_REMOVE_JOB,      /* `job_no`: nothing of it is in work and no lease will name it */
@@ -183,7 +188,8 @@ struct agent_effect {
             enum stage stage;
             const char *target; /* borrowed until the next agent_step */
             bool read_back;
-            bool look_only; /* with read_back: nothing may be registered any more */
+            bool look_only;  /* with read_back: nothing may be registered any more */
+            bool hold_logon; /* say CONNECTED and wait for LOGON before each logon */
         } run;
         uint64_t key;
         uint32_t job_no;

@@ -21,6 +21,7 @@ enum entry_status {
     ENTRY_INTENT,  /* INTENT journalled, no outcome, not leased: waits for a lease */
     ENTRY_WAITING, /* has work, in its job's queue for work->stage */
     ENTRY_RUNNING, /* has work, work->stage is running */
+    ENTRY_HELD,    /* as RUNNING, ACCESS: connected, in its credential's `held` until its logon */
     ENTRY_PAUSED,  /* has work, effect unknown: in agent.paused until work->retry_at_ms */
     ENTRY_UNSENT,  /* outcome journalled, in agent.unsent; or dropped, in agent.dropped */
     ENTRY_SENT,    /* row in a batch that waits for its ack */
@@ -40,7 +41,8 @@ struct work {
     bool look_only;            /* ... and to register nothing */
     uint64_t started_ms;       /* stage 1 began */
     uint64_t started_unix_ms;  /* 0: not yet */
-    uint64_t stage_started_ms; /* the running stage */
+    uint64_t stage_started_ms; /* the running stage; waiting for the logon doesn't count */
+    uint64_t held_since_ms;    /* while held */
     uint64_t retry_at_ms;      /* while paused */
     uint64_t unknown_since_ms; /* first unknown effect */
     uint32_t retry_pause_ms;   /* the next pause */
@@ -122,6 +124,7 @@ struct credential_slot {
     uint32_t trials;        /* first logons without an answer */
     uint64_t last_trial_ms; /* 0: none holds up the next */
     uint32_t last_trial;    /* serial of that work */
+    struct queue held;      /* connected, waiting for their logon, first come first */
 };
 
 struct batch {
@@ -165,7 +168,7 @@ struct agent {
     uint64_t sequence; /* last one used in this epoch */
     uint32_t serial;   /* last one used */
     uint32_t held;
-    uint32_t running; /* entries in ENTRY_RUNNING */
+    uint32_t running; /* entries in ENTRY_RUNNING and ENTRY_HELD */
     uint32_t in_stage[STAGE_COUNT];
     uint32_t stage_runs[STAGE_COUNT];
     uint32_t sessions;
@@ -224,7 +227,7 @@ bool brake_allows(const struct agent *agent, const struct credential_slot *crede
 void brake_began(struct agent *agent, struct work *work);
 /* `done` NULL: given up without an answer. */
 void brake_ended(struct agent *agent, struct work *work, const struct agent_stage_done *done);
-/* When a held-up logon may start; UINT64_MAX when none waits for time. */
+/* When the next held logon may start; UINT64_MAX when none waits for time. */
 uint64_t brake_due_ms(const struct agent *agent, const struct credential_slot *credential);
 
 /* work.c */
@@ -235,6 +238,7 @@ void work_finish(struct agent *agent, uint32_t index, const struct outcome *outc
 void work_give_up(struct agent *agent, uint32_t index);
 /* Forgets the work of a target without INTENT, and queues a CANCELLED row for it. */
 void work_drop(struct agent *agent, uint32_t index);
+void on_connected(struct agent *agent, uint64_t key);
 void on_stage_done(struct agent *agent, const struct agent_stage_done *done);
 /* Ends what may not wait any longer, then starts what may start. */
 void work_schedule(struct agent *agent);

@@ -1,11 +1,13 @@
 /* The brake on a credential: a wrong password must not lock an account on the way through a pool.
  *
- * Until a credential's first success its logons go one after the other; a machine that leaves the
- * logon unanswered for logon_patience_ms no longer holds up the next one, since most such machines
- * never get as far as looking at the password. A few failures without a success, or one
- * ACCOUNT_LOCKED, stop the credential; what has not tried by then ends as CREDENTIAL_BRAKE. With an
- * account that each machine has for itself, a success shows that the password is right somewhere,
- * and a locked account elsewhere says nothing about the others.
+ * Only the logon is held: targets connect as their window lets them, so that one which can't be
+ * reached costs the others nothing, and wait in `held`, first come first, until their logon is
+ * allowed. Until a credential's first success its logons go one after the other; a machine that
+ * leaves the logon unanswered for logon_patience_ms no longer holds up the next one, since most
+ * such machines never get as far as looking at the password. A few failures without a success, or
+ * one ACCOUNT_LOCKED, stop the credential; what has not tried by then ends as CREDENTIAL_BRAKE.
+ * With an account that each machine has for itself, a success shows that the password is right
+ * somewhere, and a locked account elsewhere says nothing about the others.
  */
 #include <assert.h>
 #include <string.h>
@@ -35,6 +37,7 @@ uint32_t credential_get(struct agent *agent, uint32_t credential_no, bool local_
         .credential_no = credential_no,
         .local_account = local_account,
     };
+    queue_init(&agent->credentials[unused].held);
     return unused;
 }
 
@@ -42,6 +45,8 @@ void credential_drop(struct agent *agent, uint32_t credential)
 {
     assert(agent->credentials[credential].refs > 0);
     agent->credentials[credential].refs--;
+    assert(agent->credentials[credential].refs > 0 ||
+           agent->credentials[credential].held.count == 0);
 }
 
 static bool held_up(const struct agent *agent, const struct credential_slot *credential)
@@ -108,7 +113,12 @@ void brake_ended(struct agent *agent, struct work *work, const struct agent_stag
 
 uint64_t brake_due_ms(const struct agent *agent, const struct credential_slot *credential)
 {
-    if (credential->proven || credential->stopped || !held_up(agent, credential))
+    if (credential->refs == 0 || credential->held.count == 0)
         return UINT64_MAX;
-    return credential->last_trial_ms + agent->config.logon_patience_ms;
+    const struct work *first = agent->table.entries[credential->held.head].work;
+    uint64_t due_ms = first->held_since_ms + agent->config.logon_wait_ms;
+    if (!held_up(agent, credential))
+        return due_ms;
+    uint64_t patience_ms = credential->last_trial_ms + agent->config.logon_patience_ms;
+    return patience_ms < due_ms ? patience_ms : due_ms;
 }

@@ -46,6 +46,20 @@ static void wait_for(struct agent *agent, uint32_t index, enum stage stage)
     queue_push(&agent->table, &agent->jobs[work->job].waiting[stage], index);
 }
 
+static struct credential_slot *credential_of(const struct agent *agent, const struct work *work)
+{
+    return &agent->credentials[agent->jobs[work->job].credential];
+}
+
+static void leave_running(struct agent *agent, uint32_t index)
+{
+    struct work *work = work_of(agent, index);
+    if (agent->table.entries[index].status == ENTRY_HELD)
+        queue_remove(&agent->table, &credential_of(agent, work)->held, index);
+    agent->running--;
+    agent->stage_runs[work->stage]--;
+}
+
 static void leave_status(struct agent *agent, uint32_t index)
 {
     struct entry *entry = &agent->table.entries[index];
@@ -54,9 +68,8 @@ static void leave_status(struct agent *agent, uint32_t index)
         queue_remove(&agent->table, &agent->jobs[work->job].waiting[work->stage], index);
     } else if (entry->status == ENTRY_PAUSED) {
         queue_remove(&agent->table, &agent->paused, index);
-    } else if (entry->status == ENTRY_RUNNING) {
-        agent->running--;
-        agent->stage_runs[work->stage]--;
+    } else if (entry->status == ENTRY_RUNNING || entry->status == ENTRY_HELD) {
+        leave_running(agent, index);
         if (work->trial)
             brake_ended(agent, work, NULL);
     }
@@ -286,18 +299,57 @@ static void finish_nothing(struct agent *agent, uint32_t index)
     work_drop(agent, index);
 }
 
+/* The running target of that key; NULL: dropped meanwhile. */
+static struct entry *running_entry(struct agent *agent, uint64_t key, enum stage stage)
+{
+    uint32_t index = (uint32_t)key;
+    struct entry *entry = index < agent->table.count ? &agent->table.entries[index] : NULL;
+    if (entry && (entry->status == ENTRY_RUNNING || entry->status == ENTRY_HELD) &&
+        entry->work->serial == key >> 32 && entry->work->stage == stage)
+        return entry;
+    agent->ignored++;
+    return NULL;
+}
+
+void on_connected(struct agent *agent, uint64_t key)
+{
+    struct entry *entry = running_entry(agent, key, STAGE_ACCESS);
+    if (!entry || entry->status == ENTRY_HELD)
+        return;
+    if (entry->work->trial)
+        brake_ended(agent, entry->work, NULL); /* its connection broke; this is another one */
+    entry->work->held_since_ms = agent->now_ms;
+    entry->status = ENTRY_HELD;
+    queue_push(&agent->table, &credential_of(agent, entry->work)->held, (uint32_t)key);
+}
+
+static void allow_logon(struct agent *agent, uint32_t index)
+{
+    struct work *work = work_of(agent, index);
+    queue_remove(&agent->table, &credential_of(agent, work)->held, index);
+    agent->table.entries[index].status = ENTRY_RUNNING;
+    work->stage_started_ms += agent->now_ms - work->held_since_ms;
+    brake_began(agent, work);
+    effect_add(agent, AGENT_LOGON)->key = key_of(agent, index);
+}
+
+static void allow_logons(struct agent *agent)
+{
+    for (uint32_t i = 0; i < agent->credential_count; i++) {
+        struct credential_slot *credential = &agent->credentials[i];
+        while (credential->held.count > 0 && brake_allows(agent, credential))
+            allow_logon(agent, credential->held.head);
+    }
+}
+
 void on_stage_done(struct agent *agent, const struct agent_stage_done *done)
 {
     uint32_t index = (uint32_t)done->key;
-    struct entry *entry = index < agent->table.count ? &agent->table.entries[index] : NULL;
-    if (!entry || entry->status != ENTRY_RUNNING || entry->work->serial != done->key >> 32 ||
-        entry->work->stage != done->stage) {
-        agent->ignored++; /* dropped meanwhile */
+    struct entry *entry = running_entry(agent, done->key, done->stage);
+    if (!entry)
         return;
-    }
     struct work *work = entry->work;
-    agent->running--;
-    agent->stage_runs[work->stage]--;
+    leave_running(agent, index);
     note_done(agent, work, done);
     if (done->stage == STAGE_ACCESS)
         brake_ended(agent, work, done);
@@ -327,7 +379,7 @@ static bool may_enter(const struct agent *agent, const struct job_slot *job, enu
         return agent->sessions < agent->config.session_max &&
                (head->intent || job->package == PACKAGE_READY ||
                 job->sessions < agent->config.package_wait_max) &&
-               brake_allows(agent, &agent->credentials[job->credential]);
+               !agent->credentials[job->credential].stopped;
     case STAGE_COPY:
         return job->package == PACKAGE_READY;
     case STAGE_PATH:
@@ -357,7 +409,6 @@ static void start_stage(struct agent *agent, uint32_t index)
         work->has_session = true;
         agent->sessions++;
         job->sessions++;
-        brake_began(agent, work);
     }
     work->read_back = work->stage == STAGE_SCHEDULE && entry->intent;
     work->look_only =
@@ -377,6 +428,7 @@ static void start_stage(struct agent *agent, uint32_t index)
     effect->run.target = work->name;
     effect->run.read_back = work->read_back;
     effect->run.look_only = work->look_only;
+    effect->run.hold_logon = work->stage == STAGE_ACCESS;
 }
 
 /* One target of each job in turn, so that no push waits for another's end. */
@@ -427,31 +479,47 @@ static void end_packageless(struct agent *agent, struct job_slot *job)
     }
 }
 
-static void end_braked(struct agent *agent, struct job_slot *job)
+/* Ends one that waits for its logon, or for the connection that comes first. */
+static void end_braked(struct agent *agent, uint32_t index, const char *why)
+{
+    struct entry *entry = &agent->table.entries[index];
+    struct agent_stage_done braked = {
+        .stage = STAGE_ACCESS, .verdict = AGENT_FAILED, .reason = REASON_CREDENTIAL_BRAKE};
+    if (!entry->intent) {
+        finish_with(agent, index, STAGE_ACCESS, REASON_CREDENTIAL_BRAKE, why);
+        return;
+    }
+    (void)text_copy(braked.detail, sizeof braked.detail, why);
+    leave_status(agent, index);
+    entry->status = ENTRY_INTENT;
+    pause_unknown(agent, index, &braked);
+}
+
+static const char refused_elsewhere[] = "not tried: the account was refused on other machines";
+
+static void end_braked_job(struct agent *agent, struct job_slot *job)
 {
     uint32_t next;
     for (uint32_t i = job->waiting[STAGE_ACCESS].head; i != ENTRY_NONE; i = next) {
         next = agent->table.entries[i].next;
-        if (!agent->table.entries[i].intent)
-            finish_with(agent, i, STAGE_ACCESS, REASON_CREDENTIAL_BRAKE,
-                        "not tried: the account was refused on other machines");
+        end_braked(agent, i, refused_elsewhere);
     }
 }
 
-/* One that past INTENT waits for a logon which the brake forbids. */
-static void end_braked_intents(struct agent *agent, struct job_slot *job)
+/* Those that are connected and may not wait for their logon any longer. */
+static void end_held(struct agent *agent, struct credential_slot *credential)
 {
-    static const struct agent_stage_done braked = {
-        .stage = STAGE_ACCESS,
-        .verdict = AGENT_FAILED,
-        .reason = REASON_CREDENTIAL_BRAKE,
-        .detail = "not tried: the account was refused on other machines",
-    };
-    while (job->waiting[STAGE_ACCESS].count > 0) {
-        uint32_t index = job->waiting[STAGE_ACCESS].head;
-        queue_remove(&agent->table, &job->waiting[STAGE_ACCESS], index);
-        agent->table.entries[index].status = ENTRY_INTENT;
-        pause_unknown(agent, index, &braked);
+    uint32_t next;
+    for (uint32_t i = credential->held.head; i != ENTRY_NONE; i = next) {
+        next = agent->table.entries[i].next;
+        if (agent->shutting_down)
+            work_give_up(agent, i); /* whoever gets the lease next connects anew */
+        else if (too_late(agent, i))
+            expire(agent, i);
+        else if (credential->stopped)
+            end_braked(agent, i, refused_elsewhere);
+        else if (agent->now_ms >= work_of(agent, i)->held_since_ms + agent->config.logon_wait_ms)
+            end_braked(agent, i, "not tried: other machines leave the account's logon unanswered");
     }
 }
 
@@ -479,14 +547,14 @@ void work_schedule(struct agent *agent)
             expire_job(agent, &agent->jobs[i]);
         if (agent->jobs[i].used && agent->jobs[i].package == PACKAGE_FAILED)
             end_packageless(agent, &agent->jobs[i]);
-        if (agent->jobs[i].used && agent->credentials[agent->jobs[i].credential].stopped) {
-            end_braked(agent, &agent->jobs[i]);
-            if (agent->jobs[i].used)
-                end_braked_intents(agent, &agent->jobs[i]);
-        }
+        if (agent->jobs[i].used && agent->credentials[agent->jobs[i].credential].stopped)
+            end_braked_job(agent, &agent->jobs[i]);
     }
+    for (uint32_t i = 0; i < agent->credential_count; i++)
+        end_held(agent, &agent->credentials[i]);
     if (!agent->lease_valid || agent->shutting_down || agent->job_count == 0)
         return;
+    allow_logons(agent);
     /* The nearer to the end, the sooner: a session that is open costs the target, too. */
     for (int stage = STAGE_COUNT - 1; stage >= 0; stage--)
         fill_stage(agent, (enum stage)stage);
@@ -513,9 +581,11 @@ uint64_t work_due_ms(const struct agent *agent)
         }
         if (at < due)
             due = at;
-        uint64_t brake = brake_due_ms(agent, &agent->credentials[job->credential]);
-        if (job->waiting[STAGE_ACCESS].count > 0 && brake < due)
-            due = brake;
+    }
+    for (uint32_t i = 0; i < agent->credential_count; i++) {
+        uint64_t at = brake_due_ms(agent, &agent->credentials[i]);
+        if (at < due)
+            due = at;
     }
     return due;
 }

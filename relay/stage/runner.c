@@ -270,10 +270,19 @@ void stage_run(struct stage_runner *runner, const struct stage_request *request)
     target->stage = request->stage;
     target->read_back = request->read_back;
     target->look_only = request->look_only;
+    target->hold_logon = request->hold_logon && request->stage == STAGE_ACCESS;
+    target->held = target->logon_allowed = false;
     target->uncertain = request->read_back && request->stage == STAGE_SCHEDULE;
     target->tries = 1;
     target->bytes = 0;
     stage_begin(target);
+}
+
+void stage_logon(struct stage_runner *runner, uint64_t key)
+{
+    struct stage_target *target = table_find(runner, key);
+    if (target != NULL && target->held)
+        session_logon(target);
 }
 
 void stage_drop(struct stage_runner *runner, uint64_t key)

@@ -68,6 +68,9 @@ struct stage_target {
     bool running;         /* a stage was asked for and has not ended */
     bool read_back;       /* of the request */
     bool look_only;       /* of the request */
+    bool hold_logon;      /* of the request */
+    bool held;            /* said `connected`, waits for stage_logon */
+    bool logon_allowed;   /* for the next connection: the held one broke */
     bool uncertain;       /* schedule: a call may have been carried out; a failure is unknown */
     enum stage stage;     /* the running one, or the last */
     enum name_check name_check;

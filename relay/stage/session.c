@@ -195,6 +195,7 @@ void session_lost_default(struct session *session, const struct session_loss *lo
     struct stage_target *target = session->target;
     uint32_t tries_max = session->steps->tries_max;
     uint64_t deadline = session->stage_deadline_ms;
+    target->logon_allowed = false; /* another connection is another logon */
     session_close(session);
     if (!loss->again || target->tries >= tries_max) {
         target_fail(target, loss->reason, loss->kind, loss->code, "%s", loss->text);
@@ -247,30 +248,8 @@ static void socket_failed(struct session *session, int error)
         what = "closed instead of an answer to SMB 2 (SMB 1 only?)";
     }
     if (!session->connected) {
-        switch (error) {
-        case ECONNREFUSED:
-            loss.reason = REASON_PORT_CLOSED;
-            break;
-        case EHOSTUNREACH:
-        case ENETUNREACH:
-        case ENETDOWN:
-        case EHOSTDOWN:
-            loss.reason = REASON_HOST_UNREACHABLE;
-            break;
-        case ETIMEDOUT:
-            loss.reason = REASON_CONNECT_TIMEOUT;
-            loss.again = false;
-            break;
-        case EMFILE:
-        case ENFILE:
-        case EADDRNOTAVAIL:
-        case ENOBUFS:
-        case ENOMEM:
-            loss.reason = REASON_INTERNAL; /* the relay's own limits */
-            break;
-        default:
-            break;
-        }
+        loss.reason = connect_reason(error);
+        loss.again = error != ETIMEDOUT;
     }
     (void)snprintf(loss.text, sizeof loss.text, "TCP port %u: %s: %s",
                    session->runner->config.smb_port, what, strerror(error));
@@ -387,6 +366,24 @@ static void read_socket(struct session *session)
     }
 }
 
+/* Speaks first. */
+static void session_open(struct session *session)
+{
+    session->target->logon_allowed = false;
+    session->steps->start(session);
+    if (!session->closed)
+        session_arm(session);
+}
+
+static void session_hold(struct session *session)
+{
+    const struct stage_runner_config *config = &session->runner->config;
+    poll_update(session, false);
+    session_disarm(session);
+    session->target->held = true;
+    config->connected(config->context, session->target->key);
+}
+
 static void on_connected(struct session *session)
 {
     int error = 0;
@@ -399,9 +396,15 @@ static void on_connected(struct session *session)
     }
     session->connected = true;
     session->writable_wanted = true; /* as the poll stands */
-    session->steps->start(session);
-    if (!session->closed)
-        session_arm(session);
+    if (session->target->hold_logon && !session->target->logon_allowed)
+        session_hold(session);
+    else
+        session_open(session);
+}
+
+static bool session_held(const struct session *session)
+{
+    return session->target != NULL && session->target->held;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -414,9 +417,11 @@ static void on_poll(uv_poll_t *poll, int status, int events)
                             on_poll);
     if (!session->connected)
         on_connected(session);
+    else if (session_held(session))
+        session_close(session); /* the other side gave up waiting; made again when it is time */
     else
         read_socket(session);
-    if (!session->closed && session->connected)
+    if (!session->closed && session->connected && !session_held(session))
         pump_output(session);
 }
 
@@ -556,6 +561,23 @@ void session_stage_begin(struct stage_target *target)
         connect_now(session);
     else
         stage_start(session);
+}
+
+void session_logon(struct stage_target *target)
+{
+    struct session *session = target->session;
+    bool fresh = session == NULL;
+    target->held = false;
+    target->logon_allowed = true;
+    if (fresh)
+        session = session_new(target);
+    session->stage_deadline_ms = now_ms(session) + access_steps.total_ms;
+    if (fresh)
+        connect_now(session);
+    else
+        session_open(session);
+    if (!fresh && !session->closed)
+        pump_output(session);
 }
 
 void session_end(struct stage_target *target)

@@ -6,7 +6,8 @@
  * access.c's steps before the stage starts (again).
  *
  * Every wait has a deadline: `idle_ms` from the last answer, `total_ms` from the start of the
- * stage.
+ * stage; but for a connection that waits for its logon to be allowed (`held`), which the caller
+ * watches over. It has sent nothing and is closed at the first sign of life, to be made again.
  */
 #ifndef PUSHER_RELAY_STAGE_SESSION_H
 #define PUSHER_RELAY_STAGE_SESSION_H
@@ -91,6 +92,8 @@ struct session {
 
 /* Starts stage 3, 4, 5 or 6 of the target. ACCESS always makes a new connection. */
 void session_stage_begin(struct stage_target *target);
+/* The target is held no longer: its logon goes on, if need be on a new connection. */
+void session_logon(struct stage_target *target);
 /* The target is dropped: logs off and closes in the background. */
 void session_end(struct stage_target *target);
 /* Closes every connection at once. */

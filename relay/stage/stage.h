@@ -50,15 +50,19 @@ struct stage_request {
     uint32_t job_no; /* from stage_runner_add_job */
     enum stage stage;
     const char *target; /* host name or address as the operator gave it; copied */
-    bool read_back; /* schedule: an earlier call may have been carried out: look before registering
-                     */
-    bool look_only; /* with read_back: a task that is not there stays away; STAGE_FAILED, CANCELLED
-                     */
+    bool read_back;  /* schedule: an earlier call may have been carried out: look before registering
+                      */
+    bool look_only;  /* with read_back: a task that is not there stays away; STAGE_FAILED, CANCELLED
+                      */
+    bool hold_logon; /* access: say `connected` and wait for stage_logon before each logon */
 };
 
 struct stage_runner_config {
     uv_loop_t *loop;
     void (*done)(void *context, const struct stage_result *result);
+    /* The port answered, nothing was sent yet: the target waits for stage_logon, without a deadline
+     * here. May call stage_logon or stage_drop. Needed where hold_logon is asked for. */
+    void (*connected)(void *context, uint64_t key);
     void *context;
     uint16_t smb_port; /* 445 */
 };
@@ -90,6 +94,10 @@ void stage_runner_remove_job(struct stage_runner *runner, uint32_t job_no);
  * registering call has been sent: then the verdict is STAGE_EFFECT_UNKNOWN. With read_back any
  * failure before the task was looked for is STAGE_EFFECT_UNKNOWN too. */
 void stage_run(struct stage_runner *runner, const struct stage_request *request);
+/* Lets a target that is `connected` log on, once: when the stage loses that connection and makes
+ * another, it says `connected` again. A connection that breaks while it waits is made again when
+ * this is called, and then logs on without asking. Ignored for all others. */
+void stage_logon(struct stage_runner *runner, uint64_t key);
 /* Forgets the target: logs off and closes its session in the background. Unknown keys are ignored.
  */
 void stage_drop(struct stage_runner *runner, uint64_t key);

@@ -1,6 +1,7 @@
 /* Codes to reasons: lookups only. */
 #include "relay/stage/statusmap.h"
 
+#include <errno.h>
 #include <stddef.h>
 
 #include "relay/smb/status.h"
@@ -29,6 +30,29 @@ static const struct {
 
 /* HRESULT_FROM_WIN32 of a virus scanner's verdict ([MS-ERREF] 2.2) */
 #define HRESULT_VIRUS_INFECTED 0x800700E1U
+
+enum reason connect_reason(int error)
+{
+    switch (error) {
+    case ECONNREFUSED:
+        return REASON_PORT_CLOSED;
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN:
+        return REASON_HOST_UNREACHABLE;
+    case ETIMEDOUT:
+        return REASON_CONNECT_TIMEOUT;
+    case EMFILE:
+    case ENFILE:
+    case EADDRNOTAVAIL:
+    case ENOBUFS:
+    case ENOMEM:
+        return REASON_INTERNAL; /* the relay's own limits */
+    default:
+        return REASON_CONN_LOST;
+    }
+}
 
 enum reason status_reason(enum stage stage, uint32_t status)
 {

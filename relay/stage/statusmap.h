@@ -1,5 +1,5 @@
 /* What a server's codes mean at a stage: one table (statusmap.def) from NTSTATUS to reason, and the
- * same for failures of the engine, HRESULTs and RPC faults. Pure. */
+ * same for errno, failures of the engine, HRESULTs and RPC faults. Pure. */
 #ifndef PUSHER_RELAY_STAGE_STATUSMAP_H
 #define PUSHER_RELAY_STAGE_STATUSMAP_H
 
@@ -9,6 +9,8 @@
 #include "common/model/stage.h"
 #include "relay/smb/smb.h"
 
+/* Reason of an errno with which no connection came about. */
+enum reason connect_reason(int error);
 /* Reason of an error status at a stage; PROTOCOL_ERROR for a status nobody expects there. */
 enum reason status_reason(enum stage stage, uint32_t status);
 /* Reason of a failed connection; `status` is the server's NTSTATUS, 0 if none. */

@@ -3,8 +3,9 @@
  *     stage_probe [OPTION...] TARGET...
  *
  * One line per stage that ended, tab-separated: target, stage, verdict, reason, code kind, code,
- * tries, bytes, name check, address, elapsed ms, detail. Options: see `options` below.
- * Exit status 0 when every target got an end, 1 when one did not, 2 for usage.
+ * tries, bytes, name check, address, elapsed ms, detail. With --hold also "TARGET connected" for
+ * each connection that asks to log on. Options: see `options` below. Exit status 0 when every
+ * target got an end, 1 when one did not, 2 for usage.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -38,6 +39,8 @@ struct probe {
     bool keep_read_back;
     bool look_only;
     uint64_t drop_after_ms; /* drop every target then; 0: never */
+    bool hold;              /* each logon waits for hold_ms */
+    uint64_t hold_ms;
     struct probe_target *targets;
     size_t count;
     size_t next;
@@ -45,15 +48,25 @@ struct probe {
 };
 
 static const struct option options[] = {
-    {"user", required_argument, NULL, 'u'},       {"password-file", required_argument, NULL, 'p'},
-    {"package", required_argument, NULL, 'f'},    {"name", required_argument, NULL, 'n'},
-    {"push", required_argument, NULL, 'i'},       {"generation", required_argument, NULL, 'g'},
-    {"ping", required_argument, NULL, 'P'},       {"last", required_argument, NULL, 'l'},
-    {"command", required_argument, NULL, 'c'},    {"arguments", required_argument, NULL, 'a'},
-    {"start", required_argument, NULL, 's'},      {"replace-path", no_argument, NULL, 'R'},
-    {"end", required_argument, NULL, 'e'},        {"verify", no_argument, NULL, 'V'},
-    {"read-back", no_argument, NULL, 'B'},        {"look-only", no_argument, NULL, 'L'},
-    {"drop-after", required_argument, NULL, 'D'}, {NULL, 0, NULL, 0},
+    {"user", required_argument, NULL, 'u'},
+    {"password-file", required_argument, NULL, 'p'},
+    {"package", required_argument, NULL, 'f'},
+    {"name", required_argument, NULL, 'n'},
+    {"push", required_argument, NULL, 'i'},
+    {"generation", required_argument, NULL, 'g'},
+    {"ping", required_argument, NULL, 'P'},
+    {"last", required_argument, NULL, 'l'},
+    {"command", required_argument, NULL, 'c'},
+    {"arguments", required_argument, NULL, 'a'},
+    {"start", required_argument, NULL, 's'},
+    {"replace-path", no_argument, NULL, 'R'},
+    {"end", required_argument, NULL, 'e'},
+    {"verify", no_argument, NULL, 'V'},
+    {"read-back", no_argument, NULL, 'B'},
+    {"look-only", no_argument, NULL, 'L'},
+    {"drop-after", required_argument, NULL, 'D'},
+    {"hold", required_argument, NULL, 'H'},
+    {NULL, 0, NULL, 0},
 };
 
 static void run_stage(struct probe *probe, size_t at, enum stage stage)
@@ -64,7 +77,8 @@ static void run_stage(struct probe *probe, size_t at, enum stage stage)
                                     .stage = stage,
                                     .target = target->name,
                                     .read_back = target->read_back || probe->keep_read_back,
-                                    .look_only = probe->look_only};
+                                    .look_only = probe->look_only,
+                                    .hold_logon = probe->hold};
     target->started_ms = uv_now(&probe->loop);
     stage_run(probe->runner, &request);
 }
@@ -80,6 +94,38 @@ static void target_ended(struct probe *probe, size_t at)
     stage_drop(probe->runner, at + 1);
     probe->targets[at].ended = true;
     probe->ended++;
+}
+
+/* A target that waits for its logon. */
+struct waiting {
+    uv_timer_t timer;
+    struct probe *probe;
+    uint64_t key;
+};
+
+static void waiting_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static void on_hold_over(uv_timer_t *timer)
+{
+    struct waiting *waiting = timer->data;
+    if (waiting->probe->runner != NULL)
+        stage_logon(waiting->probe->runner, waiting->key);
+    uv_close((uv_handle_t *)timer, waiting_closed);
+}
+
+static void on_connected(void *context, uint64_t key)
+{
+    struct probe *probe = context;
+    struct waiting *waiting = mem_new(1, sizeof *waiting);
+    (void)printf("%s\tconnected\n", probe->targets[key - 1].name);
+    waiting->probe = probe;
+    waiting->key = key;
+    (void)uv_timer_init(&probe->loop, &waiting->timer);
+    waiting->timer.data = waiting;
+    (void)uv_timer_start(&waiting->timer, on_hold_over, probe->hold_ms, 0);
 }
 
 static void on_drop(uv_timer_t *timer)
@@ -214,6 +260,9 @@ static int take_option(struct probe *probe, struct job *job, struct credential *
         return 0;
     case 'D':
         return text_to_u64(optarg, 60000, &probe->drop_after_ms);
+    case 'H':
+        probe->hold = true;
+        return text_to_u64(optarg, 60000, &probe->hold_ms);
     case 'B':
         probe->keep_read_back = true;
         return 0;
@@ -235,8 +284,11 @@ static int run(struct probe *probe, const struct job *job, const struct credenti
                const char *package)
 {
     struct err err;
-    struct stage_runner_config config = {
-        .loop = &probe->loop, .done = on_done, .context = probe, .smb_port = 445};
+    struct stage_runner_config config = {.loop = &probe->loop,
+                                         .done = on_done,
+                                         .connected = on_connected,
+                                         .context = probe,
+                                         .smb_port = 445};
     if (stage_runner_new(&config, &probe->runner, &err) != 0)
         return fail(&err);
     if (stage_runner_add_job(probe->runner, job, credential, &probe->job_no, &err) != 0)
@@ -255,6 +307,7 @@ static int run(struct probe *probe, const struct job *job, const struct credenti
         (void)uv_run(&probe->loop, UV_RUN_ONCE);
     stage_runner_remove_job(probe->runner, probe->job_no);
     stage_runner_free(probe->runner);
+    probe->runner = NULL;
     (void)uv_run(&probe->loop, UV_RUN_DEFAULT);
     return 0;
 }

@@ -310,5 +310,45 @@ class Refusals(PushCase):
         self.assertEqual(done.returncode, 3)
 
 
+class OpenPorts(PushCase):
+    """Most machines ping, but their port 445 is filtered."""
+
+    TARGETS, FAULTS = 35, ",".join(f"pc-{number:04}=port-filtered" for number in range(1, 31))
+
+    def test_filtered_ports_hold_up_no_healthy_machine(self):
+        package = self.package()
+        done, report = self.admin.push(package, [self.target_file()])
+        self.assert_report(done, report)
+        self.assertEqual(differences(self.lab, report), [])
+        ends = {True: [], False: []}
+        for row in report["targets"]:
+            ends[row["reason"] == "CONNECT_TIMEOUT"].append(row["elapsed_ms"])  # all begin together
+        self.assertEqual((len(ends[True]), len(ends[False])), (30, 5))
+        self.assertLess(max(ends[False]), min(ends[True]))
+
+
+class WrongPassword(PushCase):
+    """A mistyped password must lock no account."""
+
+    TARGETS = 30
+
+    def test_wrong_password_is_tried_three_times_at_most(self):
+        package = self.package()
+        secret = self.folder / "password"
+        secret.write_text("mistyped\n", encoding="utf-8")
+        secret.chmod(0o600)
+        done = self.admin.run("push", package, "-t", self.target_file(), "--user", self.lab.data["account"],
+                              "--password-file", secret, "-y", "-o", "json")
+        report = json.loads(done.stdout)
+        self.assertEqual(conserved(report), [])
+        reasons = [row["reason"] for row in report["targets"]]
+        self.assertEqual(set(reasons), {"LOGON_FAILURE", "CREDENTIAL_BRAKE"})
+        self.assertLessEqual(reasons.count("LOGON_FAILURE"), 3)
+        logs = pathlib.Path(self.lab.directory, "log").glob("smbd*")
+        refused = [line for log in logs for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+                   if "Auth:" in line and "NT_STATUS_WRONG_PASSWORD" in line]
+        self.assertEqual(len(refused), reasons.count("LOGON_FAILURE"), refused)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

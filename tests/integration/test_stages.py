@@ -54,6 +54,37 @@ threading.Thread(target=serve, daemon=True).start()
 sys.exit(subprocess.run(sys.argv[2:]).returncode)
 """
 
+# Stands at 127.0.0.1:445 in front of a machine while the command runs. Arguments: hang-up (at once) or break (after the first
+# answer), which the first connection gets, the machine's address, the command. Says what the client sent to the first one.
+MIDDLEMAN = """
+import contextlib, socket, subprocess, sys, threading
+server = socket.create_server(("127.0.0.1", 445))
+def forward(source, sink):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+def everything(client):
+    sent = b""
+    while data := client.recv(65536):
+        sent += data
+    return sent
+def serve():
+    first = server.accept()[0]
+    if sys.argv[1] == "break":
+        machine = socket.create_connection((sys.argv[2], 445))
+        machine.sendall(first.recv(65536))
+        first.sendall(machine.recv(65536))
+    first.shutdown(socket.SHUT_WR)
+    print("first", len(everything(first)) if sys.argv[1] == "hang-up" else "", sep="\\t", flush=True)
+    while True:
+        client, machine = server.accept()[0], socket.create_connection((sys.argv[2], 445))
+        threading.Thread(target=forward, args=(client, machine), daemon=True).start()
+        threading.Thread(target=forward, args=(machine, client), daemon=True).start()
+threading.Thread(target=serve, daemon=True).start()
+sys.exit(subprocess.run(sys.argv[3:]).returncode)
+"""
+
 PROBE = os.path.join(os.environ.get("PUSHER_BIN", os.path.join(HERE, "..", "..", "build", "dev", "bin")), "stage_probe")
 FIELDS = "target stage verdict reason kind code tries bytes name_check address ms detail".split()
 End = collections.namedtuple("End", FIELDS)
@@ -442,6 +473,44 @@ class Doors(StageCase):
         self.passed(ends["pc-0001"], "ping")
         self.failed(ends["pc-0002"], "ping", "HOST_UNREACHABLE", "icmp 3/1")
         self.failed(ends["pc-0003"], "ping", "NO_REPLY")
+
+
+class Held(StageCase):
+    """A logon that has to be allowed first."""
+
+    def lines(self, *command):
+        user = self.lab.data["account"]
+        secret = f"{self.lab.directory}/passwords/{user}"
+        done = self.lab.run([*command[:-1], PROBE, "--user", user, "--password-file", secret, "--last", "access", "--hold",
+                             "300", *command[-1]], timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+    def through_middleman(self, way):
+        machine = self.lab.address("pc-0001")
+        lines = self.lines("/usr/bin/python3", "-c", MIDDLEMAN, way, machine, ["--ping", "skip", "127.0.0.1"])
+        return lines, End(*lines[-1])
+
+    def test_logon_waits_and_goes_on(self):
+        lines = self.lines(["pc-0001", "pc-0002"])
+        self.assertEqual(sorted(line[0] for line in lines if line[1] == "connected"), ["pc-0001", "pc-0002"])
+        for line in lines[-2:]:
+            self.passed(End(*line), "access")
+
+    def test_connection_lost_while_waiting_is_made_again(self):
+        lines, end = self.through_middleman("hang-up")
+        self.passed(end, "access")
+        self.assertIn(["first", "0"], lines)  # nothing was sent while it waited
+        self.assertEqual([line[1] for line in lines].count("connected"), 1)
+
+    def test_second_try_asks_again(self):
+        lines, end = self.through_middleman("break")
+        self.passed(end, "access")
+        self.assertEqual(end.tries, "2")
+        self.assertEqual([line[1] for line in lines].count("connected"), 2)
+
+    def test_dropped_while_waiting(self):
+        self.assertEqual([line[1] for line in self.lines(["--drop-after", "100", "pc-0003"])][2:], ["connected"])
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ enum { LEASE_MS = 20000, HEARTBEAT_MS = 5000, GRACE_MS = 60000, RESEND_MS = 3000
 #define END_MS UINT64_C(900000)
 #define UNIX_START_MS UINT64_C(1790000000000)
 
-enum item_kind { TO_COORDINATOR, TO_RELAY, STAGE_END, PACKAGE_HERE };
+enum item_kind { TO_COORDINATOR, TO_RELAY, STAGE_END, PORT_ANSWERED, PACKAGE_HERE };
 
 /* Something on its way. */
 struct item {
@@ -416,6 +416,10 @@ static void run_stage(struct world *w, uint16_t number, const struct agent_effec
     item->done.key = e->run.key;
     item->done.stage = e->run.stage;
     item->done.tries = 1;
+    if (e->run.hold_logon) {
+        item->kind = PORT_ANSWERED;
+        return;
+    }
     if (e->run.stage != STAGE_SCHEDULE) {
         if (chance(w, 3)) {
             item->done.verdict = AGENT_FAILED;
@@ -442,6 +446,18 @@ static void run_stage(struct world *w, uint16_t number, const struct agent_effec
         item->done.reason = REASON_SCHEDULER_REFUSED;
     } else {
         w->registered[push][no] = true;
+    }
+}
+
+static void log_on(struct world *w, uint16_t number, uint64_t key)
+{
+    struct item *item = later(w, STAGE_END, number, 1 + below(w, 500));
+    item->done.key = key;
+    item->done.stage = STAGE_ACCESS;
+    item->done.tries = 1;
+    if (chance(w, 3)) {
+        item->done.verdict = AGENT_FAILED;
+        item->done.reason = REASON_BAD_SHARE;
     }
 }
 
@@ -529,6 +545,9 @@ static void relay_effect(struct world *w, uint16_t number, const struct agent_ef
         break;
     case AGENT_RUN_STAGE:
         run_stage(w, number, e);
+        break;
+    case AGENT_LOGON:
+        log_on(w, number, e->key);
         break;
     case AGENT_DROP:
         for (int push = 0; push < PUSHES; push++)
@@ -627,6 +646,8 @@ static void stage_ends(struct world *w, const struct item *item)
         for (int no = 0; no < TARGETS; no++)
             if (relay->running[push][no] == item->done.key) {
                 struct agent_event event = {.kind = AGENT_STAGE_DONE, .stage_done = &item->done};
+                if (item->kind == PORT_ANSWERED)
+                    event = (struct agent_event){.kind = AGENT_CONNECTED, .key = item->done.key};
                 relay_step(w, item->relay, &event);
                 return;
             }
@@ -643,7 +664,7 @@ static void deliver(struct world *w, struct item *item)
     } else if (item->kind == TO_RELAY && relay->agent != NULL) {
         if (item->core_life == w->core_life)
             relay_hears(w, item);
-    } else if (item->kind == STAGE_END && own) {
+    } else if ((item->kind == STAGE_END || item->kind == PORT_ANSWERED) && own) {
         stage_ends(w, item);
     } else if (item->kind == PACKAGE_HERE && own) {
         struct agent_event event = {.kind = AGENT_PACKAGE_READY};

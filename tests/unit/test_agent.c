@@ -53,6 +53,7 @@ static void note_run(struct world *world, const struct agent_effect *effect)
     if (i == world->run_count)
         world->run_count++;
     assert_true(i < KEYS_MAX);
+    assert_int_equal(effect->run.hold_logon, effect->run.stage == STAGE_ACCESS);
     world->runs[i].key = effect->run.key;
     world->runs[i].stage = effect->run.stage;
     (void)text_copy(world->runs[i].name, sizeof world->runs[i].name, effect->run.target);
@@ -136,6 +137,9 @@ static void trace_effect(struct world *world, const struct agent_effect *effect)
                    effect->run.look_only   ? " look-only"
                    : effect->run.read_back ? " read-back"
                                            : "");
+        break;
+    case AGENT_LOGON:
+        buf_printf(trace, "logon %s\n", name_of(world, effect->key));
         break;
     case AGENT_DROP:
         buf_printf(trace, "drop %s\n", name_of(world, effect->key));
@@ -274,6 +278,20 @@ static void answer(struct world *world, const char *name, enum agent_verdict ver
             .tries = 1,
         };
         struct agent_event event = {.kind = AGENT_STAGE_DONE, .stage_done = &done};
+        step(world, &event);
+        return;
+    }
+    fail_msg("%s runs nothing", name);
+}
+
+/* The port answered; the logon waits to be allowed. */
+static void connected(struct world *world, const char *name)
+{
+    for (uint32_t i = 0; i < world->run_count; i++) {
+        if (strcmp(world->runs[i].name, name) != 0)
+            continue;
+        assert_int_equal(world->runs[i].stage, STAGE_ACCESS);
+        struct agent_event event = {.kind = AGENT_CONNECTED, .key = world->runs[i].key};
         step(world, &event);
         return;
     }
@@ -1352,21 +1370,54 @@ static void shutdown_ends_after_its_time(void **state)
     world_release(&world);
 }
 
-static void brake_first_logon_goes_alone(void **state)
+/* Targets t<first> on are in ACCESS, not connected yet. */
+static void enter_access(struct world *world, uint32_t first, uint32_t count)
+{
+    lease(world, &push_a, first, count, 1);
+    for (uint32_t no = first; no < first + count; no++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "At%u", no);
+        pass_until(world, name, STAGE_ACCESS);
+    }
+    forget_trace(world);
+}
+
+static void brake_holds_all_logons_but_the_first(void **state)
 {
     (void)state;
     struct world world;
     world_default(&world);
-    lease(&world, &push_a, 0, 3, 1);
-    pass_until(&world, "At0", STAGE_ACCESS);
-    pass_until(&world, "At1", STAGE_PING);
-    pass_until(&world, "At2", STAGE_PING);
-    forget_trace(&world);
-    pass(&world, "At1");
-    pass(&world, "At2");
+    enter_access(&world, 0, 4);
+    connected(&world, "At2");
+    saw(&world, "logon At2\n");
+    connected(&world, "At1");
+    connected(&world, "At0");
+    connected(&world, "At1");
     saw(&world, "");
-    pass(&world, "At0");
-    saw(&world, "run At0 path\nrun At1 access\nrun At2 access\n");
+    pass(&world, "At2");
+    saw(&world, "logon At1\nlogon At0\nrun At2 path\n");
+    connected(&world, "At3");
+    saw(&world, "logon At3\n");
+    world_release(&world);
+}
+
+/* Ports that are filtered: no password was sent, so there is nothing to wait for. No time passes.
+ */
+static void brake_unreachable_machines_hold_up_no_other(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    uint64_t began_ms = world.now_ms;
+    enter_access(&world, 0, 200);
+    assert_int_equal(agent_counters(world.agent).stage_runs[STAGE_ACCESS], 200);
+    enter_access(&world, 200, 1);
+    connected(&world, "At200");
+    saw(&world, "logon At200\n");
+    pass(&world, "At200");
+    saw(&world, "run At200 path\n");
+    answer(&world, "At0", AGENT_FAILED, REASON_CONNECT_TIMEOUT);
+    assert_int_equal(world.now_ms, began_ms);
     world_release(&world);
 }
 
@@ -1375,15 +1426,62 @@ static void brake_silent_machine_holds_up_a_second_only(void **state)
     (void)state;
     struct world world;
     world_default(&world);
-    lease(&world, &push_a, 0, 2, 1);
-    pass_until(&world, "At0", STAGE_ACCESS);
-    pass_until(&world, "At1", STAGE_PING);
-    pass(&world, "At1");
-    forget_trace(&world);
+    enter_access(&world, 0, 3);
+    connected(&world, "At0");
+    connected(&world, "At1");
+    connected(&world, "At2");
+    saw(&world, "logon At0\n");
     pass_ms(&world, 999);
     saw(&world, "");
     pass_ms(&world, 1);
-    saw(&world, "run At1 access\n");
+    saw(&world, "logon At1\n");
+    pass_ms(&world, 1000);
+    saw(&world, "logon At2\n");
+    world_release(&world);
+}
+
+static void brake_silent_machines_count_up_to_a_limit(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    enter_access(&world, 0, 20);
+    for (uint32_t no = 0; no < 20; no++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "At%u", no);
+        connected(&world, name);
+    }
+    pass_live_ms(&world, 16000);
+    forget_trace(&world);
+    pass_live_ms(&world, 60000);
+    saw(&world, "");
+    answer(&world, "At0", AGENT_FAILED, REASON_CONN_LOST);
+    saw(&world, "outcome A/1 #0.1 failed access CONN_LOST\ndrop At0\nlogon At16\nresults A#0.1\n");
+    ack_results(&world);
+    pass_live_ms(&world, 523999);
+    forget_trace(&world);
+    pass_live_ms(&world, 1);
+    saw(&world, "outcome A/1 #17.1 failed access CREDENTIAL_BRAKE\ndrop At17\n"
+                "outcome A/1 #18.1 failed access CREDENTIAL_BRAKE\ndrop At18\n"
+                "outcome A/1 #19.1 failed access CREDENTIAL_BRAKE\ndrop At19\n"
+                "results A#17.1 A#18.1 A#19.1\n");
+    world_release(&world);
+}
+
+static void brake_second_connection_asks_again(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    enter_access(&world, 0, 2);
+    connected(&world, "At0");
+    connected(&world, "At1");
+    saw(&world, "logon At0\n");
+    connected(&world, "At0"); /* the first connection broke: its logon is over */
+    saw(&world, "logon At1\n");
+    answer(&world, "At1", AGENT_FAILED, REASON_LOGON_FAILURE);
+    saw(&world,
+        "outcome A/1 #1.1 failed access LOGON_FAILURE\ndrop At1\nlogon At0\nresults A#1.1\n");
     world_release(&world);
 }
 
@@ -1392,21 +1490,25 @@ static void brake_three_refusals_stop_the_account(void **state)
     (void)state;
     struct world world;
     world_default(&world);
-    lease(&world, &push_a, 0, 5, 1);
+    enter_access(&world, 0, 6);
     static const char *const names[] = {"At0", "At1", "At2", "At3", "At4"};
-    pass_until(&world, "At0", STAGE_ACCESS);
-    for (size_t i = 1; i < 5; i++) {
-        pass_until(&world, names[i], STAGE_PING);
-        pass(&world, names[i]);
-    }
+    for (size_t i = 0; i < 5; i++)
+        connected(&world, names[i]);
     answer(&world, "At0", AGENT_FAILED, REASON_LOGON_FAILURE);
     answer(&world, "At1", AGENT_FAILED, REASON_LOGON_FAILURE);
-    forget_trace(&world);
+    saw(&world,
+        "logon At0\n"
+        "outcome A/1 #0.1 failed access LOGON_FAILURE\ndrop At0\nlogon At1\nresults A#0.1\n"
+        "outcome A/1 #1.1 failed access LOGON_FAILURE\ndrop At1\nlogon At2\nresults A#1.1\n");
     answer(&world, "At2", AGENT_FAILED, REASON_LOGON_FAILURE);
     saw(&world, "outcome A/1 #2.1 failed access LOGON_FAILURE\ndrop At2\n"
                 "outcome A/1 #3.1 failed access CREDENTIAL_BRAKE\ndrop At3\n"
                 "outcome A/1 #4.1 failed access CREDENTIAL_BRAKE\ndrop At4\n"
                 "results A#2.1 A#3.1 A#4.1\n");
+    connected(&world, "At5"); /* was still on its way to the port */
+    saw(&world, "outcome A/1 #5.1 failed access CREDENTIAL_BRAKE\ndrop At5\nresults A#5.1\n");
+    assert_int_equal(agent_counters(world.agent).held, 0);
+    assert_int_equal(agent_counters(world.agent).sessions, 0);
     world_release(&world);
 }
 
@@ -1416,14 +1518,89 @@ static void brake_locked_account_stops_at_once(void **state)
     struct world world;
     world_default(&world);
     prove_credential(&world);
-    lease(&world, &push_a, 0, 2, 1);
-    pass_until(&world, "At0", STAGE_ACCESS);
-    forget_trace(&world);
+    enter_access(&world, 0, 1);
+    lease(&world, &push_a, 1, 1, 1);
     answer(&world, "At0", AGENT_FAILED, REASON_ACCOUNT_LOCKED);
     pass_until(&world, "At1", STAGE_PING);
     forget_trace(&world);
     pass(&world, "At1");
     saw(&world, "outcome A/1 #1.1 failed access CREDENTIAL_BRAKE\ndrop At1\nresults A#1.1\n");
+    world_release(&world);
+}
+
+static void held_logon_whose_lease_runs_out_dropped(void **state)
+{
+    (void)state;
+    struct world world;
+    struct agent_config config = test_config();
+    config.logon_patience_ms = 2 * LEASE_MS;
+    world_ready(&world, &config);
+    enter_access(&world, 0, 2);
+    connected(&world, "At0");
+    connected(&world, "At1");
+    forget_trace(&world);
+    pass_ms(&world, LEASE_MS * 8 / 10);
+    assert_non_null(strstr(buf_cstr(&world.trace), "drop At0\ndrop At1\n"));
+    assert_int_equal(agent_counters(world.agent).stage_runs[STAGE_ACCESS], 0);
+    forget_trace(&world);
+    struct agent_event event = {.kind = AGENT_CONNECTED, .key = world.runs[1].key};
+    step(&world, &event);
+    pass_ms(&world, 2 * LEASE_MS);
+    assert_null(strstr(buf_cstr(&world.trace), "logon"));
+    world_release(&world);
+}
+
+static void held_logon_under_stop_dropped(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    enter_access(&world, 0, 3);
+    connected(&world, "At0");
+    connected(&world, "At1");
+    connected(&world, "At2");
+    forget_trace(&world);
+    answer(&world, "At1", AGENT_FAILED, REASON_CONN_LOST); /* while held */
+    saw(&world, "outcome A/1 #1.1 failed access CONN_LOST\ndrop At1\nresults A#1.1\n");
+    refer(&world, AGENT_STOP, &push_a);
+    saw(&world, "drop At0\ndrop At2\ncancelled A#0.1 A#2.1\n");
+    pass_ms(&world, 5000);
+    saw(&world, "");
+    world_release(&world);
+}
+
+static void held_logon_past_deadline_expired(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    enter_access(&world, 0, 2);
+    connected(&world, "At0");
+    connected(&world, "At1");
+    forget_trace(&world);
+    world.now_unix_ms = UNIX_START_MS + 3600000;
+    step_kind(&world, AGENT_TICK);
+    saw(&world, "outcome A/1 #1.1 expired access EXPIRED\ndrop At1\nresults A#1.1\n");
+    world_release(&world);
+}
+
+static void held_logon_does_not_delay_shutdown(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    enter_access(&world, 0, 3);
+    connected(&world, "At0");
+    connected(&world, "At1");
+    answer(&world, "At0", AGENT_FAILED, REASON_NAME_MISMATCH);
+    forget_trace(&world);
+    connected(&world, "At2");
+    saw(&world, "");
+    step_kind(&world, AGENT_SHUTDOWN);
+    saw(&world, "drop At2\n");
+    answer(&world, "At1", AGENT_FAILED, REASON_LOGON_FAILURE);
+    saw(&world,
+        "outcome A/1 #1.1 failed access LOGON_FAILURE\ndrop At1\nresults A#1.1\nfinished\n");
     world_release(&world);
 }
 
@@ -1514,8 +1691,15 @@ int main(void)
         cmocka_unit_test(lease_again_while_schedule_runs_reads_back_here),
         cmocka_unit_test(shutdown_lets_running_stages_end),
         cmocka_unit_test(shutdown_ends_after_its_time),
-        cmocka_unit_test(brake_first_logon_goes_alone),
+        cmocka_unit_test(brake_holds_all_logons_but_the_first),
+        cmocka_unit_test(brake_unreachable_machines_hold_up_no_other),
         cmocka_unit_test(brake_silent_machine_holds_up_a_second_only),
+        cmocka_unit_test(brake_silent_machines_count_up_to_a_limit),
+        cmocka_unit_test(brake_second_connection_asks_again),
+        cmocka_unit_test(held_logon_whose_lease_runs_out_dropped),
+        cmocka_unit_test(held_logon_under_stop_dropped),
+        cmocka_unit_test(held_logon_past_deadline_expired),
+        cmocka_unit_test(held_logon_does_not_delay_shutdown),
         cmocka_unit_test(brake_three_refusals_stop_the_account),
         cmocka_unit_test(brake_locked_account_stops_at_once),
         cmocka_unit_test(brake_after_success_lets_wrong_passwords_be),

@@ -22,13 +22,13 @@
 #define CHAOS_MS 240000U
 #define HEAL_MS 3000000U
 
-enum item_kind { ITEM_TO_RELAY, ITEM_TO_COORDINATOR, ITEM_STAGE, ITEM_PACKAGE };
+enum item_kind { ITEM_TO_RELAY, ITEM_TO_COORDINATOR, ITEM_STAGE, ITEM_CONNECTED, ITEM_PACKAGE };
 
 /* Something on its way. */
 struct item {
     uint64_t at_ms;
     enum item_kind kind;
-    uint32_t life; /* ITEM_STAGE, ITEM_PACKAGE: of the relay process */
+    uint32_t life; /* ITEM_STAGE, ITEM_CONNECTED, ITEM_PACKAGE: of the relay process */
     struct message message;
     struct lease_entry entries[TARGETS];
     struct result_row rows[TARGETS];
@@ -47,6 +47,7 @@ struct target {
     /* the runner */
     uint64_t key;
     bool running, session;
+    bool held; /* connected, no logon yet */
     enum stage stage;
     /* the coordinator */
     bool leased, terminal;
@@ -64,6 +65,8 @@ struct sim {
     struct item *items;
     uint32_t item_count;
     bool healed, closed_at_relay, stop_seen, job_seen;
+    bool wrong_password;
+    uint32_t refusals; /* of the password, in this life */
     /* lease as the relay may believe in it */
     uint64_t hello_first_ms, lease_from_ms;
     bool hello_out, leased_once;
@@ -138,6 +141,7 @@ static void step(struct sim *sim, struct agent_event *event);
 static void start_relay(struct sim *sim)
 {
     sim->life++;
+    sim->refusals = 0;
     sim->config.hello.instance = draw(sim);
     sim->agent = agent_new(&sim->config);
     sim->timer_ms = UINT64_MAX;
@@ -145,7 +149,7 @@ static void start_relay(struct sim *sim)
     sim->stop_seen = false;
     for (uint32_t i = 0; i < TARGETS; i++) {
         struct target *target = &sim->targets[i];
-        target->running = target->session = false;
+        target->running = target->session = target->held = false;
         target->key = 0;
         struct agent_event event = {.kind = AGENT_JOURNAL_INTENT};
         event.journal.ref = (struct agent_ref){
@@ -179,21 +183,67 @@ static void check_windows(struct sim *sim)
     must(sim, sessions <= sim->config.session_max, "too many sessions");
 }
 
-static void plan_result(struct sim *sim, uint32_t no, const struct agent_effect *effect)
+static void plan_result(struct sim *sim, uint64_t key, enum stage stage)
 {
     struct item *item = later(sim, ITEM_STAGE, 1 + draw(sim) % 3000);
-    item->done.key = effect->run.key;
-    item->done.stage = effect->run.stage;
+    item->done.key = key;
+    item->done.stage = stage;
     item->done.tries = 1;
-    (void)no;
+    if (stage == STAGE_ACCESS && sim->wrong_password) {
+        item->done.verdict = AGENT_FAILED;
+        item->done.reason = REASON_LOGON_FAILURE;
+    }
     if (sim->healed || chance(sim, 85))
         return;
     item->done.verdict = AGENT_FAILED;
-    item->done.reason = effect->run.stage == STAGE_ACCESS ? REASON_CONN_LOST : REASON_DISK_FULL;
-    if (effect->run.stage == STAGE_SCHEDULE && chance(sim, 70)) {
+    item->done.reason = stage == STAGE_ACCESS ? REASON_CONN_LOST : REASON_DISK_FULL;
+    if (stage == STAGE_SCHEDULE && chance(sim, 70)) {
         item->done.verdict = AGENT_EFFECT_UNKNOWN;
         item->done.reason = REASON_CONN_LOST;
     }
+}
+
+/* The port answers, some time, or never. */
+static void plan_connection(struct sim *sim, uint64_t key)
+{
+    struct item *item = later(sim, ITEM_CONNECTED, 1 + draw(sim) % 5000);
+    item->done.key = key;
+    item->done.stage = STAGE_ACCESS;
+    if (sim->healed || chance(sim, 85))
+        return;
+    item->kind = ITEM_STAGE;
+    item->done.verdict = AGENT_FAILED;
+    item->done.reason = REASON_CONNECT_TIMEOUT;
+}
+
+static struct target *target_of(struct sim *sim, uint64_t key)
+{
+    for (uint32_t i = 0; i < TARGETS; i++) {
+        if (sim->targets[i].key == key)
+            return &sim->targets[i];
+    }
+    return NULL;
+}
+
+static void must_have_lease(struct sim *sim, const char *what)
+{
+    must(sim, sim->leased_once && sim->now_ms < sim->lease_from_ms + LEASE_MS * 8 / 10, what);
+}
+
+static void on_logon(struct sim *sim, uint64_t key)
+{
+    struct target *target = target_of(sim, key);
+    must(sim, target && target->held, "a logon of nobody who waits for it");
+    must(sim, !sim->stop_seen || target->intent, "a logon after STOP");
+    must(sim, (int64_t)sim->unix_ms < sim->not_after_ms || target->intent,
+         "a logon after not_after");
+    must_have_lease(sim, "a logon after the lease");
+    must(sim, sim->refusals < sim->config.logon_failures_max, "a logon that locks the account");
+    target->held = false;
+    if (!sim->healed && chance(sim, 10))
+        plan_connection(sim, key); /* lost, and made again */
+    else
+        plan_result(sim, key, STAGE_ACCESS);
 }
 
 static void on_run(struct sim *sim, const struct agent_effect *effect)
@@ -210,8 +260,7 @@ static void on_run(struct sim *sim, const struct agent_effect *effect)
     must(sim, (int64_t)sim->unix_ms < sim->not_after_ms || target->intent,
          "a stage after not_after");
     must(sim, !sim->stop_seen || target->intent, "a stage after STOP");
-    must(sim, sim->leased_once && sim->now_ms < sim->lease_from_ms + LEASE_MS * 8 / 10,
-         "a stage after the lease");
+    must_have_lease(sim, "a stage after the lease");
     if (effect->run.stage == STAGE_SCHEDULE) {
         must(sim, target->intent, "SCHEDULE without INTENT");
         if (!effect->run.read_back)
@@ -230,7 +279,11 @@ static void on_run(struct sim *sim, const struct agent_effect *effect)
     target->stage = effect->run.stage;
     target->session = effect->run.stage >= STAGE_ACCESS;
     check_windows(sim);
-    plan_result(sim, no, effect);
+    must(sim, effect->run.hold_logon == (effect->run.stage == STAGE_ACCESS), "an unheld logon");
+    if (effect->run.hold_logon)
+        plan_connection(sim, effect->run.key);
+    else
+        plan_result(sim, effect->run.key, effect->run.stage);
 }
 
 static void on_drop(struct sim *sim, uint64_t key)
@@ -238,7 +291,7 @@ static void on_drop(struct sim *sim, uint64_t key)
     for (uint32_t i = 0; i < TARGETS; i++) {
         struct target *target = &sim->targets[i];
         if (target->key == key) {
-            target->running = target->session = false;
+            target->running = target->session = target->held = false;
             target->key = 0;
             return;
         }
@@ -332,6 +385,9 @@ static void carry_out(struct sim *sim, const struct agent_effect *effect)
         break;
     case AGENT_RUN_STAGE:
         on_run(sim, effect);
+        break;
+    case AGENT_LOGON:
+        on_logon(sim, effect->key);
         break;
     case AGENT_DROP:
         on_drop(sim, effect->key);
@@ -563,12 +619,23 @@ static void relay_done(struct sim *sim, const struct agent_stage_done *done)
         if (target->key != done->key || !target->running || target->stage != done->stage)
             continue;
         target->running = false;
+        sim->refusals += done->reason == REASON_LOGON_FAILURE;
         if (done->verdict == AGENT_EFFECT_UNKNOWN)
             target->session = false;
         struct agent_event event = {.kind = AGENT_STAGE_DONE, .stage_done = done};
         step(sim, &event);
         return;
     }
+}
+
+static void relay_connected(struct sim *sim, uint64_t key)
+{
+    struct target *target = target_of(sim, key);
+    if (!target || !target->running || target->stage != STAGE_ACCESS)
+        return;
+    target->held = true;
+    struct agent_event event = {.kind = AGENT_CONNECTED, .key = key};
+    step(sim, &event);
 }
 
 static void deliver(struct sim *sim, struct item *item)
@@ -584,6 +651,10 @@ static void deliver(struct sim *sim, struct item *item)
     case ITEM_STAGE:
         if (item->life == sim->life)
             relay_done(sim, &item->done);
+        break;
+    case ITEM_CONNECTED:
+        if (item->life == sim->life)
+            relay_connected(sim, item->done.key);
         break;
     case ITEM_PACKAGE:
         event.package.job_no = item->job_no;
@@ -659,6 +730,7 @@ static void sim_init(struct sim *sim, uint64_t seed)
     sim->config.session_max = 1 + (uint32_t)(draw(sim) % 8);
     sim->config.package_wait_max = 1 + (uint32_t)(draw(sim) % 3);
     sim->config.results_in_flight = 1 + (uint32_t)(draw(sim) % 3);
+    sim->wrong_password = chance(sim, 10);
     sim->not_after_ms =
         (int64_t)sim->unix_ms + (chance(sim, 30) ? 60000 : 1000000) + (int64_t)(draw(sim) % 60000);
     start_relay(sim);

@@ -1,4 +1,5 @@
 /* relay/stage/statusmap: what codes mean at a stage. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,6 +49,16 @@ static void status_means_what_the_stage_makes_of_it(void **state)
                      REASON_PROTOCOL_ERROR);
 }
 
+static void connect_errno_gives_its_reason(void **state)
+{
+    (void)state;
+    assert_int_equal(connect_reason(ECONNREFUSED), REASON_PORT_CLOSED);
+    assert_int_equal(connect_reason(EHOSTUNREACH), REASON_HOST_UNREACHABLE);
+    assert_int_equal(connect_reason(ETIMEDOUT), REASON_CONNECT_TIMEOUT);
+    assert_int_equal(connect_reason(EMFILE), REASON_INTERNAL);
+    assert_int_equal(connect_reason(ECONNRESET), REASON_CONN_LOST);
+}
+
 static void status_unknown_is_a_protocol_error(void **state)
 {
     (void)state;
@@ -83,6 +94,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(status_known_gives_its_reason),
         cmocka_unit_test(status_means_what_the_stage_makes_of_it),
+        cmocka_unit_test(connect_errno_gives_its_reason),
         cmocka_unit_test(status_unknown_is_a_protocol_error),
         cmocka_unit_test(failure_of_logon_without_status_is_a_guest),
         cmocka_unit_test(scheduler_codes_give_reasons),

@@ -65,7 +65,7 @@ class Instance:
             "usershare max shares": "0",
             "log file": f"{self.lab}/log/smbd-{self.name}.log",
             "max log size": "5000",
-            "log level": "1",
+            "log level": "1 auth_audit:2",  # a line for every refused logon
             "bind interfaces only": "no",
             "smb ports": str(self.port),
             "disable netbios": "yes",
