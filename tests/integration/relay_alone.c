@@ -593,7 +593,7 @@ static void closed_push_again_refused_even_after_restart(void **state)
         (void)start_relay(fake, true);
         WAIT_FOR(fake, hellos, 1);
         send_to_relay(fake, &(struct message){.kind = MESSAGE_CLOSE,
-                                              .push_ref = {fake->epoch, fake->push, 1}});
+                                              .push_ref = {fake->epoch, fake->push, 1, 0}});
         fake->rows = 0;
     }
 }
