@@ -106,7 +106,7 @@ struct push_slot {
     uint32_t generation;
     bool stopped;
     uint64_t stop_counter; /* stopped: jobs with this or a lower counter */
-    bool refused;          /* and no job accepted */
+    bool refused;          /* the job of its leases: the first one, or under STOP a newer one */
     char refusal[LIMIT_DETAIL_SIZE];
     uint32_t job;              /* current one, or ENTRY_NONE */
     uint64_t counter;          /* highest accepted */

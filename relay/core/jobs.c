@@ -110,13 +110,20 @@ static bool job_in_use(const struct agent *agent, uint32_t job_no)
     return false;
 }
 
+/* Under STOP a newer job is the one that leases come under: refused, it would leave them to be
+ * declined and repeated until the deadline. Else a refusal changes nothing for what goes on. */
+static bool refusal_counts(const struct push_slot *push, const struct agent_job *job)
+{
+    return push->job == ENTRY_NONE || (push->stopped && job->counter > push->counter);
+}
+
 void on_job(struct agent *agent, const struct agent_job *job)
 {
     uint32_t index = push_get(agent, &job->push, job->generation);
     struct push_slot *push = index == ENTRY_NONE ? NULL : &agent->pushes[index];
     if (job->accepted && push && (push->job == ENTRY_NONE || job->counter > push->counter)) {
         accept_job(agent, index, job);
-    } else if (!job->accepted && push && push->job == ENTRY_NONE) {
+    } else if (!job->accepted && push && refusal_counts(push, job)) {
         push->refused = true;
         (void)text_copy(push->refusal, sizeof push->refusal, job->refusal);
     } else {

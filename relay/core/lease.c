@@ -161,10 +161,20 @@ uint64_t lease_due_ms(const struct agent *agent)
     return due;
 }
 
+/* Its CANCELLED row needn't be heard any more. */
+static void take_back_dropped(struct agent *agent, uint32_t index)
+{
+    results_forget(agent, index);
+    agent->table.entries[index].dropped = false;
+    agent->table.entries[index].status = ENTRY_INTENT;
+}
+
 static void refuse_target(struct agent *agent, uint32_t push, const struct lease_entry *from,
                           const char *why)
 {
     uint32_t index = table_find(&agent->table, push, from->target_no);
+    if (index != ENTRY_NONE && agent->table.entries[index].dropped)
+        take_back_dropped(agent, index);
     if (index != ENTRY_NONE && agent->table.entries[index].status != ENTRY_INTENT) {
         if (agent->table.entries[index].work)
             agent->ignored++;
@@ -177,7 +187,7 @@ static void refuse_target(struct agent *agent, uint32_t push, const struct lease
     (void)text_copy(outcome.detail, sizeof outcome.detail, why);
     if (index == ENTRY_NONE) {
         index = table_add(&agent->table, push, from->target_no);
-    } else {
+    } else if (agent->table.entries[index].intent) {
         /* An earlier life of ours may have registered it, and cannot look under a refused job. */
         outcome.state = TARGET_UNKNOWN_EFFECT;
         outcome.stage = STAGE_SCHEDULE;
@@ -201,9 +211,7 @@ static void take_target(struct agent *agent, uint32_t push, const struct lease_e
             return;
         }
         if (entry->dropped && !agent->pushes[push].stopped) {
-            results_forget(agent, index);
-            entry->dropped = false;
-            entry->status = ENTRY_INTENT;
+            take_back_dropped(agent, index);
         } else if (entry->status != ENTRY_INTENT) {
             results_renew(agent, index, from->attempt);
             return;
@@ -223,6 +231,16 @@ static void take_target(struct agent *agent, uint32_t push, const struct lease_e
     work_begin(agent, index, agent->pushes[push].job, from->name);
 }
 
+/* What went past INTENT under an earlier job is looked into under that one. */
+static bool job_refused(const struct agent *agent, uint32_t push, uint32_t target_no)
+{
+    const struct push_slot *slot = &agent->pushes[push];
+    uint32_t index = table_find(&agent->table, push, target_no);
+    if (slot->job == ENTRY_NONE || !slot->refused)
+        return slot->refused;
+    return index == ENTRY_NONE || !agent->table.entries[index].intent;
+}
+
 void on_lease(struct agent *agent, const struct agent_lease *lease)
 {
     uint32_t push = push_find(agent, &lease->push, lease->generation);
@@ -238,7 +256,7 @@ void on_lease(struct agent *agent, const struct agent_lease *lease)
     }
     for (uint32_t i = 0; i < lease->entry_count; i++) {
         const struct lease_entry *entry = &lease->entries[i];
-        if (slot->job == ENTRY_NONE)
+        if (job_refused(agent, push, entry->target_no))
             refuse_target(agent, push, entry, slot->refusal);
         else if (!lease->verified)
             refuse_target(agent, push, entry,

@@ -585,6 +585,12 @@ static void relay_step(struct world *w, uint16_t number, struct agent_event *eve
         kill_relay(w, number);
 }
 
+/* In some worlds one relay doesn't trust whoever resumed first. */
+static bool refuses(const struct world *w, uint16_t relay, uint64_t counter)
+{
+    return w->seed % 5 == 0 && relay == 1 && counter == 2;
+}
+
 static void relay_hears_job(struct world *w, uint16_t number, const struct message_job *said)
 {
     int push = said->signed_job[0] - 1;
@@ -595,7 +601,8 @@ static void relay_hears_job(struct world *w, uint16_t number, const struct messa
     const struct agent_job job = {
         .push = id,
         .generation = 1,
-        .accepted = true,
+        .accepted = !refuses(w, number, said->signed_job[1]),
+        .refusal = "not signed by anybody trusted here",
         .counter = said->signed_job[1],
         .not_after_unix_ms = (int64_t)(UNIX_START_MS + w->not_after_ms),
         .job_no = ++w->job_no,

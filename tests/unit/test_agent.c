@@ -674,6 +674,40 @@ static void refusal_after_acceptance_ignored(void **state)
     world_release(&world);
 }
 
+/* Who resumed isn't trusted here: declining its leases would have them repeated until the end. */
+static void refusal_of_newer_job_under_stop_answers_its_leases(void **state)
+{
+    (void)state;
+    struct world world;
+    struct agent_config config = test_config();
+    world_init(&world, &config);
+    world.quiet = true;
+    give_journal(&world, AGENT_JOURNAL_INTENT, 0, 1, false);
+    step_kind(&world, AGENT_LINK_UP);
+    welcome(&world, 1);
+    struct agent_job job = job_of(&push_a, 1);
+    give_job(&world, &job);
+    lease(&world, &push_a, 1, 1, 1);
+    stop_job(&world, &push_a, 1); /* its CANCELLED row stays unheard */
+    job = job_of(&push_a, 2);
+    job.accepted = false;
+    (void)text_copy(job.refusal, sizeof job.refusal, "unknown operator key");
+    give_job(&world, &job);
+    forget_trace(&world);
+    lease(&world, &push_a, 0, 3, 2);
+    saw(&world, "outcome A/1 #1.2 failed - JOB_REFUSED\noutcome A/1 #2.2 failed - JOB_REFUSED\n"
+                "run At0 resolve\nresults A#1.2 A#2.2\n");
+    pass_until(&world, "At0", STAGE_ACCESS);
+    forget_trace(&world);
+    pass(&world, "At0");
+    saw(&world, "run At0 schedule look-only\n");
+    job = job_of(&push_a, 3);
+    give_job(&world, &job);
+    lease(&world, &push_a, 3, 1, 1);
+    saw(&world, "run At3 resolve\n");
+    world_release(&world);
+}
+
 static void lease_repeated_while_in_work_takes_attempt(void **state)
 {
     (void)state;
@@ -1656,6 +1690,7 @@ int main(void)
         cmocka_unit_test(lease_under_refused_job_answers_job_refused),
         cmocka_unit_test(lease_without_proof_answers_job_refused),
         cmocka_unit_test(refusal_after_acceptance_ignored),
+        cmocka_unit_test(refusal_of_newer_job_under_stop_answers_its_leases),
         cmocka_unit_test(lease_repeated_while_in_work_takes_attempt),
         cmocka_unit_test(lease_past_credit_ignored),
         cmocka_unit_test(lease_run_out_drops_and_returns_as_new_instance),
