@@ -306,6 +306,27 @@ static void rows_formats_full_disk_is_an_error(void **state)
     }
 }
 
+static void rows_formats_that_stream_stop_at_the_first_failed_write(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"jsonl", "csv"};
+    struct report_row rows[16];
+    (void)sample(rows);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        struct report_options options = {.out = fopen("/dev/full", "w"),
+                                         .filter.stage = STAGE_COUNT};
+        struct report_output *output = NULL;
+        struct err err = {0};
+        assert_non_null(options.out);
+        assert_int_equal(setvbuf(options.out, NULL, _IONBF, 0), 0);
+        assert_int_equal(report_output_new(&output, words[i], &options, &err), 0);
+        assert_int_equal(report_output_row(output, &rows[0], &err), -1);
+        assert_non_null(strstr(err.text, "cannot write the report"));
+        report_output_free(output);
+        (void)fclose(options.out);
+    }
+}
+
 static void push_json_matches_golden(void **state)
 {
     (void)state;
@@ -564,6 +585,7 @@ int main(void)
         cmocka_unit_test(rows_formats_empty_push_match_golden),
         cmocka_unit_test(rows_formats_that_stream_hold_no_row_back),
         cmocka_unit_test(rows_formats_full_disk_is_an_error),
+        cmocka_unit_test(rows_formats_that_stream_stop_at_the_first_failed_write),
         cmocka_unit_test(push_json_matches_golden),
         cmocka_unit_test(csv_random_text_is_always_19_safe_fields),
         cmocka_unit_test(format_unknown_or_later_is_refused),
