@@ -233,7 +233,10 @@ static void must_have_lease(struct sim *sim, const char *what)
 static void on_logon(struct sim *sim, uint64_t key)
 {
     struct target *target = target_of(sim, key);
-    must(sim, target && target->held, "a logon of nobody who waits for it");
+    if (!target || !target->held) {
+        must(sim, false, "a logon of nobody who waits for it");
+        return;
+    }
     must(sim, !sim->stop_seen || target->intent, "a logon after STOP");
     must(sim, (int64_t)sim->unix_ms < sim->not_after_ms || target->intent,
          "a logon after not_after");
