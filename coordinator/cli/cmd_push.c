@@ -14,11 +14,11 @@
 #include "coordinator/cli/upload.h"
 #include "coordinator/cli/values.h"
 
-#define LOOK_MS 200U        /* between two looks at a running push */
-#define STOP_MS 10000U      /* running targets get this long after Ctrl-C */
-#define END_MS 12000U       /* a daemon of ours gets this long to end: a little more */
-#define QUOTED_SIZE 512     /* of a word in the command that goes on; longer ones are cut */
-#define RESUME_STOP_MS 5000 /* an open push that is resumed settles for so long */
+#define LOOK_MS 200U         /* between two looks at a running push */
+#define STOP_MS 12000U       /* after Ctrl-C: running stages get 10 s at the relay */
+#define END_MS 12000U        /* a daemon of ours gets this long to end: a little more */
+#define QUOTED_SIZE 512      /* of a word in the command that goes on; longer ones are cut */
+#define RESUME_STOP_MS 12000 /* an open push that is resumed settles for so long */
 
 /* How following a push ended. */
 enum follow_end { FOLLOW_CLOSED, FOLLOW_STOPPED, FOLLOW_INTERRUPTED, FOLLOW_TIMEOUT, FOLLOW_ERROR };
@@ -194,9 +194,9 @@ static int stop_and_say(struct session *session, const struct push *push, struct
     struct err err = {0};
     session->stopping = true;
     progress_clear(progress);
-    complain("%s: nothing new begins; targets at the last stage get up to %u s, the others go back "
+    complain("%s: nothing new begins; stages that run get 10 s to end, then what is left goes back "
              "into the queue%s",
-             status == EXIT_TIMEOUT ? "time-out" : "interrupted", STOP_MS / 1000,
+             status == EXIT_TIMEOUT ? "time-out" : "interrupted",
              status == EXIT_TIMEOUT ? "" : " (Ctrl-C again ends at once)");
     if (stop_push(session, &push->job.push, &err) != 0 ||
         wait_settled(session, &push->job.push, STOP_MS, session->common->quiet ? NULL : progress,

@@ -305,8 +305,8 @@ void push_options_help(FILE *out)
     (void)fputc('\n', out);
     options_help(out, &common_table);
     (void)fputs(
-        "\nCtrl-C begins nothing new, lets targets at the last stage end for up to 10 s, puts the "
-        "others\nback into the queue and says how to go on; again: ends at once. Exit "
+        "\nCtrl-C begins nothing new, gives stages that run up to 10 s to end, puts what is left\n"
+        "back into the queue and says how to go on; again: ends at once. Exit "
         "statuses: pusher help exit.\n",
         out);
 }

@@ -105,8 +105,9 @@ struct push_slot {
     struct push_id id;
     uint32_t generation;
     bool stopped;
-    uint64_t stop_counter; /* stopped: jobs with this or a lower counter */
-    bool refused;          /* the job of its leases: the first one, or under STOP a newer one */
+    uint64_t stop_counter;  /* stopped: jobs with this or a lower counter */
+    uint64_t stop_until_ms; /* stopped: stages that ran then may end until this; 0: none does */
+    bool refused;           /* the job of its leases: the first one, or under STOP a newer one */
     char refusal[LIMIT_DETAIL_SIZE];
     uint32_t job;              /* current one, or ENTRY_NONE */
     uint64_t counter;          /* highest accepted */
@@ -238,6 +239,8 @@ void work_finish(struct agent *agent, uint32_t index, const struct outcome *outc
 void work_give_up(struct agent *agent, uint32_t index);
 /* Forgets the work of a target without INTENT, and queues a CANCELLED row for it. */
 void work_drop(struct agent *agent, uint32_t index);
+/* The push is stopped: drops what is not past INTENT, but lets running stages end for a while. */
+void work_stop(struct agent *agent, uint32_t push);
 void on_connected(struct agent *agent, uint64_t key);
 void on_stage_done(struct agent *agent, const struct agent_stage_done *done);
 /* Ends what may not wait any longer, then starts what may start. */

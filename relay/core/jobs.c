@@ -152,14 +152,12 @@ void on_stop(struct agent *agent, const struct message_push_ref *ref)
         return;
     }
     struct push_slot *slot = &agent->pushes[push];
+    if (!slot->stopped)
+        slot->stop_until_ms = agent->now_ms + agent->config.shutdown_ms;
     slot->stopped = true;
     if (ref->counter > slot->stop_counter)
         slot->stop_counter = ref->counter;
-    for (uint32_t i = 0; i < agent->table.count; i++) {
-        const struct entry *entry = &agent->table.entries[i];
-        if (entry->work && entry->push == push && !entry->intent)
-            work_drop(agent, i);
-    }
+    work_stop(agent, push);
 }
 
 /* Every row of it is terminal at the coordinator: whatever we still know or do is of no use. */

@@ -318,6 +318,10 @@ void on_connected(struct agent *agent, uint64_t key)
         return;
     if (entry->work->trial)
         brake_ended(agent, entry->work, NULL); /* its connection broke; this is another one */
+    if (agent->pushes[entry->push].stopped && !entry->intent) {
+        work_drop(agent, (uint32_t)key); /* no logon under STOP */
+        return;
+    }
     entry->work->held_since_ms = agent->now_ms;
     entry->status = ENTRY_HELD;
     queue_push(&agent->table, &credential_of(agent, entry->work)->held, (uint32_t)key);
@@ -354,7 +358,9 @@ void on_stage_done(struct agent *agent, const struct agent_stage_done *done)
     if (done->stage == STAGE_ACCESS)
         brake_ended(agent, work, done);
     entry->status = ENTRY_INTENT; /* in no queue for the moment */
-    if (came_to_nothing(work, done)) {
+    if (agent->pushes[entry->push].stopped && !entry->intent && done->verdict == AGENT_PASSED) {
+        work_drop(agent, index); /* its last stage under this lease */
+    } else if (came_to_nothing(work, done)) {
         finish_nothing(agent, index);
     } else if (done->verdict != AGENT_PASSED && effect_unknown(entry, done)) {
         pause_unknown(agent, index, done);
@@ -364,6 +370,29 @@ void on_stage_done(struct agent *agent, const struct agent_stage_done *done)
         wait_for(agent, index, STAGE_SCHEDULE); /* the copy was whole before INTENT */
     } else {
         wait_for(agent, index, done->stage + 1);
+    }
+}
+
+void work_stop(struct agent *agent, uint32_t push)
+{
+    struct push_slot *slot = &agent->pushes[push];
+    if (agent->now_ms >= slot->stop_until_ms)
+        slot->stop_until_ms = 0;
+    for (uint32_t i = 0; i < agent->table.count; i++) {
+        const struct entry *entry = &agent->table.entries[i];
+        bool ending = slot->stop_until_ms > 0 && entry->status == ENTRY_RUNNING;
+        if (entry->work && entry->push == push && !entry->intent && !ending)
+            work_drop(agent, i);
+    }
+}
+
+static void end_stopped(struct agent *agent)
+{
+    for (uint32_t i = 0; i < agent->push_count; i++) {
+        const struct push_slot *slot = &agent->pushes[i];
+        if (slot->used && slot->stopped && slot->stop_until_ms > 0 &&
+            agent->now_ms >= slot->stop_until_ms)
+            work_stop(agent, i);
     }
 }
 
@@ -541,6 +570,7 @@ static void resume_paused(struct agent *agent)
 
 void work_schedule(struct agent *agent)
 {
+    end_stopped(agent);
     resume_paused(agent);
     for (uint32_t i = 0; i < agent->job_count; i++) {
         if (agent->jobs[i].used && job_expired(agent, &agent->jobs[i]))
@@ -581,6 +611,11 @@ uint64_t work_due_ms(const struct agent *agent)
         }
         if (at < due)
             due = at;
+    }
+    for (uint32_t i = 0; i < agent->push_count; i++) {
+        const struct push_slot *slot = &agent->pushes[i];
+        if (slot->used && slot->stopped && slot->stop_until_ms > 0 && slot->stop_until_ms < due)
+            due = slot->stop_until_ms;
     }
     for (uint32_t i = 0; i < agent->credential_count; i++) {
         uint64_t at = brake_due_ms(agent, &agent->credentials[i]);

@@ -688,7 +688,8 @@ static void refusal_of_newer_job_under_stop_answers_its_leases(void **state)
     struct agent_job job = job_of(&push_a, 1);
     give_job(&world, &job);
     lease(&world, &push_a, 1, 1, 1);
-    stop_job(&world, &push_a, 1); /* its CANCELLED row stays unheard */
+    stop_job(&world, &push_a, 1);
+    pass(&world, "At1"); /* its CANCELLED row stays unheard */
     job = job_of(&push_a, 2);
     job.accepted = false;
     (void)text_copy(job.refusal, sizeof job.refusal, "unknown operator key");
@@ -1151,6 +1152,8 @@ static void stop_drops_all_but_intents(void **state)
     pass_until(&world, "At0", STAGE_SCHEDULE);
     forget_trace(&world);
     refer(&world, AGENT_STOP, &push_a);
+    saw(&world, "");
+    pass(&world, "At1");
     saw(&world, "drop At1\ncancelled A#1.1\n");
     assert_int_equal(world.effects.refs[0].reached, STAGE_RESOLVE);
     ack_results(&world);
@@ -1158,6 +1161,30 @@ static void stop_drops_all_but_intents(void **state)
     pass(&world, "At0");
     saw(&world, "outcome A/1 #0.1 scheduled schedule -\ndrop At0\nresults A#0.1\n");
     assert_int_equal(agent_counters(world.agent).unacknowledged, 1);
+    world_release(&world);
+}
+
+static void stop_lets_running_stages_end_and_starts_none(void **state)
+{
+    (void)state;
+    struct world world;
+    struct agent_config config = test_config();
+    config.resolve_max = 3;
+    world_ready(&world, &config);
+    lease(&world, &push_a, 0, 5, 1);
+    saw(&world, "run At0 resolve\nrun At1 resolve\nrun At2 resolve\n");
+    refer(&world, AGENT_STOP, &push_a);
+    saw(&world, "cancelled A#3.1 A#4.1\n");
+    pass(&world, "At0");
+    saw(&world, "drop At0\ncancelled A#0.1\n");
+    answer(&world, "At1", AGENT_FAILED, REASON_NXDOMAIN);
+    saw(&world, "outcome A/1 #1.1 failed resolve NXDOMAIN\ndrop At1\nresults A#1.1\n");
+    refer(&world, AGENT_STOP, &push_a);
+    pass_ms(&world, config.shutdown_ms - 1);
+    forget_trace(&world);
+    pass_ms(&world, 1);
+    assert_non_null(strstr(buf_cstr(&world.trace), "drop At2\n"));
+    assert_int_equal(agent_counters(world.agent).stage_runs[STAGE_RESOLVE], 0);
     world_release(&world);
 }
 
@@ -1229,6 +1256,7 @@ static void cancelled_rows_sent_until_acknowledged(void **state)
     world_default(&world);
     lease(&world, &push_a, 0, 1, 1);
     refer(&world, AGENT_STOP, &push_a);
+    pass(&world, "At0");
     forget_trace(&world);
     pass_ms(&world, 10000);
     saw(&world, "cancelled A#0.1\n");
@@ -1277,7 +1305,9 @@ static void stop_of_earlier_job_ignored(void **state)
     lease(&world, &push_a, 1, 1, 1);
     saw(&world, "run At1 resolve\n");
     stop_job(&world, &push_a, 2);
-    saw(&world, "drop At0\ndrop At1\ncancelled A#0.2 A#1.1\n");
+    pass(&world, "At0");
+    pass(&world, "At1");
+    saw(&world, "drop At0\ncancelled A#0.2\ndrop At1\ncancelled A#1.1\n");
     world_release(&world);
 }
 
@@ -1597,7 +1627,9 @@ static void held_logon_under_stop_dropped(void **state)
     answer(&world, "At1", AGENT_FAILED, REASON_CONN_LOST); /* while held */
     saw(&world, "outcome A/1 #1.1 failed access CONN_LOST\ndrop At1\nresults A#1.1\n");
     refer(&world, AGENT_STOP, &push_a);
-    saw(&world, "drop At0\ndrop At2\ncancelled A#0.1 A#2.1\n");
+    saw(&world, "drop At2\ncancelled A#2.1\n");
+    pass(&world, "At0");
+    saw(&world, "drop At0\ncancelled A#0.1\n");
     pass_ms(&world, 5000);
     saw(&world, "");
     world_release(&world);
@@ -1714,6 +1746,7 @@ int main(void)
         cmocka_unit_test(deadline_passed_looks_a_while_longer),
         cmocka_unit_test(deadline_passed_under_old_signature_goes_back),
         cmocka_unit_test(stop_drops_all_but_intents),
+        cmocka_unit_test(stop_lets_running_stages_end_and_starts_none),
         cmocka_unit_test(lease_under_stop_starts_nothing),
         cmocka_unit_test(look_under_stop_finding_nothing_is_cancelled),
         cmocka_unit_test(cancelled_rows_sent_until_acknowledged),
