@@ -1,5 +1,6 @@
 /* pusher-coordinator: command line. */
 #include <argp.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ enum option_key {
     OPTION_PACKAGES,
     OPTION_LEASE_MS,
     OPTION_HEARTBEAT_MS,
+    OPTION_PARENT,
 };
 
 static const struct argp_option options[] = {
@@ -35,6 +37,7 @@ static const struct argp_option options[] = {
     {"lease-ms", OPTION_LEASE_MS, "N", 0,
      "run: a relay that is silent for so long loses its targets (60000)", 0},
     {"heartbeat-ms", OPTION_HEARTBEAT_MS, "N", 0, "run: how often relays say they live (10000)", 0},
+    {"parent", OPTION_PARENT, "PID", 0, "End when this process ends; for private mode", 0},
     {"verbose", OPTION_VERBOSE, NULL, 0, "Say more on standard error", 0},
     {0},
 };
@@ -42,6 +45,7 @@ static const struct argp_option options[] = {
 struct arguments {
     const char *command; /* "init" or "run" */
     bool verbose;
+    pid_t parent; /* 0: on our own */
     struct coordinator_options run;
 };
 
@@ -51,6 +55,14 @@ static uint32_t number(const struct argp_state *state, const char *text, const c
     if (text_to_u64(text, 3600000, &value) != 0 || value < 10)
         argp_error(state, "%s must be a number from 10 to 3600000", name);
     return (uint32_t)value;
+}
+
+static pid_t process_id(const struct argp_state *state, const char *text)
+{
+    uint64_t value = 0;
+    if (text_to_u64(text, INT_MAX, &value) != 0 || value == 0)
+        argp_error(state, "--parent must be a process id");
+    return (pid_t)value;
 }
 
 static void check(const struct argp_state *state, const struct arguments *arguments)
@@ -100,6 +112,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case OPTION_HEARTBEAT_MS:
         run->heartbeat_ms = number(state, value, "--heartbeat-ms");
         return 0;
+    case OPTION_PARENT:
+        arguments->parent = process_id(state, value);
+        return 0;
     case ARGP_KEY_ARG:
         if (arguments->command != NULL || (strcmp(value, "init") != 0 && strcmp(value, "run") != 0))
             argp_error(state, "unknown command %s: say init or run", value);
@@ -139,7 +154,9 @@ int main(int argc, char **argv)
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
         return STATUS_USAGE;
     log_setup("pusher-coordinator", arguments.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    int result = process_harden(&err);
+    int result = arguments.parent == 0 ? 0 : process_follow(arguments.parent, &err);
+    if (result == 0)
+        result = process_harden(&err);
     if (result == 0 && strcmp(arguments.command, "init") == 0)
         result = files_init_state(arguments.run.state, &err);
     else if (result == 0)

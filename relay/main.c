@@ -1,11 +1,13 @@
 /* pusher-relay: the daemon in a branch office. */
 #include <argp.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "common/base/log.h"
+#include "common/base/text.h"
 #include "common/trust/secret.h"
 #include "relay/auth/auth.h"
 #include "relay/shell.h"
@@ -20,13 +22,15 @@ enum {
     OPTION_PACKAGES = 'p',
     OPTION_COORDINATOR_KEY = 'k',
     OPTION_OPERATORS = 'o',
-    OPTION_VERBOSE = 'v'
+    OPTION_VERBOSE = 'v',
+    OPTION_PARENT = 0x100
 };
 
 struct arguments {
     const char *command;
     const char *state, *name, *coordinator, *packages, *coordinator_key, *operators;
     bool verbose;
+    pid_t parent; /* 0: on our own */
 };
 
 static const struct argp_option options[] = {
@@ -36,9 +40,18 @@ static const struct argp_option options[] = {
     {"packages", OPTION_PACKAGES, "ENDPOINT", 0, "Where the coordinator serves packages", 0},
     {"coordinator-key", OPTION_COORDINATOR_KEY, "FILE", 0, "The coordinator's public key", 0},
     {"operators", OPTION_OPERATORS, "DIR", 0, "Trusted operator keys: <push id>.pub files", 0},
+    {"parent", OPTION_PARENT, "PID", 0, "End when this process ends; for private mode", 0},
     {"verbose", OPTION_VERBOSE, NULL, 0, "Log every target's outcome", 0},
     {0},
 };
+
+static pid_t process_id(const struct argp_state *state, const char *text)
+{
+    uint64_t value = 0;
+    if (text_to_u64(text, INT_MAX, &value) != 0 || value == 0)
+        argp_error(state, "--parent must be a process id");
+    return (pid_t)value;
+}
 
 static error_t parse_option(int key, char *value, struct argp_state *state)
 {
@@ -64,6 +77,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         break;
     case OPTION_VERBOSE:
         arguments->verbose = true;
+        break;
+    case OPTION_PARENT:
+        arguments->parent = process_id(state, value);
         break;
     case ARGP_KEY_ARG:
         if (arguments->command)
@@ -155,7 +171,8 @@ int main(int argc, char **argv)
                            "--operators");
     if (!init && (arguments.name[0] == '\0' || strlen(arguments.name) >= LIMIT_SITE_NAME_SIZE))
         return usage_error("--name must have 1 to 63 bytes");
-    if (process_harden(&err) != 0)
+    if ((arguments.parent != 0 && process_follow(arguments.parent, &err) != 0) ||
+        process_harden(&err) != 0)
         return fail(&err);
     auth_setup(); /* changes the environment: before any thread */
     return init ? run_init(&arguments) : run_relay(&arguments);

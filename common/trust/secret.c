@@ -2,10 +2,12 @@
 #include "common/trust/secret.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "common/base/mem.h"
 
@@ -26,6 +28,17 @@ int process_harden(struct err *err)
         return err_set_errno(err, errno, "cannot forbid core dumps");
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         return err_set_errno(err, errno, "cannot forbid tracing");
+    return 0;
+}
+
+int process_follow(pid_t parent, struct err *err)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0)
+        return err_set_errno(err, errno, "cannot follow process %d", (int)parent);
+    /* After the request, so that an end between the two is seen by one of them. */
+    if (getppid() != parent)
+        return err_set(err, ERR_UNAVAILABLE, "process %d is not our parent: it has ended",
+                       (int)parent);
     return 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/base/err.h"
 #include "common/model/job.h"
@@ -16,6 +17,10 @@
  * (RLIMIT_CORE 0) and tracing (PR_SET_DUMPABLE 0), and seeds the C library's rand(), which libzmq
  * uses for routing ids and never seeds itself. May be called again. Errors: ERR_IO. */
 int process_harden(struct err *err);
+/* Gets SIGTERM when `parent` ends, which must be the process that started us. Called after exec,
+ * even if whoever started us asked for it before: exec of a file with capabilities clears the
+ * request (prctl(2), PR_SET_PDEATHSIG). Errors: ERR_UNAVAILABLE when it ended already; ERR_IO. */
+int process_follow(pid_t parent, struct err *err);
 /* libsodium and the seed of rand() only: what process_harden does without touching the process's
  * limits. common/net and the tests call it. Errors: ERR_INTERNAL. */
 int trust_start(struct err *err);

@@ -91,6 +91,7 @@ __attribute__((noreturn)) static void child_run(const char *path, char *const *a
                                                 int null_fd, int lock_fd, pid_t parent)
 {
     (void)setpgid(0, 0);
+    /* Until exec only: a program with file capabilities loses it there. --parent asks again. */
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(1);

@@ -1,6 +1,7 @@
 /* The two daemons together. */
 #include "coordinator/cli/private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ struct private_mode {
     char packages_endpoint[STATE_PATH_SIZE + 8];
     char coordinator_key[STATE_PATH_SIZE];
     char relay_key[STATE_PATH_SIZE];
+    char parent[24]; /* our process id */
 };
 
 static void set_arguments(struct private_mode *mode)
@@ -53,6 +55,8 @@ static void set_arguments(struct private_mode *mode)
                                        mode->packages_endpoint,
                                        "--heartbeat-ms",
                                        HEARTBEAT_MS,
+                                       "--parent",
+                                       mode->parent,
                                        NULL};
     const char *const relay[] = {"run",
                                  "--state",
@@ -67,7 +71,12 @@ static void set_arguments(struct private_mode *mode)
                                  mode->coordinator_key,
                                  "--operators",
                                  paths->operators,
+                                 "--parent",
+                                 mode->parent,
                                  NULL};
+    (void)snprintf(mode->parent, sizeof mode->parent, "%d", (int)getpid());
+    static_assert(sizeof coordinator <= sizeof mode->coordinator.arguments, "room for arguments");
+    static_assert(sizeof relay <= sizeof mode->relay.arguments, "room for arguments");
     memcpy(mode->coordinator.arguments, coordinator, sizeof coordinator);
     memcpy(mode->relay.arguments, relay, sizeof relay);
 }

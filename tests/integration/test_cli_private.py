@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("PUSHER_BIN", ROOT / "build" / "dev" / "bin")).resolve()
 MANY = ("-y", "-t", "127.1.0.0/19")  # refused at once, so it takes this many to be in the midst of a push for long
 MANY_COUNT = 8190
+NOBODY = 65534
 
 
 class PrivateMode(unittest.TestCase):
@@ -28,6 +30,8 @@ class PrivateMode(unittest.TestCase):
         self.addCleanup(self.end_all)
         self.folder = pathlib.Path(folder.name)
         self.state = self.folder / "state"
+        self.bin = BIN
+        self.who = {}  # who runs pusher, for subprocess; nothing: we
         self.environment = {
             k: v for k, v in os.environ.items() if not k.startswith(("PUSHER_", "XDG_"))
         } | {"XDG_STATE_HOME": str(self.state), "HOME": str(self.folder), "LC_ALL": "C.UTF-8"}
@@ -39,14 +43,14 @@ class PrivateMode(unittest.TestCase):
         self.running = []
 
     def words(self, *arguments):
-        return [str(BIN / "pusher"), *map(str, arguments)]
+        return [str(self.bin / "pusher"), *map(str, arguments)]
 
     def account(self):
         return ("--user", "u", "--password-file", self.password)
 
     def run_pusher(self, *arguments):
         return subprocess.run(self.words(*arguments), env=self.environment, stdin=subprocess.DEVNULL, text=True,
-                              capture_output=True, timeout=120, check=False)
+                              capture_output=True, timeout=120, check=False, **self.who)
 
     def push(self, *arguments):
         return self.run_pusher("push", self.package, *self.account(), "--ping", "skip", *arguments)
@@ -54,7 +58,8 @@ class PrivateMode(unittest.TestCase):
     def start_push(self, *arguments):
         process = subprocess.Popen(  # pylint: disable=consider-using-with
             self.words("push", self.package, *self.account(), "--ping", "skip", "-o", "json", *arguments, "--", "/S"),
-            env=self.environment, stdin=subprocess.DEVNULL, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            env=self.environment, stdin=subprocess.DEVNULL, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            **self.who)
         self.running.append(process)
         return process
 
@@ -287,6 +292,32 @@ class PrivateMode(unittest.TestCase):
         done = self.run_pusher("push", "--resume", report["push"]["id"], *self.account(), "-o", "json")
         self.assertEqual(done.returncode, 4, done.stderr)
         self.assertEqual(json.loads(done.stdout)["totals"]["unreachable"], MANY_COUNT)
+
+    def become_nobody_with_a_relay_that_may_ping(self):
+        """As README.md tells users without rights: the file capability is on pusher-relay alone."""
+        self.folder.chmod(0o755)
+        self.bin = self.folder / "bin"
+        self.bin.mkdir(mode=0o755)
+        for name in ("pusher", "pusher-coordinator", "pusher-relay"):
+            shutil.copy(BIN / name, self.bin / name)
+            (self.bin / name).chmod(0o755)
+        subprocess.run(["setcap", "cap_net_raw+ep", self.bin / "pusher-relay"], check=True)
+        self.state.mkdir()
+        for path in (self.state, self.package, self.password):
+            os.chown(path, NOBODY, NOBODY)
+        self.who = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+    @unittest.skipIf(os.geteuid() != 0, "gives a file a capability and becomes somebody else")
+    def test_killed_command_takes_a_relay_with_file_capabilities_along(self):
+        self.become_nobody_with_a_relay_that_may_ping()
+        process = self.start_push(*MANY)
+        self.wait_for_rows(3)
+        relay, = self.daemons("relay")
+        status = pathlib.Path(f"/proc/{relay}/status").read_text(encoding="ascii")
+        self.assertRegex(status, r"CapEff:\s0*2000\b", "not started with its capability: this shows nothing")
+        process.kill()
+        process.communicate()
+        self.wait_until(lambda: not self.daemons(), "daemons gone")
 
     def test_second_push_takes_over_from_a_killed_first_one(self):
         first = self.start_push(*MANY)

@@ -1,12 +1,14 @@
 /* common/trust: keys and their files, signed objects, sealed credentials. */
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -376,6 +378,20 @@ static void process_hardened_dumps_no_core(void **state)
     assert_int_equal(process_harden(&err), 0);
 }
 
+static void process_follow_takes_its_parent_only(void **state)
+{
+    (void)state;
+    int signal_number = 0;
+    struct err err = {0};
+    assert_int_equal(process_follow(getpid(), &err), -1);
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    assert_int_equal(prctl(PR_SET_PDEATHSIG, 0), 0);
+    assert_int_equal(process_follow(getppid(), &err), 0);
+    assert_int_equal(prctl(PR_GET_PDEATHSIG, &signal_number), 0);
+    assert_int_equal(signal_number, SIGTERM);
+    assert_int_equal(prctl(PR_SET_PDEATHSIG, 0), 0);
+}
+
 static void start_seeds_rand_differently_each_time(void **state)
 {
     (void)state;
@@ -408,6 +424,7 @@ int main(void)
         cmocka_unit_test(sealed_credential_of_other_push_counter_or_signer_is_refused),
         cmocka_unit_test(seal_to_unusable_key_is_refused),
         cmocka_unit_test(process_hardened_dumps_no_core),
+        cmocka_unit_test(process_follow_takes_its_parent_only),
         cmocka_unit_test(start_seeds_rand_differently_each_time),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
