@@ -9,8 +9,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lab"))
 
 if os.geteuid() != 0:
-    print("needs root for network namespaces")
-    sys.exit(77)
+    sys.exit("needs root for network namespaces")
 
 from impacket.dcerpc.v5 import rpcrt, transport, tsch  # noqa: E402
 from lablib import Lab  # noqa: E402

@@ -14,8 +14,7 @@ PROBE = os.path.join(os.environ.get("PUSHER_BIN", "build/dev/bin"), "tsch_probe"
 SHARES = 400
 
 if os.geteuid() != 0 or not shutil.which("smbd"):
-    print("needs root (namespaces) and smbd")
-    sys.exit(77)
+    sys.exit("needs root (namespaces) and smbd")
 if INSIDE not in os.environ:
     command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     os.execvpe(command[0], [*command, sys.executable, "-B", *sys.argv], os.environ | {INSIDE: "1"})

@@ -24,8 +24,7 @@ DESCRIPTOR = (
 OTHER, OTHER_PASSWORD = "nobodyadmin", "else"
 
 if os.geteuid() != 0 or not shutil.which("smbd"):
-    print("needs root (namespaces) and smbd")
-    sys.exit(77)
+    sys.exit("needs root (namespaces) and smbd")
 if INSIDE not in os.environ:
     # Own network, mounts and process ids: whatever happens, nothing is left behind when the first process ends.
     command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]

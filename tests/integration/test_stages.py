@@ -19,8 +19,7 @@ from lablib import Lab  # noqa: E402
 from standin import faults  # noqa: E402
 
 if os.geteuid() != 0:
-    print("needs root for network namespaces")
-    sys.exit(77)
+    sys.exit("needs root for network namespaces")
 
 # Sends echo replies with every likely sequence number, but without the cookie. Arguments: source, destination, identifier.
 FORGER = """

@@ -13,8 +13,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "lab"))
 from lablib import Lab  # noqa: E402
 
 if os.geteuid() != 0:
-    print("needs root for network namespaces")
-    sys.exit(77)
+    sys.exit("needs root for network namespaces")
 
 PROBE = os.path.join(os.environ.get("PUSHER_BIN", "build/dev/bin"), "tsch_probe")
 DENIED, PROTOCOL = "4", "6"  # enum err_code
