@@ -239,7 +239,7 @@ class PrivateMode(unittest.TestCase):
         self.assertEqual(report["push"]["state"], "stopped")
         self.assertGreater(report["totals"]["pending"], 0)
         self.assertIn(f"pusher push --resume {report['push']['id']} --user u --password-file {self.password} ", said)
-        self.assertIn("go back into the queue", said)
+        self.assertIn("goes back into the queue", said)
         other = self.folder / "other.exe"
         other.write_bytes(b"MZ other")
         wrong = self.run_pusher("push", "--resume", report["push"]["id"], other, *self.account())
