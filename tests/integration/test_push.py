@@ -22,6 +22,18 @@ from impacket.ntlm import compute_nthash  # noqa: E402
 from pushing import Admin, Lab, SUCCESS, conserved, differences  # noqa: E402
 
 PACKAGE = "package.exe"
+# The native code that stands beside each reason in the first ten faults: errno, or NTSTATUS.
+CODES = {
+    "NO_REPLY": None,
+    "PORT_CLOSED": "111",
+    "CONNECT_TIMEOUT": "110",
+    "BAD_SHARE": "0xC00000CC",
+    "ACCESS_DENIED": "0xC0000022",
+    "NOT_A_DIRECTORY": "0xC0000103",
+    "DISK_FULL": "0xC000007F",
+    "SHARING_VIOLATION": "0xC0000043",
+    "RPC_UNAVAILABLE": "0xC0000034",
+}
 
 
 def healthy(lab):
@@ -93,6 +105,8 @@ class TwoHundredTargets(PushCase):
         self.assertEqual(done.returncode, 3, done.stderr)
         self.assertEqual(report["totals"]["submitted"], 200)
         self.assertEqual(report["totals"]["succeeded"], 160)
+        codes = {row["reason"]: row["code"] for row in report["targets"] if row["reason"]}
+        self.assertEqual(codes, CODES)
         facts = self.lab.check_all(package, ran=True, wait_s=90)
         self.assertEqual([(f["host"], f["problems"]) for f in facts if f["problems"]], [])
         self.assertEqual(sum(len(f["runs"]) for f in facts), 160)
