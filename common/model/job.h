@@ -27,6 +27,14 @@ enum ping_mode { PING_REQUIRE, PING_PREFER, PING_SKIP, PING_MODE_COUNT };
  * time.h.) */
 enum time_zone { TIME_ZONE_UTC, TIME_ZONE_TARGET, TIME_ZONE_COUNT };
 
+/* What relays are to do. Order is part of the wire format. */
+enum job_action {
+    JOB_PUSH,    /* the six stages */
+    JOB_CLEANUP, /* undo what push `of_push` left: stages 4 to 6 look at the folder, remove the
+                    files and disable the task */
+    JOB_ACTION_COUNT
+};
+
 struct job {
     struct push_id push;
     uint32_t generation;                        /* 1, then +1 for every `pusher retry` */
@@ -37,8 +45,16 @@ struct job {
     char arguments[LIMIT_ARGUMENTS_SIZE];       /* Exec/Arguments; "" = none */
     enum run_as run_as;
     enum ping_mode ping;
-    bool replace_path;         /* an unsafe C:\SPDISTRO is renamed aside */
-    bool verify;               /* read the copied file back and compare digests */
+    bool replace_path; /* an unsafe C:\SPDISTRO is renamed aside */
+    bool verify;       /* read the copied file back and compare digests */
+    bool wait;         /* through a wrapper; a target ends with the package's exit code */
+    bool cleanup;      /* with wait: remove the package when it has ended */
+    uint32_t success_codes[LIMIT_SUCCESS_CODES]; /* with wait: exit codes that are a success ... */
+    uint32_t success_code_count;                 /* ... at least one */
+    enum job_action action;                      /* what for */
+    struct push_id of_push; /* JOB_CLEANUP: whose leavings; package_name and run_as
+                               are that push's as well */
+    uint32_t of_generation;
     enum time_zone zone;       /* of start_unix_s and end_unix_s */
     int64_t start_unix_s;      /* StartBoundary; 0 = as soon as registered */
     int64_t end_unix_s;        /* EndBoundary (--until) */

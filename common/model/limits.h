@@ -12,6 +12,8 @@
 #define LIMIT_ARGUMENTS_SIZE 8192     /* Exec/Arguments, UTF-8 */
 #define LIMIT_ACCOUNT_SIZE 320        /* DOMAIN\user or user@realm */
 #define LIMIT_SECRET_SIZE 1024        /* password, UTF-8 */
+#define LIMIT_SUCCESS_CODES 32U       /* exit codes that count as success */
+#define LIMIT_OUTPUT_BYTES 65536U     /* the last bytes of a package's output, --wait */
 #define LIMIT_TARGETS_MAX 4194304U    /* targets in one push */
 #define LIMIT_CIDR_TARGETS_MAX 65536U /* addresses one CIDR or range may stand for */
 #define LIMIT_PACKAGE_BYTES_MAX (64ULL << 30)

@@ -58,10 +58,19 @@ static void release_names(struct message_push_targets *targets)
     free(targets->names);
 }
 
+static void release_results(struct message_results *results)
+{
+    for (uint32_t i = 0; i < results->row_count; i++)
+        free(results->rows[i].output);
+    free(results->rows);
+}
+
 static void release_report(struct message_report_rows *report)
 {
-    for (uint32_t i = 0; i < report->row_count; i++)
+    for (uint32_t i = 0; i < report->row_count; i++) {
         free(report->rows[i].target);
+        free(report->rows[i].output);
+    }
     free(report->rows);
 }
 
@@ -76,7 +85,7 @@ void message_release(struct message *message)
         release_lease(&message->lease);
         break;
     case MESSAGE_RESULTS:
-        free(message->results.rows);
+        release_results(&message->results);
         break;
     case MESSAGE_CHUNK:
         free(message->chunk.data);

@@ -82,6 +82,7 @@ struct message_heartbeat {
     uint64_t sent_boottime_ms;     /* relay's CLOCK_BOOTTIME, echoed in the ack */
     uint32_t credit;               /* targets it is willing to hold at once, all leases counted */
     uint32_t running[STAGE_COUNT]; /* targets in each stage now, for the live view */
+    uint32_t awaiting;             /* scheduled, and waiting for the exit code */
 };
 
 struct message_heartbeat_ack {
@@ -118,7 +119,9 @@ struct result_row {
     uint32_t generation;
     uint32_t target_no;
     uint32_t attempt;
-    struct outcome outcome; /* terminal state */
+    struct outcome outcome; /* terminal; with --wait also SCHEDULED, which is progress */
+    uint8_t *output;        /* --wait: the last bytes the package printed, as it printed them */
+    size_t output_size;     /* at most LIMIT_OUTPUT_BYTES; 0: none */
 };
 
 struct message_results {
@@ -215,6 +218,7 @@ struct relay_row {
     uint64_t silent_ms;            /* since its last message */
     uint32_t leased;               /* targets it holds */
     uint32_t running[STAGE_COUNT]; /* as its last heartbeat said */
+    uint32_t awaiting;             /* so that one */
 };
 
 struct message_relays {
@@ -240,8 +244,8 @@ struct push_summary {
     uint64_t package_bytes;
     uint8_t package_digest[LIMIT_DIGEST_BYTES];
     uint64_t created_unix_ms;
-    uint64_t closed_unix_ms; /* 0 while open */
-    bool wait; /* --wait: scheduled is not yet success (always false in this version) */
+    uint64_t closed_unix_ms;                    /* 0 while open */
+    bool wait;                                  /* --wait: scheduled is not yet success */
     char operator_key[2 * LIMIT_KEY_BYTES + 1]; /* hexadecimal public key that signed the job */
     char account[LIMIT_ACCOUNT_SIZE];           /* who asked: "uid 1000" on the control socket */
     struct totals totals;
@@ -266,6 +270,7 @@ struct report_filter {
     enum reason reason;                  /* REASON_NONE: any */
     char site[LIMIT_SITE_NAME_SIZE];     /* "": any */
     char target[LIMIT_TARGET_NAME_SIZE]; /* "": any; else name (any case) or address */
+    bool output;                         /* with `target`: bring what the package printed */
 };
 
 struct report_row {
@@ -274,6 +279,8 @@ struct report_row {
     char site[LIMIT_SITE_NAME_SIZE];
     char relay[LIMIT_SITE_NAME_SIZE]; /* "-" if none */
     struct outcome outcome;
+    uint8_t *output; /* as in result_row; only when the filter asked for it */
+    size_t output_size;
 };
 
 /* Rows come in ascending target_no; a REPORT_END with the summary closes the answer. */

@@ -193,6 +193,7 @@ void *put_report_get(struct coder *c, const struct message *message)
     to->reason = put_reason(c, from->reason);
     to->site = put_text(c, from->site, sizeof from->site, "site");
     to->target = put_text(c, from->target, sizeof from->target, "target name");
+    to->output = from->output;
     return to;
 }
 
@@ -206,6 +207,7 @@ void take_report_get(struct coder *c, const void *body, struct message *message)
     to->reason = take_reason(c, from->reason);
     take_text(c, from->site, to->site, sizeof to->site, "site");
     take_text(c, from->target, to->target, sizeof to->target, "target name");
+    to->output = from->output != 0;
 }
 
 void *put_ok(struct coder *c, const struct message *message)
@@ -287,6 +289,7 @@ static Pusher__ReportRow *put_report_row(struct coder *c, const struct report_ro
     to->site = put_text(c, from->site, sizeof from->site, "site");
     to->relay = put_text(c, from->relay, sizeof from->relay, "relay name");
     to->outcome = put_outcome(c, &from->outcome);
+    to->output = put_blob(c, from->output, from->output_size, LIMIT_OUTPUT_BYTES, "output");
     return to;
 }
 
@@ -318,6 +321,8 @@ void take_report_rows(struct coder *c, const void *body, struct message *message
         take_text(c, from->rows[i]->site, row->site, sizeof row->site, "site");
         take_text(c, from->rows[i]->relay, row->relay, sizeof row->relay, "relay name");
         take_outcome(c, from->rows[i]->outcome, &row->outcome);
+        take_blob(c, from->rows[i]->output, &row->output, &row->output_size, LIMIT_OUTPUT_BYTES,
+                  "output");
     }
 }
 

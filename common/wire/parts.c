@@ -189,6 +189,7 @@ static Pusher__RelayRow *put_relay_row(struct coder *c, const struct relay_row *
     to->silent_ms = from->silent_ms;
     to->leased = from->leased;
     put_counters(c, from->running, STAGE_COUNT, &to->running, &to->n_running);
+    to->awaiting = from->awaiting;
     return to;
 }
 
@@ -219,5 +220,6 @@ void take_relay_rows(struct coder *c, Pusher__RelayRow *const *from, size_t coun
         row->leased = from[i]->leased;
         take_counters(c, from[i]->running, from[i]->n_running, row->running, STAGE_COUNT,
                       "running");
+        row->awaiting = from[i]->awaiting;
     }
 }

@@ -58,6 +58,7 @@ void *put_heartbeat(struct coder *c, const struct message *message)
     to->sent_boottime_ms = from->sent_boottime_ms;
     to->credit = from->credit;
     put_counters(c, from->running, STAGE_COUNT, &to->running, &to->n_running);
+    to->awaiting = from->awaiting;
     return to;
 }
 
@@ -69,6 +70,7 @@ void take_heartbeat(struct coder *c, const void *body, struct message *message)
     to->sent_boottime_ms = from->sent_boottime_ms;
     to->credit = from->credit;
     take_counters(c, from->running, from->n_running, to->running, STAGE_COUNT, "running");
+    to->awaiting = from->awaiting;
 }
 
 void *put_heartbeat_ack(struct coder *c, const struct message *message)
@@ -170,6 +172,7 @@ static Pusher__ResultRow *put_result_row(struct coder *c, const struct result_ro
     to->target_no = from->target_no;
     to->attempt = from->attempt;
     to->outcome = put_outcome(c, &from->outcome);
+    to->output = put_blob(c, from->output, from->output_size, LIMIT_OUTPUT_BYTES, "output");
     return to;
 }
 
@@ -204,6 +207,8 @@ void take_results(struct coder *c, const void *body, struct message *message)
         row->target_no = from->rows[i]->target_no;
         row->attempt = from->rows[i]->attempt;
         take_outcome(c, from->rows[i]->outcome, &row->outcome);
+        take_blob(c, from->rows[i]->output, &row->output, &row->output_size, LIMIT_OUTPUT_BYTES,
+                  "output");
     }
 }
 

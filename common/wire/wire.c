@@ -140,6 +140,15 @@ static Pusher__Job *put_job(struct coder *c, const struct job *from)
     to->target_count = check_u32(c, from->target_count, LIMIT_TARGETS_MAX, "target count");
     to->targets_root = put_bytes(c, from->targets_root, sizeof from->targets_root);
     to->counter = from->counter;
+    to->wait = from->wait;
+    to->cleanup = from->cleanup;
+    uint32_t codes =
+        check_u32(c, from->success_code_count, LIMIT_SUCCESS_CODES, "number of success codes");
+    put_counters(c, from->success_codes, codes, &to->success_codes, &to->n_success_codes);
+    to->action =
+        (Pusher__JobAction)check_enum(c, (int64_t)from->action, JOB_ACTION_COUNT, "action");
+    to->of_push = put_push(c, &from->of_push);
+    to->of_generation = from->of_generation;
     return to;
 }
 
@@ -166,6 +175,14 @@ static void take_job(struct coder *c, const Pusher__Job *from, struct job *to)
     to->target_count = check_u32(c, from->target_count, LIMIT_TARGETS_MAX, "target count");
     take_bytes(c, from->targets_root, to->targets_root, sizeof to->targets_root, "targets root");
     to->counter = from->counter;
+    to->wait = from->wait != 0;
+    to->cleanup = from->cleanup != 0;
+    take_counters(c, from->success_codes, from->n_success_codes, to->success_codes,
+                  LIMIT_SUCCESS_CODES, "success codes");
+    to->success_code_count = (uint32_t)from->n_success_codes;
+    to->action = (enum job_action)check_enum(c, (int64_t)from->action, JOB_ACTION_COUNT, "action");
+    take_push(c, from->of_push, &to->of_push);
+    to->of_generation = from->of_generation;
 }
 
 int wire_encode_job(const struct job *job, struct buf *out, struct err *err)
