@@ -14,7 +14,8 @@
 #define ACE_HEADER_SIZE 4 /* [MS-DTYP] 2.4.4.1 */
 #define SID_REVISION 1    /* [MS-DTYP] 2.4.2.2 Revision */
 #define FILE_ALL_ACCESS 0x1f01ffU
-#define OBJECT_TYPE_PRESENT 0x1U /* [MS-DTYP] 2.4.4.3 Flags */
+#define FILE_READ_EXECUTE 0x1200a9U /* FILE_GENERIC_READ and FILE_GENERIC_EXECUTE */
+#define OBJECT_TYPE_PRESENT 0x1U    /* [MS-DTYP] 2.4.4.3 Flags */
 #define INHERITED_OBJECT_TYPE_PRESENT 0x2U
 #define GUID_SIZE 16
 
@@ -52,18 +53,20 @@ static void put_sid(struct buf *out, const struct sid *sid)
         buf_u32le(out, sid->sub[i]);
 }
 
-static void put_full_control(struct buf *out, const struct sid *sid)
+static void put_allowed(struct buf *out, uint8_t flags, uint32_t mask, const struct sid *sid)
 {
     size_t at = out->size;
     buf_u8(out, 0); /* ACCESS_ALLOWED_ACE_TYPE */
-    buf_u8(out, ACE_FLAG_OBJECT_INHERIT | ACE_FLAG_CONTAINER_INHERIT);
+    buf_u8(out, flags);
     buf_u16le(out, 0); /* AceSize, patched */
-    buf_u32le(out, FILE_ALL_ACCESS);
+    buf_u32le(out, mask);
     put_sid(out, sid);
     buf_patch_u16le(out, at + 2, (uint16_t)(out->size - at));
 }
 
-void sd_build_distribution(struct buf *out)
+/* Owner Administrators, protected DACL: SYSTEM and Administrators may do everything, `reader`
+ * (NULL: nobody else) may read and execute. */
+static void build(struct buf *out, uint8_t flags, const struct sid *reader)
 {
     size_t start = out->size;
     buf_u8(out, SD_REVISION);
@@ -78,13 +81,25 @@ void sd_build_distribution(struct buf *out)
     size_t acl = out->size;
     buf_patch_u32le(out, start + 16, (uint32_t)(acl - start));
     buf_u8(out, ACL_REVISION);
-    buf_u8(out, 0);    /* Sbz1 */
-    buf_u16le(out, 0); /* AclSize, patched */
-    buf_u16le(out, 2); /* AceCount */
-    buf_u16le(out, 0); /* Sbz2 */
-    put_full_control(out, &sid_system);
-    put_full_control(out, &sid_administrators);
+    buf_u8(out, 0);                         /* Sbz1 */
+    buf_u16le(out, 0);                      /* AclSize, patched */
+    buf_u16le(out, reader != NULL ? 3 : 2); /* AceCount */
+    buf_u16le(out, 0);                      /* Sbz2 */
+    put_allowed(out, flags, FILE_ALL_ACCESS, &sid_system);
+    put_allowed(out, flags, FILE_ALL_ACCESS, &sid_administrators);
+    if (reader != NULL)
+        put_allowed(out, flags, FILE_READ_EXECUTE, reader);
     buf_patch_u16le(out, acl + 2, (uint16_t)(out->size - acl));
+}
+
+void sd_build_distribution(struct buf *out)
+{
+    build(out, ACE_FLAG_OBJECT_INHERIT | ACE_FLAG_CONTAINER_INHERIT, NULL);
+}
+
+void sd_build_file(struct buf *out, const struct sid *reader)
+{
+    build(out, 0, reader);
 }
 
 static void read_sid(struct cursor *c, struct sid *sid)

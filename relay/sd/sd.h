@@ -79,6 +79,9 @@ enum sd_object {
 /* Appends the self-relative descriptor that C:\SPDISTRO is made with: owner Administrators,
  * protected DACL, full control for SYSTEM and Administrators, inherited by files and folders. */
 void sd_build_distribution(struct buf *out);
+/* Appends the self-relative descriptor of a file in it: owner Administrators, protected DACL, full
+ * control for SYSTEM and Administrators, and read and execute for `reader` (NULL: nobody else). */
+void sd_build_file(struct buf *out, const struct sid *reader);
 
 /* Reads a self-relative descriptor. Errors: ERR_PROTOCOL (bad structure), ERR_LIMIT (too many
  * entries). */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/base/mem.h"
+#include "relay/stage/filesd.h"
 #include "relay/stage/session.h"
 #include "relay/stage/statusmap.h"
 
@@ -158,8 +159,11 @@ static void copy_create(struct session *session)
 {
     struct copy_state *copy = session->copy;
     struct err err;
+    struct buf descriptor;
     char id[PUSH_ID_TEXT_SIZE];
     char path[SMB_PATH_SIZE_MAX];
+    buf_init(&descriptor, FILESD_SIZE_MAX);
+    filesd_build(&descriptor, &session->job->job);
     push_id_text(&session->job->job.push, id);
     (void)snprintf(path, sizeof path,
                    STAGE_FOLDER "\\" STAGE_TEMPORARY_PREFIX "%s-%" PRIu32 STAGE_TEMPORARY_SUFFIX,
@@ -172,12 +176,14 @@ static void copy_create(struct session *session)
         .disposition = SMB_OVERWRITE_IF, /* sweeps what a crash may have left */
         .options = SMB_OPTION_NON_DIRECTORY | SMB_OPTION_OPEN_REPARSE_POINT,
         .attributes = SMB_ATTRIBUTE_NORMAL,
+        .security_descriptor = descriptor.data,
+        .security_descriptor_size = descriptor.size,
     };
     copy->step = COPY_CREATE;
-    request_made(session,
-                 smb_create(session->conn, piece_tag(session, COPY_CREATE, 0), session->tree,
-                            &request, &err),
-                 &err);
+    int made = smb_create(session->conn, piece_tag(session, COPY_CREATE, 0), session->tree,
+                          &request, &err);
+    buf_release(&descriptor);
+    request_made(session, made, &err);
 }
 
 static void copy_created(struct session *session, const struct smb_reply *reply)

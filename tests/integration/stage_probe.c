@@ -62,6 +62,7 @@ static const struct option options[] = {
     {"replace-path", no_argument, NULL, 'R'},
     {"end", required_argument, NULL, 'e'},
     {"verify", no_argument, NULL, 'V'},
+    {"run-as", required_argument, NULL, 'A'}, /* a line each */
     {"read-back", no_argument, NULL, 'B'},
     {"look-only", no_argument, NULL, 'L'},
     {"drop-after", required_argument, NULL, 'D'},
@@ -210,10 +211,20 @@ static int digest_package(const char *path, struct job *job)
     return 0;
 }
 
+/* Which of them the argument is; count when none. */
+static int word_index(const char *const words[], int count)
+{
+    int at = 0;
+    while (at < count && strcmp(optarg, words[at]) != 0)
+        at++;
+    return at;
+}
+
 static int take_option(struct probe *probe, struct job *job, struct credential *credential,
                        const char **package, int letter)
 {
     static const char *const modes[] = {"require", "prefer", "skip"};
+    static const char *const accounts[] = {"system", "local-service", "network-service", "user"};
     uint64_t number;
     switch (letter) {
     case 'u':
@@ -233,12 +244,11 @@ static int take_option(struct probe *probe, struct job *job, struct credential *
         job->generation = (uint32_t)number;
         return 0;
     case 'P':
-        for (int i = 0; i < PING_MODE_COUNT; i++)
-            if (strcmp(optarg, modes[i]) == 0) {
-                job->ping = (enum ping_mode)i;
-                return 0;
-            }
-        return -1;
+        job->ping = (enum ping_mode)word_index(modes, PING_MODE_COUNT);
+        return job->ping < PING_MODE_COUNT ? 0 : -1;
+    case 'A':
+        job->run_as = (enum run_as)word_index(accounts, RUN_AS_COUNT);
+        return job->run_as < RUN_AS_COUNT ? 0 : -1;
     case 'l':
         probe->last = stage_from_word(optarg);
         return probe->last < STAGE_COUNT ? 0 : -1;

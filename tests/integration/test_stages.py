@@ -187,7 +187,7 @@ class Faults(StageCase):
 class Repeats(StageCase):
     """Second pushes, the same push again, names that are taken."""
 
-    OPTIONS = {"targets": 12}
+    OPTIONS = {"targets": 16}
 
     def facts(self, target):
         return self.lab.check(target, self.package)
@@ -238,6 +238,20 @@ class Repeats(StageCase):
         end = self.push_one("pc-0011")
         self.lab.fault("pc-0011", None)
         self.failed(end, "schedule", "SCHEDULER_REFUSED", "hresult 0x0004131B")
+
+    def test_package_is_readable_for_the_account_that_runs_it(self):
+        self.write_package(4000)
+        for host, account, readers in (
+            ("pc-0013", "system", []), ("pc-0014", "local-service", ["S-1-5-19"]),
+            ("pc-0015", "network-service", ["S-1-5-20"]), ("pc-0016", "user", ["S-1-5-32-545"]),
+        ):
+            with self.subTest(account=account):
+                self.passed(self.push_one(host, "--run-as", account))
+                facts = self.facts(host)
+                self.assertTrue(facts["package_ok"] and facts["folder_closed"], facts)
+                descriptor = next(f["descriptor"] for f in facts["files"] if f["name"] == "package.exe")
+                self.assertEqual((descriptor["readers"], descriptor["owner"]), (readers, "S-1-5-32-544"))
+                self.assertTrue(descriptor["protected"])
 
     def test_task_with_another_job_is_a_conflict(self):
         push = secrets.token_hex(16)

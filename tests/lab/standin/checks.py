@@ -13,6 +13,7 @@ from . import ntacl, sddl, taskxml
 
 FOLDER = "SPDISTRO"
 UNIX_ROOT = "S-1-22-1-0"  # who owns a file here where Windows makes Administrators the owner of what its members make
+READ_EXECUTE = 0x1200A9
 SAFE_SIDS = {
     "S-1-5-18", "S-1-5-32-544", "SY", "BA",
     "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464",  # TrustedInstaller
@@ -45,12 +46,18 @@ class Database:
         return self.rows[table].get(address, [])
 
 
-def _descriptor(path, owners=frozenset()):
-    """The stored descriptor and whether it keeps everybody but SYSTEM and Administrators (and OWNERS) out."""
+def _descriptor(path, owners=frozenset(), readers=False):
+    """The stored descriptor and whether it keeps everybody but SYSTEM and Administrators (and OWNERS) out.
+
+    READERS: others may read and execute, no more; they are told.
+    """
     stored = ntacl.read(path)
     if stored is None:
         return {"sddl": None, "safe": False, "why": "no Windows descriptor was stored"}
-    others = sorted({ace["sid"] for ace in stored["aces"] if ace["type"] == 0} - SAFE_SIDS)
+    allowed = [ace for ace in stored["aces"] if ace["type"] == 0]
+    # A file may be read and run by the account that its task runs as; nobody else may change anything.
+    may = {ace["sid"] for ace in allowed if not (readers and ace["mask"] == READ_EXECUTE)}
+    others = sorted(may - SAFE_SIDS)
     why = None
     if stored["owner"] not in SAFE_SIDS | owners:
         why = f"owner is {stored['owner']}"
@@ -60,7 +67,7 @@ def _descriptor(path, owners=frozenset()):
         why = "nobody has access"
     return {
         "sddl": stored["sddl"], "owner": stored["owner"], "protected": stored["protected"], "safe": why is None,
-        "why": why,
+        "why": why, "readers": sorted({ace["sid"] for ace in allowed} - SAFE_SIDS),
     }
 
 
@@ -117,7 +124,7 @@ def facts(lab, target, database=None):
                 size, digest = os.path.getsize(full), sha256(full)
             else:
                 size, digest = None, None
-            descriptor = _descriptor(full, {UNIX_ROOT})
+            descriptor = _descriptor(full, {UNIX_ROOT}, readers=True)
             files.append({"name": name, "size": size, "sha256": digest, "descriptor": descriptor})
     found["files"] = files
     found["renamed_aside"] = sorted(
