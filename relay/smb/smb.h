@@ -160,6 +160,9 @@ bool smb_conn_next_reply(struct smb_conn *conn, struct smb_reply *reply);
 enum smb_failure smb_conn_failure(const struct smb_conn *conn);
 /* Logged on and usable. */
 bool smb_conn_ready(const struct smb_conn *conn);
+/* Asked the server whether the negotiation was what it saw (below 3.1.1), no answer yet. A server
+ * that saw another one hangs up instead of answering ([MS-SMB2] 3.3.5.15.12). */
+bool smb_conn_validating(const struct smb_conn *conn);
 const struct smb_server_info *smb_conn_server(const struct smb_conn *conn);
 /* Requests accepted and not answered yet. */
 size_t smb_conn_pending(const struct smb_conn *conn);

@@ -211,6 +211,11 @@ bool smb_conn_ready(const struct smb_conn *conn)
     return conn->state == SMB_STATE_READY;
 }
 
+bool smb_conn_validating(const struct smb_conn *conn)
+{
+    return conn->validating;
+}
+
 const struct smb_server_info *smb_conn_server(const struct smb_conn *conn)
 {
     return &conn->server;
@@ -222,18 +227,20 @@ size_t smb_conn_pending(const struct smb_conn *conn)
 }
 
 /* Whole credits' worth only, so that a nearly full buffer does not lead to a trickle of tiny
- * writes; one credit stays back for the request that ends the copy. */
+ * writes; one credit stays back for the request that ends the copy. A server that never grants more
+ * than one gets its writes one by one: nothing else is on the way that could bring a second. */
 uint32_t smb_conn_write_room(const struct smb_conn *conn)
 {
     uint32_t size_max = conn->server.write_size_max;
     /* Bytes already sent count too, until the buffer has got rid of them. */
     size_t waiting = conn->output.size;
     uint32_t step = size_max < WRITE_ROOM_STEP ? size_max : WRITE_ROOM_STEP;
-    if (conn->state != SMB_STATE_READY || conn->deferred.count > 0 || conn->credits < 2 ||
+    uint32_t spare = conn->sent.count == 0 ? 0 : 1;
+    if (conn->state != SMB_STATE_READY || conn->deferred.count > 0 || conn->credits <= spare ||
         waiting >= conn->config.output_size_max || step == 0)
         return 0;
     uint32_t room = conn->config.output_size_max - (uint32_t)waiting;
-    uint32_t units = conn->multi_credit ? conn->credits - 1 : 1;
+    uint32_t units = conn->multi_credit && conn->credits > 1 ? conn->credits - 1 : 1;
     if (room / step < units)
         units = room / step;
     if (size_max / step < units)

@@ -199,6 +199,20 @@ static int read_header(struct smb_message *message, const uint8_t *bytes, size_t
     return 0;
 }
 
+/* [MS-SMB2] 3.2.5.1.6: the server has no session of ours any more. */
+static int fail_session(struct smb_conn *conn, const struct smb_message *message)
+{
+    char text[64];
+    return smb_fail(conn, SMB_FAILURE_SESSION_LOST, ERR_UNAVAILABLE, message->status,
+                    "%s dropped the session: %s", conn->config.host,
+                    smb_status_text(message->status, text));
+}
+
+static bool session_is_gone(uint32_t status)
+{
+    return status == NTSTATUS_USER_SESSION_DELETED || status == NTSTATUS_NETWORK_SESSION_EXPIRED;
+}
+
 /* Whether an answer may be believed once the session has keys (3.2.5.1.3). An interim answer may
  * come unsigned: it changes nothing but the number of credits. So may word that the session is
  * gone, from a server that has no key for it any more: it ends the connection either way. */
@@ -215,13 +229,10 @@ static int check_protection(struct smb_conn *conn, const struct smb_message *mes
         if (message->session_id != conn->session_id)
             return smb_fail(conn, SMB_FAILURE_PROTOCOL, ERR_PROTOCOL, message->status,
                             "an answer of %s is for another session", conn->config.host);
-        return 0;
+        return session_is_gone(message->status) ? fail_session(conn, message) : 0;
     }
-    if (message->status == NTSTATUS_USER_SESSION_DELETED ||
-        message->status == NTSTATUS_NETWORK_SESSION_EXPIRED)
-        return smb_fail(conn, SMB_FAILURE_SESSION_LOST, ERR_UNAVAILABLE, message->status,
-                        "%s dropped the session: %s", conn->config.host,
-                        smb_status_text(message->status, text));
+    if (session_is_gone(message->status))
+        return fail_session(conn, message);
     if (!conn->encrypt && message->status == NTSTATUS_PENDING)
         return 0;
     return smb_fail(conn, SMB_FAILURE_SIGNING, ERR_DENIED, message->status,

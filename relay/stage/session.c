@@ -247,6 +247,10 @@ static void socket_failed(struct session *session, int error)
         loss.reason = REASON_DIALECT_REFUSED;
         what = "closed instead of an answer to SMB 2 (SMB 1 only?)";
     }
+    if (session->connected && session->heard && smb_conn_validating(session->conn)) {
+        loss.reason = REASON_SIGNING_REFUSED;
+        what = "closed instead of confirming the SMB negotiation, as if it had been tampered with";
+    }
     if (!session->connected) {
         loss.reason = connect_reason(error);
         loss.again = error != ETIMEDOUT;

@@ -238,10 +238,13 @@ static void write_room_follows_credits_and_buffer(void **state)
     assert_int_equal(smb_conn_write_room(f.conn), 262144); /* the buffer's default */
     f.conn->credits = 3;
     assert_int_equal(smb_conn_write_room(f.conn), 131072); /* one credit stays back */
-    f.conn->credits = 1;
-    assert_int_equal(smb_conn_write_room(f.conn), 0);
+    f.conn->credits = 1; /* and nothing on the way that could bring another */
+    assert_int_equal(smb_conn_write_room(f.conn), 65536);
     f.conn->credits = 64;
     must(smb_write(f.conn, 1, file, 0, bytes, 100000, &f.err));
+    f.conn->credits = 1;
+    assert_int_equal(smb_conn_write_room(f.conn), 0);
+    f.conn->credits = 62;
     assert_int_equal(smb_conn_write_room(f.conn), 131072); /* whole steps only */
     must(smb_write(f.conn, 1, file, 0, bytes, 131072, &f.err));
     assert_int_equal(smb_conn_write_room(f.conn), 0);
@@ -609,6 +612,17 @@ static void unprotected_answers_are_refused(void **state)
         expect_failure(
             i, &(struct fake_answer){.bare = true, .status = NTSTATUS_NETWORK_SESSION_EXPIRED},
             SMB_FAILURE_SESSION_LOST);
+    }
+}
+
+static void session_gone_is_told_by_protected_answers_too(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PROTECTION_COUNT; i++) {
+        expect_failure(i, &(struct fake_answer){.status = NTSTATUS_USER_SESSION_DELETED},
+                       SMB_FAILURE_SESSION_LOST);
+        expect_failure(i, &(struct fake_answer){.status = NTSTATUS_NETWORK_SESSION_EXPIRED},
+                       SMB_FAILURE_SESSION_LOST);
     }
 }
 
@@ -990,6 +1004,7 @@ int main(void)
         cmocka_unit_test(compound_answer_is_taken_apart),
         cmocka_unit_test(next_command_out_of_bounds_is_refused),
         cmocka_unit_test(unprotected_answers_are_refused),
+        cmocka_unit_test(session_gone_is_told_by_protected_answers_too),
         cmocka_unit_test(unsealed_interim_answer_in_an_encrypted_session_is_refused),
         cmocka_unit_test(signed_answer_in_an_encrypted_session_is_refused),
         cmocka_unit_test(any_flipped_bit_is_refused),
