@@ -121,7 +121,7 @@ class Lab:
     def _remove_files(self):
         for name in (
             "smbd", "targets", "hosts", "np", "nopipe", "dns", "etc", "log", "scheduler", "passwords",
-            "password", "resolv.conf", "control.sock", "line.json", "lab.json",
+            "password", "resolv.conf", "control.sock", "line.json", "tamper.json", "lab.json",
         ):
             path = f"{self.directory}/{name}"
             if os.path.isdir(path):

@@ -6,7 +6,9 @@ import shutil
 from . import kernel, ntacl, smbd
 
 SAFE_SDDL = "O:BAG:SYD:P(A;OICI;0x1f01ff;;;SY)(A;OICI;0x1f01ff;;;BA)"
+FOREIGN_SDDL = "O:S-1-5-21-1-2-3-1001G:SYD:P(A;OICI;0x1f01ff;;;SY)(A;OICI;0x1f01ff;;;BA)"
 UNSAFE_SDDL = "O:BAG:SYD:AI(A;OICIID;0x1f01ff;;;SY)(A;OICIID;0x1f01ff;;;BA)(A;OICIID;0x1301bf;;;AU)"
+FOLDERS = {"unsafe-path": UNSAFE_SDDL, "foreign-owner": FOREIGN_SDDL}  # SPDISTRO as somebody else made it
 
 
 def path(directory, address):
@@ -43,8 +45,8 @@ def apply(directory, address, kind, argument):
         with open(f"{folder}/{argument}", "wb") as file:
             file.write(b"MZ the version before\n")
         ntacl.write(f"{folder}/{argument}", "O:BAG:SYD:AI(A;ID;0x1f01ff;;;SY)(A;ID;0x1f01ff;;;BA)")
-    elif kind == "unsafe-path":
-        make_folder(drive, UNSAFE_SDDL)
+    elif kind in FOLDERS:
+        make_folder(drive, FOLDERS[kind])
 
 
 def revert(directory, address, kind, _argument):
@@ -54,7 +56,7 @@ def revert(directory, address, kind, _argument):
             os.unlink(f"{drive}/SPDISTRO")
     elif kind == "disk-full":
         kernel.umount(drive)
-    elif kind in ("package-held", "unsafe-path"):
+    elif kind == "package-held" or kind in FOLDERS:
         shutil.rmtree(f"{drive}/SPDISTRO", ignore_errors=True)
 
 

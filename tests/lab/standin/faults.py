@@ -5,7 +5,7 @@ where it is made (the network, smbd's configuration of that address, the drive, 
 reason a correct push gives; None means that a push still succeeds.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,31 @@ class Fault:
     # "none": no such name, "silent": nobody answers for it, "two": a dead address beside it, "six": AAAA only,
     # "both": A and AAAA
     dns: str | None = None
+    account: dict = field(default_factory=dict)  # how the accounts of that smbd differ
+    stopped: bool = False  # that smbd is stopped (SIGSTOP)
     line: bool = False  # connections go through line.py
+    tamper: str | None = None  # connections go through tamper.py: kind of tampering, with ":argument" where it takes one
     scheduler: bool = False  # the scheduler itself acts on the name
+    code: str | None = None  # what must stand beside the reason: kind and number; None: not told
     default: bool = False  # one of the ten that "--faults default" deals out
 
-    def expected(self):
-        return {"stage": self.stage, "reason": self.reason} if self.stage else None
+    def expected(self, argument=None):
+        """Stage, reason and code that a push must report, None for success; a code may be the fault's argument."""
+        if not self.stage:
+            return None
+        code = self.code
+        if code and argument and argument.startswith("0x"):
+            code = f"{code.split()[0]} 0x{int(argument, 0):08X}"
+        return {"stage": self.stage, "reason": self.reason, "code": code}
 
 
+
+def _PROTOCOL(name):
+    """Options of an smbd that speaks this protocol and no other."""
+    return {"server min protocol": name, "server max protocol": name}
+
+
+_PLAIN = {"server smb encrypt": "off"}
 _ROWS = [
     Fault("no-ping", "ping", "NO_REPLY", "drops echo requests, all else works", nft_set="noping", default=True),
     Fault("host-down", "ping", "NO_REPLY", "nothing answers", nft_set="down", default=True),
@@ -73,16 +90,43 @@ _ROWS = [
         "access-denied", "access", "ACCESS_DENIED", "C$ is closed to the account (as remote UAC does)",
         share={"valid users": "pushadmin2"},
     ),
-    Fault("other-password", "access", "LOGON_FAILURE", "the accounts have other passwords there", instance={}),
-    Fault("smb-2.1", None, None, "speaks SMB 2.1 at most", instance={"server max protocol": "SMB2_10"}),
-    Fault("smb-3.0", None, None, "speaks SMB 3.0 at most", instance={"server max protocol": "SMB3_00"}),
-    Fault("smb-3.0.2", None, None, "speaks SMB 3.0.2 at most", instance={"server max protocol": "SMB3_02"}),
+    Fault(
+        "other-password", "access", "LOGON_FAILURE", "the accounts have other passwords there",
+        account={"nt_hash": "00" * 16},
+    ),
+    Fault(
+        "guest-session", "access", "LOGON_FAILURE", "other passwords, and whoever doesn't know them is let in as a guest",
+        instance={"map to guest": "bad password"}, account={"nt_hash": "00" * 16},
+    ),
+    Fault("null-session", "access", "LOGON_FAILURE", "lets the account in as nobody", tamper="null-session"),
+    Fault("account-locked", "access", "ACCOUNT_LOCKED", "the accounts are locked out there", account={"locked": True}),
+    Fault(
+        "account-disabled", "access", "ACCOUNT_DISABLED", "the accounts are disabled there", account={"disabled": True}
+    ),
+    Fault("account-expired", "access", "ACCOUNT_DISABLED", "the accounts have expired there", account={"expired": True}),
+    Fault(
+        "password-must-change", "access", "PASSWORD_EXPIRED", "the passwords must be changed there",
+        account={"must_change": True},
+    ),
+    Fault(
+        "ntlm-blocked", "access", "NTLM_BLOCKED", "refuses NTLM", tamper="logon-status:0xC0000418"
+    ),
+    Fault(
+        "clock-refused", "access", "CLOCK_SKEW", "refuses the logon because of the clocks",
+        tamper="logon-status:0xC0000133",
+    ),
+    Fault("smb-2.1", None, None, "speaks SMB 2.1 only", instance=_PROTOCOL("SMB2_10")),
+    Fault("smb-3.0", None, None, "speaks SMB 3.0 only", instance=_PROTOCOL("SMB3_00")),
+    Fault("smb-3.0.2", None, None, "speaks SMB 3.0.2 only", instance=_PROTOCOL("SMB3_02")),
+    Fault("smb-3.1.1", None, None, "speaks SMB 3.1.1 only", instance=_PROTOCOL("SMB3_11")),
     Fault(
         "smb1-only", "access", "DIALECT_REFUSED", "speaks SMB 1 only",
-        instance={"server min protocol": "NT1", "server max protocol": "NT1"},
+        instance=_PROTOCOL("NT1"),
     ),
     Fault("must-encrypt", None, None, "answers encrypted sessions only", instance={"server smb encrypt": "required"}),
-    Fault("no-encrypt", None, None, "cannot encrypt", instance={"server smb encrypt": "off"}),
+    Fault("no-encrypt", None, None, "cannot encrypt", instance=_PLAIN),
+    Fault("must-sign", None, None, "answers signed sessions only", instance={"server signing": "mandatory"} | _PLAIN),
+    Fault("one-credit", None, None, "never grants more than one credit", instance={"smb2 max credits": "1"}),
     Fault(
         "guest-sessions", None, None, "makes a wrong password a guest session",
         instance={"map to guest": "bad password"},
@@ -99,8 +143,66 @@ _ROWS = [
     Fault("frozen", "access", "CONN_LOST", "port 445 accepts and never says a word", line=True),
     Fault("cut", "copy", "CONN_LOST", "connections are reset (argument: after bytes, default 20000)", line=True),
     Fault("stall", "copy", "CONN_LOST", "connections go silent (argument: after bytes, default 20000)", line=True),
+    Fault("stopped", "access", "CONN_LOST", "the machine hangs: the kernel still accepts, no program runs", stopped=True),
+    Fault("not-smb", "access", "PROTOCOL_ERROR", "something else than SMB answers at port 445", line=True),
     Fault("slow", None, None, "a thin line (argument: bytes per second, default 100000)", line=True),
     Fault("unsafe-path", "path", "UNSAFE_PATH", "SPDISTRO exists, users may write to it", drive="unsafe-path"),
+    Fault("foreign-owner", "path", "UNSAFE_PATH", "SPDISTRO exists, a user owns it", drive="foreign-owner"),
+    Fault(
+        "path-is-link", "path", "UNSAFE_PATH", "SPDISTRO is a symbolic link", instance=_PROTOCOL("SMB2_10"),
+        tamper="link",
+    ),
+    Fault(
+        "reparse-point", "path", "UNSAFE_PATH", "SPDISTRO is a reparse point", instance=_PROTOCOL("SMB2_10"),
+        tamper="reparse-point",
+    ),
+    Fault(
+        "infected", "copy", "AV_BLOCKED", "a virus scanner refuses the package's bytes (when they begin with MZ)",
+        instance=_PROTOCOL("SMB2_10"), tamper="infected",
+    ),
+    Fault(
+        "other-bytes", None, None, "what is read back of a file (that begins with MZ) is not what was written",
+        instance=_PROTOCOL("SMB2_10"), tamper="other-bytes",
+    ),
+    Fault(
+        "interim", None, None, "word that an answer will come goes before each", instance=_PROTOCOL("SMB2_10"),
+        tamper="interim",
+    ),
+    Fault(
+        "session-lost", None, None, "the first session expires at the first file", instance=_PROTOCOL("SMB2_10"),
+        tamper="session-lost",
+    ),
+    Fault(
+        "nonsense", "access", "PROTOCOL_ERROR", "the answer about the share makes no sense",
+        instance=_PROTOCOL("SMB2_10"), tamper="nonsense",
+    ),
+    *(
+        Fault(name, "access", "SIGNING_REFUSED", text, instance=instance, tamper=kind)
+        for name, kind, instance, text in (
+            ("unsigned", "unsigned", _PLAIN, "answers have lost their signature"),
+            ("unsigned-2.1", "unsigned", _PROTOCOL("SMB2_10"), "the same, SMB 2.1"),
+            ("unsigned-logon", "unsigned-logon", None, "the end of the logon has lost its signature"),
+            ("bit-flipped", "bit-flipped", _PLAIN, "a bit of a signed answer is another one"),
+            ("bit-flipped-2.1", "bit-flipped", _PROTOCOL("SMB2_10"), "the same, SMB 2.1"),
+            ("bit-flipped-3.0.2", "bit-flipped", _PROTOCOL("SMB3_02") | _PLAIN, "the same, SMB 3.0.2"),
+            ("sealed-bit-flipped", "sealed-bit-flipped", None, "a bit of an encrypted answer is another one"),
+            ("plain-answer", "plain-answer", None, "an encrypted answer is replaced by one in clear text"),
+            ("signing-off", "signing-off", None, "the negotiated need of signing is gone"),
+            ("signing-off-3.0.2", "signing-off", _PROTOCOL("SMB3_02"), "the same, SMB 3.0.2"),
+            ("signing-off-2.1", "signing-off", _PROTOCOL("SMB2_10"), "the same, SMB 2.1"),
+            ("downgraded", "downgraded", None, "the client's newest dialect is gone"),
+            ("downgraded-2.1", "downgraded:0x0210", None, "all of the client's dialects but 2.1 are gone"),
+            ("other-dialect", "other-dialect", None, "the server's choice of dialect is another one"),
+            ("encryption-off", "encryption-off", None, "the negotiated cipher is gone"),
+            ("encryption-off-3.0.2", "encryption-off", _PROTOCOL("SMB3_02"), "the same, SMB 3.0.2"),
+            ("session-flags-off", "session-flags-off", {"server smb encrypt": "required"},
+             "the server's demand of encryption is gone"),
+        )
+    ),
+    Fault(
+        "unsigned-copy", "copy", "SIGNING_REFUSED", "answers about written bytes have lost their signature",
+        instance=_PLAIN, tamper="unsigned:write",
+    ),
     Fault("pipe-closed", "schedule", "RPC_UNAVAILABLE", "the pipe opens and closes before an answer", scheduler=True),
     Fault("call-dropped", "schedule", "RPC_UNAVAILABLE", "the pipe closes instead of registering", scheduler=True),
     Fault("answer-dropped", None, None, "the call is carried out, the pipe closes before the answer (argument: "
@@ -119,6 +221,9 @@ _ROWS = [
         "registering fails (argument: HRESULT, default 0x80041315)",
         scheduler=True,
     ),
+    Fault("task-denied", "schedule", "ACCESS_DENIED", "registering is denied", scheduler=True),
+    Fault("task-malformed", "schedule", "BAD_TASK", "the definition is called malformed", scheduler=True),
+    Fault("task-infected", "schedule", "AV_BLOCKED", "a virus scanner refuses the task", scheduler=True),
     Fault("scheduler-slow", None, None, "every call takes a while (argument: seconds, default 3)", scheduler=True),
     Fault("small-fragments", None, None, "answers in many fragments (argument: bytes, default 200)", scheduler=True),
     Fault("folder-conflict", "schedule", "NAME_CONFLICT", "\\Pusher exists and users may write to it", scheduler=True),
@@ -126,6 +231,22 @@ _ROWS = [
     Fault("on-battery", None, None, "a laptop on battery: tasks that ask for mains do not start", scheduler=True),
 ]
 
+# The codes that such a fault is told with: errno, NTSTATUS, HRESULT, RPC status, ICMP type and code.
+_CODES = {
+    "port-closed": "errno 111", "port-filtered": "errno 110", "host-unreachable": "icmp 3/1",
+    "no-share": "ntstatus 0xC00000CC", "read-only": "ntstatus 0xC0000022", "access-denied": "ntstatus 0xC0000022",
+    "path-is-file": "ntstatus 0xC0000103", "disk-full": "ntstatus 0xC000007F", "package-held": "ntstatus 0xC0000043",
+    "package-running": "ntstatus 0xC0000043", "no-pipe": "ntstatus 0xC0000034", "rpc-fault": "rpc 0x1C010003",
+    "scheduler-error": "hresult 0x80041315", "task-denied": "hresult 0x80070005",
+    "task-malformed": "hresult 0x8004131A", "task-infected": "hresult 0x800700E1",
+    "other-password": "ntstatus 0xC000006D", "account-locked": "ntstatus 0xC0000234",
+    "account-disabled": "ntstatus 0xC0000072", "account-expired": "ntstatus 0xC0000193",
+    "password-must-change": "ntstatus 0xC0000224", "ntlm-blocked": "ntstatus 0xC0000418",
+    "clock-refused": "ntstatus 0xC0000133", "path-is-link": "ntstatus 0x8000002D",
+    "infected": "ntstatus 0xC0000906", "cut": "errno 104", "stall": "errno 110", "stopped": "errno 110",
+    "frozen": "errno 110", "downgraded": "errno 104", "downgraded-2.1": "errno 104",
+}
+_ROWS = [replace(row, code=_CODES.get(row.name)) for row in _ROWS]
 FAULTS = {row.name: row for row in _ROWS}
 DEFAULT_NAMES = [row.name for row in _ROWS if row.default]
 

@@ -66,6 +66,10 @@ async def serve(directory, reader, writer):
         with open(f"{directory}/line.json", encoding="ascii") as file:
             kind, argument = json.load(file).get(address, (None, None))
         number = int(argument or DEFAULTS.get(kind, 0))
+        if kind == "not-smb":
+            writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            await hang(reader)
+            return
         if kind == "frozen":
             await hang(reader)
             return

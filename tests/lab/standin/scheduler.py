@@ -13,6 +13,13 @@ import traceback
 from standin import net, npa, rpcserver, spec, taskrun, taskstore, tsch_calls
 
 USER_FOLDER_SDDL = "O:S-1-5-21-1-2-3-20003G:BAD:(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;OICI;FA;;;AU)"
+# What registering answers on a target with such a fault.
+REFUSALS = {
+    "scheduler-error": 0x80041315,  # SCHED_E_SERVICE_NOT_RUNNING
+    "task-denied": 0x80070005,  # E_ACCESSDENIED
+    "task-malformed": 0x8004131A,  # SCHED_E_MALFORMEDXML
+    "task-infected": 0x800700E1,  # ERROR_VIRUS_INFECTED
+}
 
 
 class CutShort(Exception):
@@ -89,8 +96,8 @@ class Scheduler:
         self._prepare(address, fault, argument)
         users = {account["user"].lower() for account in self.lab["accounts"]}
         calls = tsch_calls.Calls(self.store, self.runner, address, request.client_address, users)
-        if fault == "scheduler-error":
-            calls.refuse = int(argument or "0x80041315", 0)
+        if fault in REFUSALS:
+            calls.refuse = int(argument, 0) if argument else REFUSALS[fault]
         limit = int(argument or 200) if fault == "small-fragments" else rpcserver.FRAGMENT_MAX
 
         def dispatch(opnum, stub, account, facts):

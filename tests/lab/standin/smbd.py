@@ -34,6 +34,8 @@ class Instance:
 
     def __init__(self, directory, name="default", port=445, options=None, clock_s=0, host=None):
         self.name = name
+        self.kind = None  # what makes it another one than the default, for finding it again
+        self.stopped = False
         self.host = host  # whose DNS name it tells; Samba knows only the machine's own
         self.clock_s = clock_s  # how far its clock is ahead
         self.port = port

@@ -76,11 +76,12 @@ def make(directory, targets=10, subnets=1, fault_spec="none", package_name="pack
         text = dealt.get(row["address"])
         if text:
             row["fault"] = text
-            if faults.split(text)[0].name == "long-name":
+            fault, argument = faults.split(text)
+            if fault.name == "long-name":
                 row["host"] = f"workstation-of-{row['host']}"
                 row["fqdn"] = f"{row['host']}.{dns.ZONE}"
                 row["netbios"] = row["host"].upper()[:15]
-            row["expected"] = faults.split(text)[0].expected()
+            row["expected"] = fault.expected(argument)
     accounts = make_accounts()
     return {
         "schema": 1,

@@ -21,8 +21,9 @@ if __package__ in (None, ""):
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     __package__ = "standin"  # pylint: disable=redefined-builtin
 
-from standin import dns, drives, faults, kernel, line, net, smbd, spec
+from standin import dns, drives, faults, kernel, line, net, smbd, spec, tamper
 
+BETWEEN = {"line": line.PORT, "tamper": tamper.PORT}  # programs that stand before smbd
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -78,9 +79,10 @@ class Init:
             self._start_instance(instance)
         self.running = True
         self._start("scheduler", [sys.executable, "-m", "standin.scheduler", self.directory])
-        if any(target["fault"] and faults.split(target["fault"])[0].line for target in self.lab["targets"]):
-            self._start_line()
+        for name in self._between_wanted():
+            self._start_between(name)
         self._wait_for_ports()
+        self._stop_instances()
         net.add_targets(list(self.targets))
         for row in faults.FAULTS.values():
             if row.nft_set:
@@ -90,10 +92,8 @@ class Init:
                 )
         self._start_holder()
 
-    def _add_instance(self, name, port, options, clock_s, host=None):
-        accounts = self.lab["accounts"]
-        if name == "other-password":
-            accounts = [dict(account, nt_hash="00" * 16) for account in accounts]
+    def _add_instance(self, name, port, options, clock_s, host=None, account=None):
+        accounts = [account_row | (account or {}) for account_row in self.lab["accounts"]]
         instance = smbd.Instance(self.directory, name, port, options, clock_s, host)
         instance.write(accounts)
         self.instances[name] = instance
@@ -101,21 +101,34 @@ class Init:
 
     def _instance_for(self, target, row, argument):
         """The smbd that a fault asks for; it is started when first needed, and stays."""
-        if row.instance is None:
+        if row.instance is None and not row.account and not row.stopped:
             return self.instances["default"]
+        options = row.instance or {}
         clock_s = int(argument or 3600) if row.name == "clock" else 0
         host = target["host"] if row.name == "long-name" else None
+        kind = (options, clock_s, host, row.account, row.stopped)
+        for instance in self.instances.values():
+            if instance.kind == kind:
+                return instance
         name = f"clock{clock_s:+d}" if clock_s else host or row.name
-        instance = self.instances.get(name)
-        if instance is None:
-            instance = self._add_instance(name, 4450 + len(self.instances), row.instance, clock_s, host)
-            if self.running:
-                self._start_instance(instance)
-                self._wait_for_ports()
+        instance = self._add_instance(name, 4450 + len(self.instances), options, clock_s, host, row.account)
+        instance.kind = kind
+        if self.running:
+            self._start_instance(instance)
+            self._wait_for_ports()
+            self._stop_instances()
         return instance
 
     def _start_instance(self, instance):
         self._start(f"smbd-{instance.name}", instance.command(), instance.environment(), instance.host)
+
+    def _stop_instances(self):
+        """The kernel goes on accepting for those that are stopped, and nobody answers."""
+        for pid, name in self.children.items():
+            instance = self.instances.get(name.removeprefix("smbd-"))
+            if instance and instance.kind and instance.kind[-1] and not instance.stopped:
+                os.kill(pid, signal.SIGSTOP)
+                instance.stopped = True
 
     def _start(self, name, command, more=None, host=None):
         def prepare():
@@ -133,8 +146,8 @@ class Init:
 
     def _wait_for_ports(self):
         """Until every server accepts; the processes are ours, so a fixed patience is enough."""
-        ports = [instance.port for instance in self.instances.values()]
-        ports += [line.PORT] if "line" in self.children.values() else []
+        ports = [instance.port for instance in self.instances.values() if not instance.stopped]
+        ports += [port for name, port in BETWEEN.items() if name in self.children.values()]
         wanted = [("127.0.0.1", port) for port in ports] + [(net.ROUTER_ADDRESS, 53)]
         pipe = f"{self.directory}/np/np/atsvc"
         for _ in range(400):
@@ -173,11 +186,13 @@ class Init:
             smbd.write_target(self.directory, target, row.share, options)
         if row.drive:
             drives.apply(self.directory, target["address"], row.drive, self._argument(row, argument))
-        if row.instance is not None:
-            net.use_instance(target["address"], self._instance_for(target, row, argument).port)
-        if row.line:
-            self._start_line()
-            net.use_instance(target["address"], line.PORT)
+        port = self._instance_for(target, row, argument).port
+        between = _between(row)
+        if between:
+            self._start_between(between)
+            port = BETWEEN[between]
+        if port != 445:
+            net.use_instance(target["address"], port)
 
     def _restart_dns(self):
         for pid in [pid for pid, name in self.children.items() if name == "dnsmasq"]:
@@ -186,15 +201,19 @@ class Init:
             del self.children[pid]
         self._start("dnsmasq", dns.write(self.directory, self.lab["targets"]))
 
-    def _start_line(self):
-        """The relay for bad lines runs once there is one."""
-        if self.running and "line" not in self.children.values():
-            self._start("line", [sys.executable, "-m", "standin.line", self.directory])
+    def _between_wanted(self):
+        rows = [faults.split(target["fault"])[0] for target in self.lab["targets"] if target["fault"]]
+        return {name for name in map(_between, rows) if name}
+
+    def _start_between(self, name):
+        """The programs between client and smbd run once there is work for them."""
+        if self.running and name not in self.children.values():
+            self._start(name, [sys.executable, "-m", f"standin.{name}", self.directory])
             self._wait_for_ports()
 
     def _write_fault_tables(self):
-        """What the scheduler and the relay for bad lines read."""
-        table, lines = {}, {}
+        """What the scheduler, the relay for bad lines and the one that tampers read."""
+        table, lines, tampered = {}, {}, {}
         for address, target in self.targets.items():
             if target["fault"]:
                 row, argument = faults.split(target["fault"])
@@ -202,7 +221,12 @@ class Init:
                     table[address] = [row.name, argument]
                 if row.line:
                     lines[address] = [row.name, argument]
-        for path, rows in ((f"{self.directory}/scheduler/faults.json", table), (f"{self.directory}/line.json", lines)):
+                if row.tamper:
+                    kind, _, its_argument = row.tamper.partition(":")
+                    port = self._instance_for(target, row, argument).port
+                    tampered[address] = [kind, argument or its_argument or None, port]
+        for name, rows in (("scheduler/faults", table), ("line", lines), ("tamper", tampered)):
+            path = f"{self.directory}/{name}.json"
             with open(f"{path}.new", "w", encoding="ascii") as file:
                 json.dump(rows, file)
             os.replace(f"{path}.new", path)
@@ -250,8 +274,7 @@ class Init:
                 self._start_holder()
             if row.nft_set:
                 net.set_member(row.nft_set, address, False)
-            if row.instance is not None or row.line:
-                net.use_instance(address, 445)
+            net.use_instance(address, 445)
             if row.share or row.target:
                 smbd.write_target(self.directory, target)
             if row.dns:
@@ -261,7 +284,7 @@ class Init:
         target["fault"], target["expected"] = text, None
         if text:
             row, argument = faults.split(text)
-            target["expected"] = row.expected()
+            target["expected"] = row.expected(argument)
             self._drive_and_share(target, text)
             if row.nft_set:
                 net.set_member(row.nft_set, address, True)
@@ -305,6 +328,11 @@ class Init:
             self.set_fault(request["address"], request["fault"])
             return {"target": self.targets[request["address"]]}
         raise ValueError(f"unknown request {verb!r}")
+
+
+def _between(row):
+    """The program that connections to a target with this fault go through, None for smbd itself."""
+    return "line" if row.line else "tamper" if row.tamper else None
 
 
 def _accepts(place):
