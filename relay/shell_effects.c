@@ -96,6 +96,7 @@ static void defer_run(struct shell *shell, const struct agent_effect *effect)
     item->stage = effect->run.stage;
     item->read_back = effect->run.read_back;
     item->look_only = effect->run.look_only;
+    item->await = effect->run.await;
     item->hold_logon = effect->run.hold_logon;
     item->target = mem_strdup(effect->run.target);
 }
@@ -260,6 +261,7 @@ static void carry_out(struct shell *shell, const struct deferred *item)
             .target = item->target,
             .read_back = item->read_back,
             .look_only = item->look_only,
+            .await = item->await,
             .hold_logon = item->hold_logon,
         };
         stage_run(shell->runner, &request);

@@ -184,6 +184,8 @@ static enum agent_verdict verdict_of(enum stage_verdict verdict)
         return AGENT_FAILED;
     case STAGE_EFFECT_UNKNOWN:
         return AGENT_EFFECT_UNKNOWN;
+    case STAGE_WAITING:
+        return AGENT_WAITING;
     }
     return AGENT_FAILED;
 }
@@ -207,6 +209,11 @@ void shell_stage_done(void *context, const struct stage_result *result)
         .name_check = result->name_check,
         .tries = result->tries,
         .bytes = result->bytes,
+        .starts_in_ms = result->starts_in_ms,
+        .has_exit_code = result->has_exit_code,
+        .exit_code = result->exit_code,
+        .output = result->output,
+        .output_size = result->output_size,
     };
     (void)text_copy(done.detail, sizeof done.detail, result->detail);
     (void)text_copy(done.address, sizeof done.address, result->address);

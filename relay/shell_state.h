@@ -51,6 +51,7 @@ struct deferred {
     enum stage stage;
     bool read_back;
     bool look_only;
+    bool await;
     bool hold_logon;
     char *target; /* RUN: owned */
 };

@@ -71,7 +71,13 @@ struct agent_job {
     bool package_ready;              /* its package is in the cache already */
 };
 
-enum agent_verdict { AGENT_PASSED, AGENT_FAILED, AGENT_EFFECT_UNKNOWN };
+enum agent_verdict {
+    AGENT_PASSED,
+    AGENT_FAILED,
+    AGENT_EFFECT_UNKNOWN,
+    AGENT_WAITING, /* SCHEDULE under `wait`: registered, not ended yet; `reason` says what it would
+                      be if time were up now: NOT_STARTED or RUN_TIMEOUT */
+};
 
 /* What a stage came to (relay/stage/stage.h's result, which this room may not include). */
 struct agent_stage_done {
@@ -86,6 +92,11 @@ struct agent_stage_done {
     enum name_check name_check;
     uint32_t tries;
     uint64_t bytes;
+    uint32_t starts_in_ms; /* WAITING: until the task starts */
+    bool has_exit_code;
+    uint32_t exit_code;
+    const uint8_t *output; /* borrowed for the step; at most LIMIT_OUTPUT_BYTES */
+    size_t output_size;
 };
 
 struct agent_lease {
@@ -189,6 +200,7 @@ struct agent_effect {
             const char *target; /* borrowed until the next agent_step */
             bool read_back;
             bool look_only;  /* with read_back: nothing may be registered any more */
+            bool await;      /* SCHEDULE: it is registered; look whether it has ended */
             bool hold_logon; /* say CONNECTED and wait for LOGON before each logon */
         } run;
         uint64_t key;

@@ -28,6 +28,8 @@ enum stage_verdict {
     STAGE_FAILED,         /* the target leaves the pool with `reason` */
     STAGE_EFFECT_UNKNOWN, /* schedule only: the call may have been carried out; must be read back on
                              a new session */
+    STAGE_WAITING, /* schedule with `await` only: not ended yet. `reason` says what it would be if
+                      time were up: NOT_STARTED or RUN_TIMEOUT */
 };
 
 /* What one stage of one target came to. */
@@ -43,6 +45,13 @@ struct stage_result {
     enum name_check name_check;
     uint32_t tries; /* from 1 */
     uint64_t bytes; /* package bytes written (copy), 0 for other stages */
+    /* schedule of a job with `wait`: registered by this call, or found there, is PASSED without an
+     * exit code; the rest answers a request to `await` */
+    uint32_t starts_in_ms; /* PASSED without exit code, WAITING: until the task starts; 0: now */
+    bool has_exit_code;    /* PASSED: it is in the success set. Also FAILED, where it is known */
+    uint32_t exit_code;
+    const uint8_t *output; /* the last bytes the package printed; borrowed while `done` runs */
+    size_t output_size;    /* at most LIMIT_OUTPUT_BYTES */
 };
 
 struct stage_request {
@@ -50,10 +59,13 @@ struct stage_request {
     uint32_t job_no; /* from stage_runner_add_job */
     enum stage stage;
     const char *target; /* host name or address as the operator gave it; copied */
-    bool read_back;  /* schedule: an earlier call may have been carried out: look before registering
-                      */
-    bool look_only;  /* with read_back: a task that is not there stays away; STAGE_FAILED, CANCELLED
-                      */
+    bool read_back; /* schedule: an earlier call may have been carried out: look before registering
+                     */
+    bool look_only; /* with read_back: a task that is not there stays away; STAGE_FAILED, CANCELLED
+                     */
+    bool await; /* schedule, job with `wait`: the task is known to be registered: look whether it
+                   has ended, register nothing. WAITING while it has not; EFFECT_UNKNOWN when that
+                   could not be seen */
     bool hold_logon; /* access: say `connected` and wait for stage_logon before each logon */
 };
 

@@ -147,6 +147,8 @@ static const char *verdict_word(enum stage_verdict verdict)
         return "failed";
     case STAGE_EFFECT_UNKNOWN:
         return "unknown";
+    case STAGE_WAITING:
+        return "waiting";
     }
     return "?";
 }
