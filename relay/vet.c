@@ -7,6 +7,7 @@
 
 #include "common/base/text.h"
 #include "common/pkg/name.h"
+#include "common/pkg/wrapper.h"
 #include "common/trust/seal.h"
 #include "common/trust/secret.h"
 #include "common/trust/signed.h"
@@ -45,7 +46,9 @@ static int check_terms(const struct vet_config *config, const struct job *job, s
         return err_set(err, ERR_DENIED, "the job may be registered after its own end");
     if (job->target_count == 0 || job->generation == 0 || job->package_bytes == 0)
         return err_set(err, ERR_DENIED, "the job has no targets, generation or package");
-    return package_name_check(job->package_name, err);
+    if (package_name_check(job->package_name, err) != 0)
+        return -1;
+    return job->action == JOB_PUSH ? job_command_check(job, err) : 0;
 }
 
 static int open_credential(const struct vet_config *config, const struct message_job *message,
