@@ -240,6 +240,9 @@ struct push_summary {
     struct push_id push;
     uint32_t generation;
     enum push_state state;
+    enum job_action action; /* of the signed job; so the next two */
+    struct push_id of_push; /* JOB_CLEANUP: whose leavings */
+    enum run_as run_as;
     char package_name[LIMIT_PACKAGE_NAME_SIZE];
     uint64_t package_bytes;
     uint8_t package_digest[LIMIT_DIGEST_BYTES];

@@ -142,6 +142,10 @@ Pusher__PushSummary *put_summary(struct coder *c, const struct push_summary *fro
     to->generation = from->generation;
     to->state =
         (Pusher__PushState)check_enum(c, (int64_t)from->state, PUSH_STATE_COUNT, "push state");
+    to->action =
+        (Pusher__JobAction)check_enum(c, (int64_t)from->action, JOB_ACTION_COUNT, "action");
+    to->of_push = put_push(c, &from->of_push);
+    to->run_as = (Pusher__RunAs)check_enum(c, (int64_t)from->run_as, RUN_AS_COUNT, "run as");
     to->package_name = put_text(c, from->package_name, sizeof from->package_name, "package name");
     to->package_bytes = from->package_bytes;
     to->package_digest = put_bytes(c, from->package_digest, sizeof from->package_digest);
@@ -165,6 +169,9 @@ void take_summary(struct coder *c, const Pusher__PushSummary *from, struct push_
     to->generation = from->generation;
     to->state =
         (enum push_state)check_enum(c, (int64_t)from->state, PUSH_STATE_COUNT, "push state");
+    to->action = (enum job_action)check_enum(c, (int64_t)from->action, JOB_ACTION_COUNT, "action");
+    take_push(c, from->of_push, &to->of_push);
+    to->run_as = (enum run_as)check_enum(c, (int64_t)from->run_as, RUN_AS_COUNT, "run as");
     take_text(c, from->package_name, to->package_name, sizeof to->package_name, "package name");
     to->package_bytes = from->package_bytes;
     take_bytes(c, from->package_digest, to->package_digest, sizeof to->package_digest,

@@ -99,6 +99,8 @@ static void fill_summary(struct push_summary *summary)
 {
     FILL(summary);
     summary->state = PUSH_CLOSED;
+    summary->action = JOB_CLEANUP;
+    summary->run_as = RUN_AS_USER;
     FILL_TEXT(summary->package_name);
     summary->wait = true;
     FILL_TEXT(summary->operator_key);
