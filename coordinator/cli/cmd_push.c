@@ -276,7 +276,8 @@ static int find_same(struct session *session, const struct push *push, bool *kno
     if (memcmp(before.targets_root, push->job.targets_root, sizeof before.targets_root) != 0)
         return err_set(err, ERR_INVALID, "--push-id: that push has other targets");
     if (strcmp(before.command, push->job.command) != 0 ||
-        strcmp(before.arguments, push->job.arguments) != 0 || before.run_as != push->job.run_as)
+        strcmp(before.arguments, push->job.arguments) != 0 || before.run_as != push->job.run_as ||
+        before.wait != push->job.wait || before.cleanup != push->job.cleanup)
         return err_set(err, ERR_INVALID, "--push-id: that push runs the package another way");
     return 0;
 }

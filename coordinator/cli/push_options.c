@@ -18,6 +18,10 @@ enum push_key {
     PUSH_COMMAND,
     PUSH_AT,
     PUSH_UNTIL,
+    PUSH_ZONE,
+    PUSH_WAIT,
+    PUSH_SUCCESS_CODES,
+    PUSH_CLEANUP,
     PUSH_RUN_TIMEOUT,
     PUSH_DEADLINE,
     PUSH_TIMEOUT,
@@ -47,16 +51,28 @@ static const struct option_row rows[] = {
     {"ping", 0, PUSH_PING, "MODE",
      "require (default): the target must answer ICMP echo; prefer: echo or TCP 445; skip."},
     {"run-as", 0, PUSH_RUN_AS, "ACCOUNT",
-     "Account the package runs as: system (default), local-service, network-service."},
+     "Account the package runs as: system (default), local-service, network-service, or user: "
+     "whoever is logged on, so where nobody is it does not start."},
     {"command", 0, PUSH_COMMAND, "C",
      "What the task runs instead of C:\\SPDISTRO\\PKG (msiexec, wusa, cmd or powershell for "
      "packages of their kind)."},
-    {"at", 0, PUSH_AT, "TIME", "Start then, not at once: 2026-01-31T18:00:00Z."},
+    {"at", 0, PUSH_AT, "TIME",
+     "Start then, not at once: 2026-01-31T18:00:00Z; with --tz target 2026-01-31T18:00:00."},
     {"until", 0, PUSH_UNTIL, "TIME",
      "Never start later: a missed start is made up before it. Default: an hour after --at, else in "
      "24 hours."},
+    {"tz", 0, PUSH_ZONE, "ZONE",
+     "What --at and --until are in: utc (default), or target: each target's own clock."},
     {"run-timeout", 0, PUSH_RUN_TIMEOUT, "D",
      "End the package after this time (90s, 10m, 2h). Default: 2h."},
+    {"wait", 0, PUSH_WAIT, NULL,
+     "Wait until the package has ended on every target: its exit code decides what is a success, "
+     "and pusher why shows the last 64 KiB that it printed."},
+    {"success-codes", 0, PUSH_SUCCESS_CODES, "LIST",
+     "With --wait: exit codes that are a success, decimal, 0x... or negative, with commas between. "
+     "Default: 0,1641,3010."},
+    {"cleanup", 0, PUSH_CLEANUP, NULL,
+     "With --wait: remove the package from the target when it has ended there."},
     {"deadline", 0, PUSH_DEADLINE, "D",
      "Schedule nothing later than this from now; what is left then is EXPIRED."},
     {"timeout", 0, PUSH_TIMEOUT, "D",
@@ -72,10 +88,6 @@ static const struct option_row rows[] = {
     {"no-report", 0, PUSH_NO_REPORT, NULL, "Don't print the report at the end."},
     {"detach", 0, PUSH_DETACH, NULL, NULL},
     {"site", 0, OPTION_LATER, NULL, NULL},
-    {"tz", 0, OPTION_LATER, NULL, NULL},
-    {"wait", 0, OPTION_LATER, NULL, NULL},
-    {"success-codes", 0, OPTION_LATER, NULL, NULL},
-    {"cleanup", 0, OPTION_LATER, NULL, NULL},
     {"max-fail", 0, OPTION_LATER, NULL, NULL},
     {"plan", 0, OPTION_LATER, NULL, NULL},
 };
@@ -127,10 +139,11 @@ static int set_value(struct push_options *options, enum push_key key, const char
         return ping_mode_parse(value, &options->ping, err);
     case PUSH_RUN_AS:
         return run_as_parse(value, &options->run_as, err);
-    case PUSH_AT:
-        return named("--at", time_parse(value, &options->at_unix_s, err), err);
-    case PUSH_UNTIL:
-        return named("--until", time_parse(value, &options->until_unix_s, err), err);
+    case PUSH_ZONE:
+        return time_zone_parse(value, &options->zone, err);
+    case PUSH_SUCCESS_CODES:
+        return success_codes_parse(value, options->success_codes, &options->success_code_count,
+                                   err);
     case PUSH_RUN_TIMEOUT:
         return named("--run-timeout", duration_parse(value, &options->run_timeout_s, err), err);
     case PUSH_DEADLINE:
@@ -154,6 +167,10 @@ static int set_value(struct push_options *options, enum push_key key, const char
     case PUSH_USER:
     case PUSH_PASSWORD_FILE:
     case PUSH_COMMAND:
+    case PUSH_AT:
+    case PUSH_UNTIL:
+    case PUSH_WAIT:
+    case PUSH_CLEANUP:
     case PUSH_VERIFY:
     case PUSH_REPLACE_PATH:
     case PUSH_DRY_RUN:
@@ -164,6 +181,19 @@ static int set_value(struct push_options *options, enum push_key key, const char
     return err_set(err, ERR_INTERNAL, "option %d is not handled", (int)key);
 }
 
+/* What was signed stays when a push goes on: these options would be heard and not obeyed. */
+static const char *unresumable(int key)
+{
+    static const int keys[] = {PUSH_PING, PUSH_RUN_AS,        PUSH_COMMAND, PUSH_RUN_TIMEOUT,
+                               PUSH_WAIT, PUSH_SUCCESS_CODES, PUSH_CLEANUP};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (keys[i] == key)
+            for (size_t row = 0; row < table.count; row++)
+                if (table.rows[row].key == key)
+                    return table.rows[row].name;
+    return NULL;
+}
+
 static int handle(void *context, int key, const char *value, struct err *err)
 {
     struct push_options *options = context;
@@ -171,6 +201,8 @@ static int handle(void *context, int key, const char *value, struct err *err)
     int common = common_option(&options->common, key, value, err);
     if (common <= 0)
         return common;
+    if (unresumable(key) != NULL)
+        options->unresumable = unresumable(key);
     switch (key) {
     case OPTION_POSITIONAL:
         if (options->package != NULL)
@@ -188,6 +220,18 @@ static int handle(void *context, int key, const char *value, struct err *err)
         return 0;
     case PUSH_COMMAND:
         options->command = value;
+        return 0;
+    case PUSH_AT:
+        options->at = value;
+        return 0;
+    case PUSH_UNTIL:
+        options->until = value;
+        return 0;
+    case PUSH_WAIT:
+        options->wait = true;
+        return 0;
+    case PUSH_CLEANUP:
+        options->cleanup = true;
         return 0;
     case PUSH_VERIFY:
         options->verify = true;
@@ -209,14 +253,50 @@ static int handle(void *context, int key, const char *value, struct err *err)
     }
 }
 
-static int check_times(const struct push_options *options, int64_t now_unix_s, struct err *err)
+/* A clock somewhere shows a time up to 14 hours before UTC does, and up to 12 hours after. */
+static int64_t last_moment(int64_t unix_s, enum time_zone zone)
 {
-    if (options->at_unix_s != 0 && options->at_unix_s < now_unix_s)
-        return err_set(err, ERR_INVALID, "--at is in the past");
-    if (options->until_unix_s != 0 && options->until_unix_s <= now_unix_s)
-        return err_set(err, ERR_INVALID, "--until is in the past");
-    if (options->until_unix_s != 0 && options->until_unix_s <= options->at_unix_s)
+    return zone == TIME_ZONE_UTC ? unix_s : unix_s + ZONE_BEHIND_MAX_S;
+}
+
+static int check_times(struct push_options *options, int64_t now_unix_s, struct err *err)
+{
+    enum time_zone zone = options->zone;
+    if (options->at != NULL &&
+        named("--at", time_parse(options->at, zone, &options->at_unix_s, err), err) != 0)
+        return -1;
+    if (options->until != NULL &&
+        named("--until", time_parse(options->until, zone, &options->until_unix_s, err), err) != 0)
+        return -1;
+    /* Without a start the relay takes the target's clock, which is in UTC. */
+    if (zone == TIME_ZONE_TARGET && options->at == NULL)
+        return err_set(err, ERR_INVALID,
+                       "--tz target needs --at: what starts at once has no use for a zone");
+    if (options->at != NULL && last_moment(options->at_unix_s, zone) < now_unix_s)
+        return err_set(err, ERR_INVALID, "--at is in the past%s",
+                       zone == TIME_ZONE_TARGET ? " in every zone" : "");
+    if (options->until != NULL && last_moment(options->until_unix_s, zone) <= now_unix_s)
+        return err_set(err, ERR_INVALID, "--until is in the past%s",
+                       zone == TIME_ZONE_TARGET ? " in every zone" : "");
+    if (options->until != NULL && options->until_unix_s <= options->at_unix_s)
         return err_set(err, ERR_INVALID, "--until must be after --at");
+    return 0;
+}
+
+static int check_wait(struct push_options *options, struct err *err)
+{
+    static const uint32_t usual[] = {0, 1641, 3010};
+    if (!options->wait && options->success_code_count > 0)
+        return err_set(err, ERR_INVALID,
+                       "--success-codes needs --wait: without it nobody learns the exit code");
+    if (!options->wait && options->cleanup)
+        return err_set(err, ERR_INVALID,
+                       "--cleanup needs --wait: without it nobody learns when the package has "
+                       "ended (later: pusher cleanup PUSH)");
+    if (options->wait && options->success_code_count == 0) {
+        memcpy(options->success_codes, usual, sizeof usual);
+        options->success_code_count = sizeof usual / sizeof *usual;
+    }
     return 0;
 }
 
@@ -244,7 +324,7 @@ static int check_standard_input(const struct push_options *options, struct err *
     return uses <= 1 ? 0 : err_set(err, ERR_INVALID, "- (standard input) can be given only once");
 }
 
-static int check(const struct push_options *options, int64_t now_unix_s, struct err *err)
+static int check(struct push_options *options, int64_t now_unix_s, struct err *err)
 {
     if (options->package == NULL && !options->resume)
         return err_set(err, ERR_INVALID, "no package: pusher push PKG -t TARGETS --user USER");
@@ -254,13 +334,14 @@ static int check(const struct push_options *options, int64_t now_unix_s, struct 
         return err_set(err, ERR_INVALID, "--resume and --push-id exclude each other");
     if (options->resume && options->dry_run)
         return err_set(err, ERR_INVALID, "--resume and --dry-run exclude each other");
-    if (options->resume &&
-        (options->command != NULL || options->has_arguments || options->run_as != RUN_AS_SYSTEM))
-        return err_set(err, ERR_INVALID,
-                       "--resume runs what was signed: no --command, --run-as or arguments");
+    if (options->resume && (options->unresumable != NULL || options->has_arguments))
+        return err_set(err, ERR_INVALID, "--resume goes on as the push began: no %s%s",
+                       options->unresumable == NULL ? "" : "--",
+                       options->unresumable == NULL ? "arguments" : options->unresumable);
     if (!options->resume && options->target_count == 0)
         return err_set(err, ERR_INVALID, "no targets: -t HOST, -t 10.1.0.0/16, -t @FILE ...");
-    if (check_account(options, err) != 0 || check_standard_input(options, err) != 0)
+    if (check_account(options, err) != 0 || check_standard_input(options, err) != 0 ||
+        check_wait(options, err) != 0)
         return -1;
     return check_times(options, now_unix_s, err);
 }
@@ -298,8 +379,9 @@ void push_options_help(FILE *out)
                 "Copies the package file PKG to C:\\SPDISTRO on every target and has the target's "
                 "own Task\nScheduler run it, with ARGUMENTS: one word is passed as it is, several "
                 "are quoted as Windows\nprograms expect. Each target passes six stages: resolve, "
-                "ping, access, path, copy, schedule.\nAt the end the report goes to standard "
-                "output; every target has exactly one row in it.\n\n",
+                "ping, access, path, copy, schedule.\nThat is a success, unless --wait asks for "
+                "the package's exit code as well.\nAt the end the report goes to standard output; "
+                "every target has exactly one row in it.\n\n",
                 out);
     options_help(out, &table);
     (void)fputc('\n', out);

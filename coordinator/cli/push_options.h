@@ -13,6 +13,7 @@
 #define RUN_TIMEOUT_DEFAULT_S 7200U /* ExecutionTimeLimit without --run-timeout */
 #define UNTIL_DEFAULT_S 86400       /* EndBoundary without --until and --at */
 #define UNTIL_AFTER_AT_S 3600       /* ... with --at */
+#define ZONE_BEHIND_MAX_S 43200     /* no clock is further behind UTC */
 
 struct push_options {
     struct common_options common;
@@ -26,11 +27,19 @@ struct push_options {
     const char *command;       /* NULL: what fits the package */
     enum ping_mode ping;
     enum run_as run_as;
-    int64_t at_unix_s;      /* 0: at once */
-    int64_t until_unix_s;   /* 0: default */
-    uint32_t run_timeout_s; /* never 0 */
-    uint32_t deadline_s;    /* 0: --until */
-    uint32_t timeout_s;     /* 0: wait for the end */
+    const char *at; /* --at and --until as given: their zone may come after them */
+    const char *until;
+    enum time_zone zone;                         /* what they are in */
+    int64_t at_unix_s;                           /* 0: at once */
+    int64_t until_unix_s;                        /* 0: default */
+    uint32_t run_timeout_s;                      /* never 0 */
+    uint32_t deadline_s;                         /* 0: --until */
+    uint32_t timeout_s;                          /* 0: as long as it takes */
+    bool wait;                                   /* for exit codes */
+    bool cleanup;                                /* remove the package after its end */
+    uint32_t success_codes[LIMIT_SUCCESS_CODES]; /* with wait; the default if none were given */
+    uint32_t success_code_count;
+    const char *unresumable; /* last option that --resume can't change; NULL: none was given */
     bool verify;
     bool replace_path;
     bool dry_run;

@@ -9,6 +9,7 @@
 #include "common/base/hex.h"
 #include "common/base/text.h"
 #include "common/pkg/name.h"
+#include "common/pkg/wrapper.h"
 #include "common/report/format.h"
 #include "common/trust/secret.h"
 #include "coordinator/cli/password.h"
@@ -146,6 +147,17 @@ static int dry_run(struct push *push, struct err *err)
     return EXIT_ALL_SUCCEEDED;
 }
 
+/* Start and end of a push that goes on, without new ones: as they were while they lie ahead. The
+ * default end moves along. */
+static bool keep_times(const struct push *push, int64_t from)
+{
+    const struct push_options *options = &push->options;
+    const struct job *job = &push->job;
+    int64_t last = job->end_unix_s + (job->zone == TIME_ZONE_TARGET ? ZONE_BEHIND_MAX_S : 0);
+    return options->resume && options->at == NULL && options->until == NULL && last > from &&
+           (job->start_unix_s != 0 || job->end_unix_s != job->not_before_unix_s + UNTIL_DEFAULT_S);
+}
+
 void push_set_times(struct push *push)
 {
     const struct push_options *options = &push->options;
@@ -153,15 +165,18 @@ void push_set_times(struct push *push)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     int64_t from = now.tv_sec;
-    job->zone = TIME_UTC;
+    if (!keep_times(push, from)) {
+        job->zone = options->zone;
+        job->start_unix_s = options->at_unix_s;
+        job->end_unix_s = options->until_unix_s;
+        if (job->end_unix_s == 0)
+            job->end_unix_s = options->at_unix_s != 0 ? options->at_unix_s + UNTIL_AFTER_AT_S
+                                                      : from + UNTIL_DEFAULT_S;
+    }
     job->counter = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
     job->not_before_unix_s = from;
-    job->start_unix_s = options->at_unix_s;
-    job->end_unix_s = options->until_unix_s;
-    if (job->end_unix_s == 0)
-        job->end_unix_s = options->at_unix_s != 0 ? options->at_unix_s + UNTIL_AFTER_AT_S
-                                                  : from + UNTIL_DEFAULT_S;
-    job->not_after_unix_s = job->end_unix_s;
+    job->not_after_unix_s =
+        job->end_unix_s + (job->zone == TIME_ZONE_TARGET ? ZONE_BEHIND_MAX_S : 0);
     if (options->deadline_s != 0 && from + options->deadline_s < job->not_after_unix_s)
         job->not_after_unix_s = from + options->deadline_s;
 }
@@ -181,7 +196,12 @@ static int fill_job(struct push *push, struct err *err)
     job->replace_path = options->replace_path;
     job->verify = options->verify;
     job->run_timeout_s = options->run_timeout_s;
-    if (job_set_command(job, options->command, options->arguments, err) != 0)
+    job->wait = options->wait;
+    job->cleanup = options->cleanup;
+    memcpy(job->success_codes, options->success_codes, sizeof job->success_codes);
+    job->success_code_count = options->success_code_count;
+    if (job_set_command(job, options->command, options->arguments, err) != 0 ||
+        job_command_check(job, err) != 0)
         return -1;
     return job_set_targets(job, targets_names(push->targets), targets_count(push->targets), err);
 }

@@ -1,6 +1,7 @@
 /* Values of options. */
 #include "coordinator/cli/values.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/text.h"
+#include "common/base/utf16.h"
 #include "common/pkg/name.h"
 
 #define SHOWN_SIZE 80 /* of a wrong value, in the error */
@@ -71,7 +73,23 @@ static int number_read(const char **at, int digits, char end)
     return value;
 }
 
-int time_parse(const char *text, int64_t *unix_s, struct err *err)
+/* What is wrong with a time, as far as it can be told. */
+static int time_invalid(const char *text, enum time_zone zone, struct err *err)
+{
+    char shown[SHOWN_SIZE];
+    size_t length = strlen(text);
+    bool zulu = length > 0 && (text[length - 1] == 'Z' || text[length - 1] == 'z');
+    (void)text_printable(shown, sizeof shown, text);
+    if (zone == TIME_ZONE_TARGET && zulu)
+        return err_set(err, ERR_INVALID, "'%s': with --tz target without Z (2026-01-31T18:00:00)",
+                       shown);
+    if (zone == TIME_ZONE_TARGET)
+        return err_set(err, ERR_INVALID,
+                       "'%s' is no time of the targets' clocks (2026-01-31T18:00:00)", shown);
+    return err_set(err, ERR_INVALID, "'%s' is no UTC time (2026-01-31T18:00:00Z)", shown);
+}
+
+int time_parse(const char *text, enum time_zone zone, int64_t *unix_s, struct err *err)
 {
     const char *at = text;
     char copy[SHOWN_SIZE];
@@ -86,8 +104,9 @@ int time_parse(const char *text, int64_t *unix_s, struct err *err)
     int hour = day < 0 ? -1 : number_read(&at, 2, ':');
     int minute = hour < 0 ? -1 : number_read(&at, 2, ':');
     int second = minute < 0 ? -1 : number_read(&at, 2, '\0');
-    bool zone =
-        second >= 0 && (strcmp(at, "Z") == 0 || strcmp(at, "z") == 0 || strcmp(at, "+00:00") == 0);
+    bool ended = zone == TIME_ZONE_TARGET
+                     ? *at == '\0'
+                     : strcmp(at, "Z") == 0 || strcmp(at, "z") == 0 || strcmp(at, "+00:00") == 0;
     given.tm_year = year - 1900;
     given.tm_mon = month - 1;
     given.tm_mday = day;
@@ -95,15 +114,28 @@ int time_parse(const char *text, int64_t *unix_s, struct err *err)
     given.tm_min = minute;
     given.tm_sec = second;
     struct tm normal = given;
-    time_t seconds = zone ? timegm(&normal) : -1;
+    time_t seconds = second >= 0 && ended ? timegm(&normal) : -1;
     /* timegm turns the 31st of February into March: what changed was no date. */
-    if (!zone || year < 1970 || normal.tm_mon != given.tm_mon || normal.tm_mday != given.tm_mday ||
-        normal.tm_hour != given.tm_hour || normal.tm_min != given.tm_min || second > 59) {
-        char shown[SHOWN_SIZE];
-        return err_set(err, ERR_INVALID, "'%s' is no UTC time (2026-01-31T18:00:00Z)",
-                       text_printable(shown, sizeof shown, text));
-    }
+    if (second < 0 || !ended || year < 1970 || normal.tm_mon != given.tm_mon ||
+        normal.tm_mday != given.tm_mday || normal.tm_hour != given.tm_hour ||
+        normal.tm_min != given.tm_min || second > 59)
+        return time_invalid(text, zone, err);
     *unix_s = seconds;
+    return 0;
+}
+
+int time_zone_parse(const char *text, enum time_zone *zone, struct err *err)
+{
+    char shown[SHOWN_SIZE];
+    if (strcmp(text, "utc") == 0)
+        *zone = TIME_ZONE_UTC;
+    else if (strcmp(text, "target") == 0)
+        *zone = TIME_ZONE_TARGET;
+    else if (strcmp(text, "site") == 0)
+        return err_set(err, ERR_INVALID, "--tz site: not in this version, which knows no sites");
+    else
+        return err_set(err, ERR_INVALID, "--tz '%s': utc or target",
+                       text_printable(shown, sizeof shown, text));
     return 0;
 }
 
@@ -123,18 +155,71 @@ int ping_mode_parse(const char *text, enum ping_mode *mode, struct err *err)
 
 int run_as_parse(const char *text, enum run_as *run_as, struct err *err)
 {
-    static const char *const words[] = {"system", "local-service", "network-service"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    static const char *const words[RUN_AS_COUNT] = {"system", "local-service", "network-service",
+                                                    "user"};
+    for (int i = 0; i < RUN_AS_COUNT; i++) {
         if (strcmp(words[i], text) == 0) {
             *run_as = (enum run_as)i;
             return 0;
         }
     }
-    if (strcmp(text, "user") == 0)
-        return err_set(err, ERR_INVALID, "--run-as user: not in this version");
     char shown[SHOWN_SIZE];
-    return err_set(err, ERR_INVALID, "--run-as '%s': system, local-service or network-service",
+    return err_set(err, ERR_INVALID,
+                   "--run-as '%s': system, local-service, network-service or user",
                    text_printable(shown, sizeof shown, text));
+}
+
+/* The number that `size` characters stand for. Returns 0 or -1. */
+static int exit_code_read(const char *text, size_t size, uint32_t *code)
+{
+    bool negative = size > 0 && text[0] == '-';
+    bool hex = size > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+    size_t at = negative ? 1 : hex ? 2 : 0;
+    uint64_t value = 0;
+    if (at == size || size - at > 10)
+        return -1;
+    for (; at < size; at++) {
+        const char *digits = hex ? "0123456789abcdef" : "0123456789";
+        int c = tolower((unsigned char)text[at]);
+        const char *digit = memchr(digits, c, strlen(digits));
+        if (digit == NULL)
+            return -1;
+        value = value * (hex ? 16 : 10) + (uint64_t)(digit - digits);
+    }
+    if (value > (negative ? 0x80000000U : UINT32_MAX))
+        return -1;
+    *code = (uint32_t)(negative ? 0 - value : value);
+    return 0;
+}
+
+int success_codes_parse(const char *text, uint32_t codes[LIMIT_SUCCESS_CODES], uint32_t *count,
+                        struct err *err)
+{
+    uint32_t found = 0;
+    for (const char *at = text;; at++) {
+        size_t size = strcspn(at, ",");
+        uint32_t code = 0;
+        uint32_t known = 0;
+        if (exit_code_read(at, size, &code) != 0) {
+            char shown[SHOWN_SIZE];
+            return err_set(err, ERR_INVALID,
+                           "--success-codes '%s': exit codes with commas between "
+                           "(0,1641,3010, 0x80070642, -1)",
+                           text_printable(shown, sizeof shown, text));
+        }
+        while (known < found && codes[known] != code)
+            known++;
+        if (known == LIMIT_SUCCESS_CODES)
+            return err_set(err, ERR_LIMIT, "--success-codes: at most %u of them",
+                           LIMIT_SUCCESS_CODES);
+        codes[known] = code;
+        found += known == found;
+        at += size;
+        if (*at == '\0')
+            break;
+    }
+    *count = found;
+    return 0;
 }
 
 static void quote(struct buf *out, const char *word)
@@ -225,9 +310,26 @@ static const struct launcher *launcher_of(enum package_kind kind)
     return NULL;
 }
 
+/* What no task's definition can hold. */
+static int check_text(const char *text, const char *what, struct err *err)
+{
+    if (!utf8_valid(text))
+        return err_set(err, ERR_INVALID, "%s: not UTF-8", what);
+    for (const char *at = text; *at != '\0'; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            return err_set(err, ERR_INVALID, "%s: the control character 0x%02X cannot be passed on",
+                           what, (unsigned)*at);
+    return 0;
+}
+
 int job_set_command(struct job *job, const char *command, const char *arguments, struct err *err)
 {
     const struct launcher *launcher = launcher_of(package_name_kind(job->package_name));
+    if (check_text(arguments, "the package's arguments", err) != 0 ||
+        (command != NULL && check_text(command, "--command", err) != 0))
+        return -1;
+    if (command != NULL && command[strspn(command, " ")] == '\0')
+        return err_set(err, ERR_INVALID, "--command is empty: leave it out, or name a program");
     if (command != NULL || launcher == NULL) {
         const char *plain = command == NULL ? "" : command;
         if (strlen(plain) >= sizeof job->command)

@@ -13,13 +13,20 @@
 /* "90s", "10m", "2h", "1h30m", "7d": at least a second, at most DURATION_MAX_S. Errors:
  * ERR_INVALID. */
 int duration_parse(const char *text, uint32_t *seconds, struct err *err);
-/* RFC 3339 in UTC: "2026-01-31T18:00:00Z" ("+00:00" and a blank for the T are fine, fractions are
- * not). Errors: ERR_INVALID. */
-int time_parse(const char *text, int64_t *unix_s, struct err *err);
+/* RFC 3339: in UTC "2026-01-31T18:00:00Z" ("+00:00" is fine); in the target's zone the same without
+ * one, read as if it were UTC. A blank for the T is fine, fractions are not. Errors: ERR_INVALID.
+ */
+int time_parse(const char *text, enum time_zone zone, int64_t *unix_s, struct err *err);
+/* "utc" or "target". Errors: ERR_INVALID; "site" is not in this version. */
+int time_zone_parse(const char *text, enum time_zone *zone, struct err *err);
 /* Errors: ERR_INVALID. */
 int ping_mode_parse(const char *text, enum ping_mode *mode, struct err *err);
-/* Errors: ERR_INVALID; RUN_AS_USER is not in this version. */
+/* Errors: ERR_INVALID. */
 int run_as_parse(const char *text, enum run_as *run_as, struct err *err);
+/* "0,3010,0x80070642,-1": exit codes of 32 bits, negative ones as Windows shows them; one that
+ * comes again counts once. Errors: ERR_INVALID, ERR_LIMIT more than LIMIT_SUCCESS_CODES. */
+int success_codes_parse(const char *text, uint32_t codes[LIMIT_SUCCESS_CODES], uint32_t *count,
+                        struct err *err);
 
 /* The words after "--" as one Windows command line: a single word as it is, several quoted where
  * they need it, by the rules of CommandLineToArgvW. Errors: ERR_LIMIT. */
@@ -27,7 +34,7 @@ int arguments_join(char *const *words, size_t count, char to[LIMIT_ARGUMENTS_SIZ
                    struct err *err);
 /* Fills job->command and job->arguments: `command` as given, else what starts a package of this
  * kind (an installer database by msiexec, a script by its interpreter, a program by itself).
- * job->package_name is set. Errors: ERR_LIMIT. */
+ * job->package_name is set. Errors: ERR_LIMIT; ERR_INVALID what no task can hold. */
 int job_set_command(struct job *job, const char *command, const char *arguments, struct err *err);
 
 /* The word as a POSIX shell reads it back: bare if it is plain, else in single quotes. Cut at size.

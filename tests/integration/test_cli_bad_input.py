@@ -129,8 +129,8 @@ class BadInput(unittest.TestCase):
         self.assert_refused(self.run_pusher("report", "--frobnicate"), 2, "--frobnicate")
 
     def test_what_comes_later_says_so(self):
-        for option in (("--wait",), ("--site", "lyon"), ("--tz", "target"), ("--max-fail", "5%"), ("-o", "html"),
-                       ("--run-as", "user"), ("-t", "pool:all"), ("-t", "ldap:OU=PCs")):
+        for option in (("--site", "lyon"), ("--tz", "site"), ("--max-fail", "5%"), ("-o", "html"), ("-t", "pool:all"),
+                       ("-t", "ldap:OU=PCs")):
             with self.subTest(option=option):
                 self.assert_refused(self.push("-t", "pc1", *option), 2, "not in this version")
         for command in ("plan", "preflight", "diff", "pause", "resume", "retry", "relay", "site", "pool", "package",
@@ -163,9 +163,22 @@ class BadInput(unittest.TestCase):
 
     def test_values_that_make_no_sense(self):
         for option in (("--deadline", "5"), ("--timeout", "soon"), ("--at", "tomorrow"), ("--until", "2020-01-01T00:00:00Z"),
-                       ("--ping", "maybe"), ("--run-as", "root"), ("--push-id", "xyz"), ("--color", "red"), ("--detach",)):
+                       ("--ping", "maybe"), ("--run-as", "root"), ("--push-id", "xyz"), ("--color", "red"), ("--detach",),
+                       ("--tz", "CET"), ("--tz", "target"), ("--at", "2099-01-01T00:00:00"), ("--success-codes", "0"),
+                       ("--success-codes", "zero", "--wait"), ("--cleanup",)):
             with self.subTest(option=option):
                 self.assert_refused(self.push("-t", "pc1", *option), 2, option[0])
+
+    def test_arguments_that_would_arrive_changed_are_refused_by_name(self):
+        script = self.write("setup.cmd", b"exit /b 0")
+        for package, words, says in (
+                (script, ("--", "a&b"), "character &"), (script, ("--", "100%"), "character %"),
+                (self.package, ("--wait", "--", "caf\xe9"), "not ASCII"), (self.package, ("--", "a\nb"), "0x0A"),
+                (self.package, ("--wait", "--", "x" * 8180), "8191 characters"),
+                (self.package, ("--command", ""), "--command"), (self.package, ("--", b"\xff"), "UTF-8")):
+            with self.subTest(package=package, words=words):
+                done = self.run_pusher("push", package, "-t", "pc1", "--user", "u", "--password-file", self.password, *words)
+                self.assert_refused(done, 2, says)
 
     # ---- password ----
 

@@ -47,9 +47,9 @@ static void time_utc_is_read_everything_else_refused(void **state)
     (void)state;
     int64_t unix_s = 0;
     struct err err = {0};
-    assert_int_equal(time_parse("2026-01-01T00:00:00Z", &unix_s, &err), 0);
+    assert_int_equal(time_parse("2026-01-01T00:00:00Z", TIME_ZONE_UTC, &unix_s, &err), 0);
     assert_int_equal(unix_s, NOW);
-    assert_int_equal(time_parse("2024-02-29 23:59:59+00:00", &unix_s, &err), 0);
+    assert_int_equal(time_parse("2024-02-29 23:59:59+00:00", TIME_ZONE_UTC, &unix_s, &err), 0);
     assert_int_equal(unix_s, 1709251199);
     static const char *const bad[] = {"",
                                       "tomorrow",
@@ -66,10 +66,79 @@ static void time_utc_is_read_everything_else_refused(void **state)
                                       "1969-12-31T00:00:00Z",
                                       "2026-01-01T00:00:00Zjunk\x1b"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        if (time_parse(bad[i], &unix_s, &err) == 0)
+        if (time_parse(bad[i], TIME_ZONE_UTC, &unix_s, &err) == 0)
             fail_msg("accepted %s", bad[i]);
         assert_null(strchr(err.text, '\x1b'));
     }
+}
+
+static void time_of_targets_is_read_without_zone_only(void **state)
+{
+    (void)state;
+    int64_t unix_s = 0;
+    struct err err = {0};
+    assert_int_equal(time_parse("2026-01-01T00:00:00", TIME_ZONE_TARGET, &unix_s, &err), 0);
+    assert_int_equal(unix_s, NOW);
+    assert_int_equal(time_parse("2026-01-01T00:00:00Z", TIME_ZONE_TARGET, &unix_s, &err), -1);
+    assert_non_null(strstr(err.text, "without Z"));
+    assert_int_equal(time_parse("18:00", TIME_ZONE_TARGET, &unix_s, &err), -1);
+    assert_int_equal(time_parse("2026-02-30T00:00:00", TIME_ZONE_TARGET, &unix_s, &err), -1);
+    assert_int_equal(unix_s, NOW);
+}
+
+static void success_codes_are_read_or_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint32_t count; /* 0: refused */
+        uint32_t codes[4];
+    } rows[] = {
+        {"0", 1, {0}},
+        {"0,1641,3010", 3, {0, 1641, 3010}},
+        {"3010,3010,0,3010", 2, {3010, 0}},
+        {"0x80070642,-1", 2, {0x80070642, 0xffffffff}},
+        {"0XfF,4294967295,-2147483648", 3, {255, 0xffffffff, 0x80000000}},
+        {"00000", 1, {0}},
+        {"", 0, {0}},
+        {",", 0, {0}},
+        {"0,", 0, {0}},
+        {",0", 0, {0}},
+        {"0 ,1", 0, {0}},
+        {"-", 0, {0}},
+        {"0x", 0, {0}},
+        {"-0x1", 0, {0}},
+        {"0xg", 0, {0}},
+        {"4294967296", 0, {0}},
+        {"-2147483649", 0, {0}},
+        {"0x100000000", 0, {0}},
+        {"99999999999", 0, {0}},
+        {"1.5", 0, {0}},
+        {"1\x1b", 0, {0}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint32_t codes[LIMIT_SUCCESS_CODES] = {0};
+        uint32_t count = 0;
+        struct err err = {0};
+        int result = success_codes_parse(rows[i].text, codes, &count, &err);
+        if (result != (rows[i].count == 0 ? -1 : 0) || count != rows[i].count ||
+            memcmp(codes, rows[i].codes, count * sizeof *codes) != 0)
+            fail_msg("%s: %d, %u codes", rows[i].text, result, count);
+        assert_null(strchr(err.text, '\x1b'));
+    }
+    static const char most[] = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,"
+                               "26,27,28,29,30,31,32";
+    char more[sizeof most + 4];
+    uint32_t codes[LIMIT_SUCCESS_CODES];
+    uint32_t count = 0;
+    struct err err = {0};
+    assert_int_equal(success_codes_parse(most, codes, &count, &err), 0);
+    assert_int_equal(count, 32);
+    (void)snprintf(more, sizeof more, "%s,32", most);
+    assert_int_equal(success_codes_parse(more, codes, &count, &err), 0);
+    (void)snprintf(more, sizeof more, "%s,33", most);
+    assert_int_equal(success_codes_parse(more, codes, &count, &err), -1);
+    assert_int_equal(err.code, ERR_LIMIT);
 }
 
 static void arguments_join_as_windows_splits(void **state)
@@ -180,6 +249,7 @@ static void push_line_good_is_understood(void **state)
     assert_int_equal(options.deadline_s, 7200);
     assert_int_equal(options.at_unix_s, NOW + 3600);
     assert_int_equal(options.run_timeout_s, RUN_TIMEOUT_DEFAULT_S);
+    assert_false(options.wait);
     assert_true(options.yes && options.common.quiet && options.common.verbose);
     assert_string_equal(options.arguments, "/S \"a b\"");
     assert_int_equal(parse_push(&options, "--resume|7f3a|--user|u", &err), 0);
@@ -187,6 +257,31 @@ static void push_line_good_is_understood(void **state)
     assert_int_equal(parse_push(&options, "--nonsense|--help", &err), -1);
     assert_int_equal(parse_push(&options, "--help", &err), 0);
     assert_true(options.common.help);
+}
+
+static void push_line_wait_and_zone_are_understood(void **state)
+{
+    (void)state;
+    static struct push_options options;
+    struct err err = {0};
+    assert_int_equal(parse_push(&options, "x.exe|-tpc1|-uu|--wait|--cleanup", &err), 0);
+    assert_true(options.wait && options.cleanup);
+    assert_int_equal(options.success_code_count, 3);
+    assert_int_equal(options.success_codes[1], 1641);
+    assert_int_equal(parse_push(&options, "x.exe|-tpc1|-uu|--wait|--success-codes=0,-1", &err), 0);
+    assert_int_equal(options.success_code_count, 2);
+    assert_int_equal(options.success_codes[1], 0xffffffff);
+    /* The zone counts for times before it, too; a local time up to 12 hours ago is ahead somewhere.
+     */
+    assert_int_equal(parse_push(&options,
+                                "x.exe|-tpc1|-uu|--at|2025-12-31T12:00:00|--until|"
+                                "2026-01-01T06:00:00|--tz|target|--run-as|user",
+                                &err),
+                     0);
+    assert_int_equal(options.zone, TIME_ZONE_TARGET);
+    assert_int_equal(options.at_unix_s, NOW - 43200);
+    assert_int_equal(options.until_unix_s, NOW + 21600);
+    assert_int_equal(options.run_as, RUN_AS_USER);
 }
 
 static void push_line_bad_is_refused(void **state)
@@ -207,10 +302,16 @@ static void push_line_bad_is_refused(void **state)
         {"x.exe|-t|pc1|--user|u|-t", "needs a value"},
         {"x.exe|y.exe|-t|pc1|--user|u", "one package at a time"},
         {"x.exe|-t|-|--exclude|-|--user|u", "only once"},
-        {"x.exe|-t|pc1|--user|u|--wait", "not in this version"},
-        {"x.exe|-t|pc1|--user|u|--tz|target", "not in this version"},
+        {"x.exe|-t|pc1|--user|u|--success-codes|0", "--success-codes needs --wait"},
+        {"x.exe|-t|pc1|--user|u|--wait|--success-codes|0;1", "--success-codes '0;1'"},
+        {"x.exe|-t|pc1|--user|u|--cleanup", "--cleanup needs --wait"},
+        {"x.exe|-t|pc1|--user|u|--tz|site", "not in this version"},
+        {"x.exe|-t|pc1|--user|u|--tz|CET", "--tz 'CET': utc or target"},
+        {"x.exe|-t|pc1|--user|u|--tz|target", "--tz target needs --at"},
+        {"x.exe|-t|pc1|--user|u|--tz|target|--at|2026-01-02T00:00:00Z", "--at: "},
+        {"x.exe|-t|pc1|--user|u|--at|2026-01-02T00:00:00", "--at: "},
+        {"x.exe|-t|pc1|--user|u|--tz|target|--at|2025-12-31T11:59:59", "past in every zone"},
         {"x.exe|-t|pc1|--user|u|--max-fail=3", "not in this version"},
-        {"x.exe|-t|pc1|--user|u|--run-as|user", "not in this version"},
         {"x.exe|-t|pc1|--user|u|--run-as|root", "--run-as 'root'"},
         {"x.exe|-t|pc1|--user|u|--detach", "--detach"},
         {"x.exe|-t|pc1|--user|u|--ping|maybe", "--ping 'maybe'"},
@@ -225,7 +326,10 @@ static void push_line_bad_is_refused(void **state)
         {"x.exe|-t|pc1|--user|u|--push-id|12", "32 hexadecimal"},
         {"--resume|zz|--user|u", "--resume 'zz'"},
         {"--resume|7f3a|-t|pc1|--user|u", "no -t"},
-        {"--resume|7f3a|--user|u|--|/S", "--resume runs what was signed"},
+        {"--resume|7f3a|--user|u|--|/S", "--resume goes on as the push began: no arguments"},
+        {"--resume|7f3a|--user|u|--wait", "no --wait"},
+        {"--resume|7f3a|--user|u|--ping|skip", "no --ping"},
+        {"--resume|7f3a|--user|u|--run-timeout|5m", "no --run-timeout"},
         {"x.exe|-t|pc1|--user|a\nb", "control character"},
     };
     static struct push_options options;
@@ -326,10 +430,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(duration_forms_are_read_or_refused),
         cmocka_unit_test(time_utc_is_read_everything_else_refused),
+        cmocka_unit_test(time_of_targets_is_read_without_zone_only),
+        cmocka_unit_test(success_codes_are_read_or_refused),
         cmocka_unit_test(arguments_join_as_windows_splits),
         cmocka_unit_test(word_is_quoted_as_a_shell_reads_it),
         cmocka_unit_test(command_fits_the_kind_of_package),
         cmocka_unit_test(push_line_good_is_understood),
+        cmocka_unit_test(push_line_wait_and_zone_are_understood),
         cmocka_unit_test(push_line_bad_is_refused),
         cmocka_unit_test(progress_line_counts_and_rates),
         cmocka_unit_test(progress_without_terminal_says_little),
