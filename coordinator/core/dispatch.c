@@ -313,6 +313,11 @@ static void on_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t r
         counts[DISPATCH_COUNT_SUPERSEDED]++;
         return;
     }
+    /* What was dropped under one lease may be in work under the next. */
+    if (outcome->state == TARGET_CANCELLED && row->attempt < target->attempt) {
+        counts[DISPATCH_COUNT_SUPERSEDED]++;
+        return;
+    }
     if (outcome->state == TARGET_CANCELLED && ledger->state != PUSH_CANCELLING && !settled) {
         on_dropped(turn, ledger, relay, row);
         return;

@@ -25,7 +25,7 @@ enum entry_status {
     ENTRY_PAUSED,  /* has work, effect unknown: in agent.paused until work->retry_at_ms */
     ENTRY_UNSENT,  /* outcome journalled, in agent.unsent; or dropped, in agent.dropped */
     ENTRY_SENT,    /* row in a batch that waits for its ack */
-    ENTRY_ACKED,   /* tombstone until CLOSE */
+    ENTRY_ACKED,   /* tombstone until CLOSE; dropped: of its attempt */
 };
 
 /* A target between lease and outcome. */
@@ -63,7 +63,7 @@ struct entry {
     uint32_t attempt;
     enum entry_status status;
     bool intent;        /* INTENT is journalled */
-    bool dropped;       /* unsent or sent: no outcome but a CANCELLED row, not journalled */
+    bool dropped;       /* no outcome but a CANCELLED row for this attempt, not journalled */
     enum stage reached; /* when dropped */
     struct work *work;  /* owned; NULL unless waiting, running or paused */
 };

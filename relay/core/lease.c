@@ -173,7 +173,8 @@ static void refuse_target(struct agent *agent, uint32_t push, const struct lease
                           const char *why)
 {
     uint32_t index = table_find(&agent->table, push, from->target_no);
-    if (index != ENTRY_NONE && agent->table.entries[index].dropped)
+    if (index != ENTRY_NONE && agent->table.entries[index].dropped &&
+        from->attempt > agent->table.entries[index].attempt)
         take_back_dropped(agent, index);
     if (index != ENTRY_NONE && agent->table.entries[index].status != ENTRY_INTENT) {
         if (agent->table.entries[index].work)
@@ -210,7 +211,7 @@ static void take_target(struct agent *agent, uint32_t push, const struct lease_e
             }
             return;
         }
-        if (entry->dropped && !agent->pushes[push].stopped) {
+        if (entry->dropped && !agent->pushes[push].stopped && from->attempt > entry->attempt) {
             take_back_dropped(agent, index);
         } else if (entry->status != ENTRY_INTENT) {
             results_renew(agent, index, from->attempt);

@@ -109,12 +109,14 @@ void results_requeue(struct agent *agent)
     }
 }
 
-/* The coordinator has them back. */
-static void forget_dropped(struct agent *agent, const struct batch *batch)
+/* The coordinator has them back, and gives them out under a higher attempt. What was said of this
+ * one stays true: a LEASE of it that comes late, under a JOB that lifts the STOP, begins nothing.
+ */
+static void note_dropped(struct agent *agent, const struct batch *batch)
 {
     for (uint32_t i = 0; i < batch->count; i++) {
         if (batch->rows[i] != ENTRY_NONE)
-            table_remove(&agent->table, batch->rows[i]);
+            agent->table.entries[batch->rows[i]].status = ENTRY_ACKED;
     }
 }
 
@@ -145,7 +147,7 @@ void on_results_ack(struct agent *agent, const struct message_results_ack *ack)
     }
     batch->used = false;
     if (batch->cancelled)
-        forget_dropped(agent, batch);
+        note_dropped(agent, batch);
     else
         note_acked(agent, batch);
 }

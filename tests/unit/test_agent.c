@@ -1282,8 +1282,29 @@ static void stop_lifted_by_newer_signature_only(void **state)
     saw(&world, "cancelled A#0.1\n");
     job = job_of(&push_a, 2);
     give_job(&world, &job);
-    lease(&world, &push_a, 0, 1, 1);
+    lease(&world, &push_a, 0, 1, 2);
     saw(&world, "remove job 1\nrun At0 resolve\n");
+    world_release(&world);
+}
+
+/* A LEASE that came twice, once before and once after the JOB that lifts the STOP. */
+static void lease_declined_under_stop_stays_declined(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    refer(&world, AGENT_STOP, &push_a);
+    lease(&world, &push_a, 0, 2, 1);
+    struct agent_job job = job_of(&push_a, 2);
+    give_job(&world, &job);
+    saw(&world, "cancelled A#0.1 A#1.1\nremove job 1\n");
+    lease(&world, &push_a, 0, 1, 1);
+    saw(&world, "");
+    ack_results(&world);
+    lease(&world, &push_a, 1, 1, 1);
+    saw(&world, "cancelled A#1.1\n");
+    lease(&world, &push_a, 0, 2, 2);
+    saw(&world, "run At0 resolve\nrun At1 resolve\n");
     world_release(&world);
 }
 
@@ -1751,6 +1772,7 @@ int main(void)
         cmocka_unit_test(look_under_stop_finding_nothing_is_cancelled),
         cmocka_unit_test(cancelled_rows_sent_until_acknowledged),
         cmocka_unit_test(stop_lifted_by_newer_signature_only),
+        cmocka_unit_test(lease_declined_under_stop_stays_declined),
         cmocka_unit_test(stop_of_earlier_job_ignored),
         cmocka_unit_test(stop_of_later_job_holds_when_that_job_comes),
         cmocka_unit_test(job_replaced_lives_until_its_targets_end),

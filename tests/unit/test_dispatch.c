@@ -861,6 +861,9 @@ static void cancel_ends_what_waits_and_asks_for_what_was_leased(void **state)
                    "r0 JOB p1\n"
                    "r0 STOP p1 (job 1)\n"
                    "r0 LEASE p1 0-1#2\n");
+    result(&story, 0, 1, 0, 1, TARGET_CANCELLED, REASON_CANCELLED); /* of the lease before */
+    expect(&story, "r0 RESULTS_ACK 5\n");
+    assert_int_equal(dispatch_counted(story.core, DISPATCH_COUNT_SUPERSEDED), 1);
     result(&story, 0, 1, 0, 2, TARGET_CANCELLED, REASON_CANCELLED);
     scheduled(&story, 0, 1, 1, 2);
     expect(&story, "row p1/0 cancelled CANCELLED\n"
