@@ -129,7 +129,7 @@ static void prepare_job(struct shell *shell, struct vetted_job *vetted, struct a
     shell->urgent = true;
     const struct shell_job *added = add_job(shell, job, job_no);
     event->job_no = job_no;
-    event->credential_no = job_no;
+    event->credential_no = stage_runner_credential_no(shell->runner, job_no);
     event->local_account = local_account(vetted->credential->account);
     event->package_ready = package_ready(shell, added);
 }

@@ -207,6 +207,7 @@ void shell_stage_done(void *context, const struct stage_result *result)
         .code_kind = result->code_kind,
         .code = result->code,
         .name_check = result->name_check,
+        .logged_on = result->logged_on,
         .tries = result->tries,
         .bytes = result->bytes,
         .starts_in_ms = result->starts_in_ms,

@@ -24,6 +24,7 @@ void agent_config_defaults(struct agent_config *config)
         .shutdown_ms = 10000,
         .results_in_flight = 4,
         .logon_failures_max = 3,
+        .logon_memory_ms = 1800000, /* the longest counting window that Windows suggests */
     };
 }
 

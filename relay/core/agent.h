@@ -43,6 +43,7 @@ struct agent_config {
     uint32_t shutdown_ms;        /* running stages get this long to end */
     uint32_t results_in_flight;  /* unacknowledged batches at once, at most 8 */
     uint32_t logon_failures_max; /* failures without a success that stop a credential */
+    uint32_t logon_memory_ms;    /* a domain account's wrong passwords count so long after */
 };
 
 /* Defaults of the product; `hello` is left zeroed. */
@@ -90,6 +91,7 @@ struct agent_stage_done {
     char detail[LIMIT_DETAIL_SIZE];
     char address[LIMIT_ADDRESS_SIZE];
     enum name_check name_check;
+    bool logged_on; /* ACCESS: the account got in, whatever came then */
     uint32_t tries;
     uint64_t bytes;
     uint32_t starts_in_ms; /* WAITING: until the task starts */

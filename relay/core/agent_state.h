@@ -11,8 +11,8 @@
 
 #define ENTRY_NONE UINT32_MAX
 #define BATCHES_MAX 8U
-#define PUSHES_MAX 1024U /* pushes known at once, and jobs */
-#define TRIALS_MAX 16U   /* unanswered logons of a credential without a success */
+#define PUSHES_MAX 1024U      /* pushes known at once, and jobs */
+#define CREDENTIALS_MAX 1024U /* remembered at once */
 #define RETRY_PAUSE_MAX_MS 16000U
 #define TIMER_PAUSE_MAX_MS 60000U /* the wall clock may jump: look again at least so often */
 
@@ -116,12 +116,14 @@ struct push_slot {
 
 /* The brake on one credential: see brake.c. */
 struct credential_slot {
-    uint32_t refs; /* jobs that use it; 0: free */
+    uint32_t refs; /* jobs that use it; 0: free, or remembered for its wrong passwords */
     uint32_t credential_no;
     bool local_account;
-    bool proven;  /* a logon succeeded */
-    bool stopped; /* no logon any more */
-    uint32_t failures;
+    bool proven;            /* a logon succeeded */
+    bool stopped;           /* no logon any more */
+    uint32_t failures;      /* refusals of any kind */
+    uint32_t wrong_count;   /* LOGON_FAILURE since the last success, remembered ones too */
+    uint64_t wrong_at_ms;   /* the last of them */
     uint32_t trials;        /* first logons without an answer */
     uint64_t last_trial_ms; /* 0: none holds up the next */
     uint32_t last_trial;    /* serial of that work */

@@ -3,11 +3,17 @@
  * Only the logon is held: targets connect as their window lets them, so that one which can't be
  * reached costs the others nothing, and wait in `held`, first come first, until their logon is
  * allowed. Until a credential's first success its logons go one after the other; a machine that
- * leaves the logon unanswered for logon_patience_ms no longer holds up the next one, since most
- * such machines never get as far as looking at the password. A few failures without a success, or
+ * leaves the logon unanswered for logon_patience_ms no longer holds up the next one. But each that
+ * is out may yet be refused, so refusals and unanswered ones together never pass the limit: what
+ * the server counts stays below it whatever the machines do. A few refusals without a success, or
  * one ACCOUNT_LOCKED, stop the credential; what has not tried by then ends as CREDENTIAL_BRAKE.
  * With an account that each machine has for itself, a success shows that the password is right
  * somewhere, and a locked account elsewhere says nothing about the others.
+ *
+ * A credential is an account with one secret, whichever job brought it: concurrent pushes share it.
+ * Wrong passwords of a domain account are remembered when the last job is gone, since the domain
+ * controller counts on; a corrected password is another credential. A stop for any other reason
+ * (locked, disabled) ends with its jobs: the administrator lifts it with the password unchanged.
  */
 #include <assert.h>
 #include <string.h>
@@ -15,30 +21,57 @@
 #include "common/base/mem.h"
 #include "relay/core/agent_state.h"
 
+/* Unused, but its wrong passwords still count. */
+static bool remembered(const struct agent *agent, const struct credential_slot *slot)
+{
+    return slot->refs == 0 && slot->wrong_count > 0 && !slot->local_account &&
+           agent->now_ms < slot->wrong_at_ms + agent->config.logon_memory_ms;
+}
+
+static uint32_t take_unused(struct agent *agent)
+{
+    for (uint32_t i = 0; i < agent->credential_count; i++) {
+        const struct credential_slot *slot = &agent->credentials[i];
+        if (slot->refs == 0 &&
+            (!remembered(agent, slot) || agent->credential_count >= CREDENTIALS_MAX))
+            return i;
+    }
+    uint32_t fresh = agent->credential_count++;
+    agent->credentials =
+        mem_resize(agent->credentials, agent->credential_count, sizeof *agent->credentials);
+    return fresh;
+}
+
 uint32_t credential_get(struct agent *agent, uint32_t credential_no, bool local_account)
 {
-    uint32_t unused = ENTRY_NONE;
+    uint32_t wrong_count = 0;
+    uint64_t wrong_at_ms = 0;
     for (uint32_t i = 0; i < agent->credential_count; i++) {
         struct credential_slot *slot = &agent->credentials[i];
-        if (slot->refs > 0 && slot->credential_no == credential_no) {
+        if (slot->credential_no != credential_no)
+            continue;
+        if (slot->refs > 0) {
             slot->refs++;
             return i;
         }
-        if (slot->refs == 0)
-            unused = i;
+        if (remembered(agent, slot)) {
+            wrong_count = slot->wrong_count;
+            wrong_at_ms = slot->wrong_at_ms;
+            slot->wrong_count = 0;
+        }
     }
-    if (unused == ENTRY_NONE) {
-        unused = agent->credential_count++;
-        agent->credentials =
-            mem_resize(agent->credentials, agent->credential_count, sizeof *agent->credentials);
-    }
-    agent->credentials[unused] = (struct credential_slot){
+    uint32_t index = take_unused(agent);
+    agent->credentials[index] = (struct credential_slot){
         .refs = 1,
         .credential_no = credential_no,
         .local_account = local_account,
+        .stopped = wrong_count >= agent->config.logon_failures_max,
+        .failures = wrong_count,
+        .wrong_count = wrong_count,
+        .wrong_at_ms = wrong_at_ms,
     };
-    queue_init(&agent->credentials[unused].held);
-    return unused;
+    queue_init(&agent->credentials[index].held);
+    return index;
 }
 
 void credential_drop(struct agent *agent, uint32_t credential)
@@ -61,7 +94,8 @@ bool brake_allows(const struct agent *agent, const struct credential_slot *crede
         return false;
     if (credential->proven)
         return true;
-    return credential->trials < TRIALS_MAX && !held_up(agent, credential);
+    return credential->failures + credential->trials < agent->config.logon_failures_max &&
+           !held_up(agent, credential);
 }
 
 void brake_began(struct agent *agent, struct work *work)
@@ -81,11 +115,17 @@ static bool bad_logon(enum reason reason)
            reason == REASON_ACCOUNT_DISABLED || reason == REASON_PASSWORD_EXPIRED;
 }
 
-/* Reasons that only somebody hears who has logged on. */
-static bool good_logon(const struct agent_stage_done *done)
+static void refused(struct agent *agent, struct credential_slot *credential, enum reason reason)
 {
-    return done->verdict == AGENT_PASSED || done->reason == REASON_ACCESS_DENIED ||
-           done->reason == REASON_BAD_SHARE;
+    bool locked = reason == REASON_ACCOUNT_LOCKED;
+    credential->failures++;
+    if (reason == REASON_LOGON_FAILURE) {
+        credential->wrong_count++;
+        credential->wrong_at_ms = agent->now_ms;
+    }
+    if ((locked && !(credential->proven && credential->local_account)) ||
+        (!credential->proven && credential->failures >= agent->config.logon_failures_max))
+        credential->stopped = true;
 }
 
 void brake_ended(struct agent *agent, struct work *work, const struct agent_stage_done *done)
@@ -99,15 +139,11 @@ void brake_ended(struct agent *agent, struct work *work, const struct agent_stag
     }
     if (!done)
         return;
-    if (good_logon(done)) {
+    if (done->logged_on || done->verdict == AGENT_PASSED) {
         credential->proven = true;
+        credential->wrong_count = 0;
     } else if (bad_logon(done->reason)) {
-        credential->failures++;
-        bool locked = done->reason == REASON_ACCOUNT_LOCKED &&
-                      !(credential->proven && credential->local_account);
-        if (locked ||
-            (!credential->proven && credential->failures >= agent->config.logon_failures_max))
-            credential->stopped = true;
+        refused(agent, credential, done->reason);
     }
 }
 

@@ -48,6 +48,7 @@ static void access_reply(struct session *session, const struct smb_reply *reply)
             session_fail_status(session, reply->status, "logon");
             return;
         }
+        session->target->logged_on = true;
         if (name_fits(session) &&
             smb_tree_connect(session->conn, session_tag(session, ACCESS_TREE), "C$", &err) != 0)
             session_fail_request(session, &err);

@@ -8,12 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
-#include "relay/auth/auth.h"
+#include "relay/auth/pool.h"
 #include "relay/stage/session.h"
 
 #define BUCKETS_FIRST 1024
@@ -50,7 +51,7 @@ static void table_grow(struct stage_runner *runner)
     free(old);
 }
 
-static struct stage_job *job_find(struct stage_runner *runner, uint32_t no)
+static struct stage_job *job_find(const struct stage_runner *runner, uint32_t no)
 {
     struct stage_job *job = runner->jobs;
     while (job != NULL && (job->no != no || job->removed))
@@ -68,7 +69,7 @@ static void job_free_if_idle(struct stage_runner *runner, struct stage_job *job)
     *link = job->next;
     if (job->package_fd >= 0)
         (void)close(job->package_fd);
-    auth_credential_free(job->credential);
+    auth_pool_drop(runner->credentials, job->credential);
     free(job);
 }
 
@@ -148,6 +149,7 @@ static void target_end(struct stage_target *target, const struct stage_result *r
     ending->result.key = target->key;
     ending->result.stage = target->stage;
     ending->result.name_check = target->name_check;
+    ending->result.logged_on = target->logged_on;
     ending->result.tries = target->tries;
     ending->result.bytes = target->bytes;
     target_address_text(target, ending->result.address);
@@ -188,18 +190,27 @@ void target_fail(struct stage_target *target, enum reason reason, enum code_kind
 int stage_runner_add_job(struct stage_runner *runner, const struct job *job,
                          const struct credential *credential, uint32_t *job_no, struct err *err)
 {
-    struct auth_credential *made;
-    if (auth_credential_new(credential->account, credential->secret, &made, err) != 0)
+    const struct auth_credential *made;
+    uint32_t credential_no;
+    if (auth_pool_get(runner->credentials, credential->account, credential->secret, &made,
+                      &credential_no, err) != 0)
         return -1;
     struct stage_job *added = mem_new(1, sizeof *added);
     added->job = *job;
     added->credential = made;
+    added->credential_no = credential_no;
     added->package_fd = -1;
     added->no = ++runner->job_no_last;
     added->next = runner->jobs;
     runner->jobs = added;
     *job_no = added->no;
     return 0;
+}
+
+uint32_t stage_runner_credential_no(const struct stage_runner *runner, uint32_t job_no)
+{
+    const struct stage_job *job = job_find(runner, job_no);
+    return job != NULL ? job->credential_no : 0;
 }
 
 int stage_runner_set_package(struct stage_runner *runner, uint32_t job_no, const char *path,
@@ -271,7 +282,7 @@ void stage_run(struct stage_runner *runner, const struct stage_request *request)
     target->read_back = request->read_back;
     target->look_only = request->look_only;
     target->hold_logon = request->hold_logon && request->stage == STAGE_ACCESS;
-    target->held = target->logon_allowed = false;
+    target->held = target->logon_allowed = target->logged_on = false;
     target->uncertain = request->read_back && request->stage == STAGE_SCHEDULE;
     target->tries = 1;
     target->bytes = 0;
@@ -297,6 +308,9 @@ void stage_drop(struct stage_runner *runner, uint64_t key)
 int stage_runner_new(const struct stage_runner_config *config, struct stage_runner **runner,
                      struct err *err)
 {
+    uint8_t key[AUTH_POOL_KEY_SIZE];
+    if (getrandom(key, sizeof key, 0) != (ssize_t)sizeof key)
+        return err_set_errno(err, errno, "no random bytes");
     struct stage_runner *made = mem_new(1, sizeof *made);
     made->config = *config;
     made->resolver = resolver_new(made, err);
@@ -304,6 +318,8 @@ int stage_runner_new(const struct stage_runner_config *config, struct stage_runn
         free(made);
         return -1;
     }
+    made->credentials = auth_pool_new(key);
+    explicit_bzero(key, sizeof key);
     made->pinger = pinger_new(made);
     made->bucket_count = BUCKETS_FIRST;
     made->buckets = mem_new(made->bucket_count, sizeof(struct stage_target *));
@@ -352,6 +368,7 @@ void stage_runner_free(struct stage_runner *runner)
         runner->jobs->removed = true;
         job_free_if_idle(runner, runner->jobs);
     }
+    auth_pool_free(runner->credentials);
     resolver_free(runner->resolver);
     pinger_free(runner->pinger);
     (void)uv_idle_stop(runner->deliver);

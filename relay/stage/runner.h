@@ -30,6 +30,7 @@ union stage_address {
 };
 
 struct auth_credential; /* relay/auth */
+struct auth_pool;       /* relay/auth */
 struct ping_probe;      /* ping.c */
 struct pinger;          /* ping.c */
 struct resolve_query;   /* resolve.c */
@@ -38,14 +39,15 @@ struct session;         /* session.c */
 
 /* One push that this relay works on. */
 struct stage_job {
-    struct stage_job *next;             /* of the runner's list */
-    uint32_t no;                        /* job_no */
-    uint32_t target_count;              /* targets in the table that belong to it */
-    uint32_t session_count;             /* connections that still use its credential */
-    bool removed;                       /* freed with its last target and connection */
-    struct job job;                     /* as signed */
-    struct auth_credential *credential; /* owned; shared by all sessions of the push */
-    int package_fd;                     /* -1 until stage_runner_set_package */
+    struct stage_job *next;                   /* of the runner's list */
+    uint32_t no;                              /* job_no */
+    uint32_t target_count;                    /* targets in the table that belong to it */
+    uint32_t session_count;                   /* connections that still use its credential */
+    bool removed;                             /* freed with its last target and connection */
+    struct job job;                           /* as signed */
+    const struct auth_credential *credential; /* the pool's; shared by all sessions of the push */
+    uint32_t credential_no;                   /* the pool's number for it */
+    int package_fd;                           /* -1 until stage_runner_set_package */
 };
 
 /* A result on its way to the caller. */
@@ -69,6 +71,7 @@ struct stage_target {
     bool read_back;       /* of the request */
     bool look_only;       /* of the request */
     bool hold_logon;      /* of the request */
+    bool logged_on;       /* since ACCESS began: the account got in */
     bool held;            /* said `connected`, waits for stage_logon */
     bool logon_allowed;   /* for the next connection: the held one broke */
     bool uncertain;       /* schedule: a call may have been carried out; a failure is unknown */
@@ -89,7 +92,8 @@ struct stage_runner {
     size_t target_count;
     struct stage_job *jobs;
     uint32_t job_no_last;
-    struct stage_ending *endings; /* oldest first */
+    struct auth_pool *credentials; /* of all jobs */
+    struct stage_ending *endings;  /* oldest first */
     struct stage_ending **endings_tail;
     struct stage_ending *delivering; /* the rest of those being handed out now */
     uv_idle_t *deliver;              /* runs while endings wait; freed by its close callback */

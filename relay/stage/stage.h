@@ -43,6 +43,7 @@ struct stage_result {
     char detail[LIMIT_DETAIL_SIZE];   /* on failure why; on schedule success when it starts */
     char address[LIMIT_ADDRESS_SIZE]; /* the name's first address, "" if none */
     enum name_check name_check;
+    bool logged_on; /* access: the account got in, whatever came then */
     uint32_t tries; /* from 1 */
     uint64_t bytes; /* package bytes written (copy), 0 for other stages */
     /* schedule of a job with `wait`: registered by this call, or found there, is PASSED without an
@@ -87,11 +88,14 @@ int stage_runner_new(const struct stage_runner_config *config, struct stage_runn
  * are closed by the loop, which must turn once more before it is closed. NULL is fine. */
 void stage_runner_free(struct stage_runner *runner);
 
-/* Makes a job known: copies both; one credential object (GSSAPI, NT hash) per job is made here.
+/* Makes a job known: copies the job; makes one credential object (GSSAPI, NT hash) for each account
+ * and secret, however many jobs bring it, and keeps neither.
  * Returns the job_no. Errors: ERR_INVALID (account syntax), ERR_IO (GSSAPI cannot make the
  * credential). */
 int stage_runner_add_job(struct stage_runner *runner, const struct job *job,
                          const struct credential *credential, uint32_t *job_no, struct err *err);
+/* The number of the job's account and secret: equal for equal ones, also in later jobs. */
+uint32_t stage_runner_credential_no(const struct stage_runner *runner, uint32_t job_no);
 /* The package of the job is at `path`, whole and digest-checked; needed before its first copy
  * stage. */
 int stage_runner_set_package(struct stage_runner *runner, uint32_t job_no, const char *path,

@@ -29,6 +29,7 @@ struct world {
     uint64_t sequence; /* of the last batch sent */
     uint64_t epoch;    /* of the last WELCOME */
     bool quiet;        /* heartbeats are left out of the trace */
+    bool logged_on;    /* what fails, fails after the logon */
     struct {
         uint64_t key;
         char name[32];
@@ -275,6 +276,7 @@ static void answer(struct world *world, const char *name, enum agent_verdict ver
             .reason = reason,
             .detail = "as the test said",
             .address = "10.1.2.3",
+            .logged_on = world->logged_on,
             .tries = 1,
         };
         struct agent_event event = {.kind = AGENT_STAGE_DONE, .stage_done = &done};
@@ -1525,31 +1527,40 @@ static void brake_silent_machine_holds_up_a_second_only(void **state)
     world_release(&world);
 }
 
-static void brake_silent_machines_count_up_to_a_limit(void **state)
+static void connect_all(struct world *world, uint32_t first, uint32_t count)
+{
+    for (uint32_t no = first; no < first + count; no++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "At%u", no);
+        connected(world, name);
+    }
+}
+
+/* Each of them may yet be refused: the third is the last, however long they think. */
+static void brake_silent_machines_never_pass_the_limit_of_refusals(void **state)
 {
     (void)state;
     struct world world;
     world_default(&world);
-    enter_access(&world, 0, 20);
-    for (uint32_t no = 0; no < 20; no++) {
-        char name[32];
-        (void)snprintf(name, sizeof name, "At%u", no);
-        connected(&world, name);
-    }
-    pass_live_ms(&world, 16000);
+    enter_access(&world, 0, 7);
+    connect_all(&world, 0, 7);
+    pass_live_ms(&world, 2000);
+    assert_non_null(strstr(buf_cstr(&world.trace), "logon At2\n"));
     forget_trace(&world);
     pass_live_ms(&world, 60000);
     saw(&world, "");
     answer(&world, "At0", AGENT_FAILED, REASON_CONN_LOST);
-    saw(&world, "outcome A/1 #0.1 failed access CONN_LOST\ndrop At0\nlogon At16\nresults A#0.1\n");
+    saw(&world, "outcome A/1 #0.1 failed access CONN_LOST\ndrop At0\nlogon At3\nresults A#0.1\n");
+    answer(&world, "At1", AGENT_FAILED, REASON_LOGON_FAILURE);
+    saw(&world, "outcome A/1 #1.1 failed access LOGON_FAILURE\ndrop At1\nresults A#1.1\n");
     ack_results(&world);
-    pass_live_ms(&world, 523999);
+    pass_live_ms(&world, 537999);
     forget_trace(&world);
     pass_live_ms(&world, 1);
-    saw(&world, "outcome A/1 #17.1 failed access CREDENTIAL_BRAKE\ndrop At17\n"
-                "outcome A/1 #18.1 failed access CREDENTIAL_BRAKE\ndrop At18\n"
-                "outcome A/1 #19.1 failed access CREDENTIAL_BRAKE\ndrop At19\n"
-                "results A#17.1 A#18.1 A#19.1\n");
+    saw(&world, "outcome A/1 #4.1 failed access CREDENTIAL_BRAKE\ndrop At4\n"
+                "outcome A/1 #5.1 failed access CREDENTIAL_BRAKE\ndrop At5\n"
+                "outcome A/1 #6.1 failed access CREDENTIAL_BRAKE\ndrop At6\n"
+                "results A#4.1 A#5.1 A#6.1\n");
     world_release(&world);
 }
 
@@ -1611,6 +1622,106 @@ static void brake_locked_account_stops_at_once(void **state)
     pass(&world, "At1");
     saw(&world, "outcome A/1 #1.1 failed access CREDENTIAL_BRAKE\ndrop At1\nresults A#1.1\n");
     world_release(&world);
+}
+
+/* ACCESS_DENIED comes from the share, to somebody who is in, or instead of the logon. */
+static void brake_denied_before_the_logon_proves_nothing(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    enter_access(&world, 0, 4);
+    connect_all(&world, 0, 4);
+    forget_trace(&world);
+    answer(&world, "At0", AGENT_FAILED, REASON_ACCESS_DENIED);
+    saw(&world, "outcome A/1 #0.1 failed access ACCESS_DENIED\ndrop At0\nlogon At1\n"
+                "results A#0.1\n");
+    world.logged_on = true;
+    answer(&world, "At1", AGENT_FAILED, REASON_ACCESS_DENIED);
+    saw(&world, "outcome A/1 #1.1 failed access ACCESS_DENIED\ndrop At1\nlogon At2\nlogon At3\n"
+                "results A#1.1\n");
+    world_release(&world);
+}
+
+/* Push B, with the account and secret of push A. */
+static void share_credential(struct world *world, const struct agent_job *job_a)
+{
+    struct agent_job job = job_of(&push_b, 7);
+    job.credential_no = job_a->credential_no;
+    job.local_account = job_a->local_account;
+    give_job(world, &job);
+}
+
+static void brake_concurrent_pushes_share_one_count(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    struct agent_job job = job_of(&push_a, 1);
+    share_credential(&world, &job);
+    enter_access(&world, 0, 3);
+    connect_all(&world, 0, 2);
+    lease(&world, &push_b, 0, 2, 1);
+    pass_until(&world, "Bt0", STAGE_ACCESS);
+    connected(&world, "Bt0");
+    forget_trace(&world);
+    answer(&world, "At0", AGENT_FAILED, REASON_LOGON_FAILURE);
+    answer(&world, "At1", AGENT_FAILED, REASON_LOGON_FAILURE);
+    assert_non_null(strstr(buf_cstr(&world.trace), "logon Bt0\n"));
+    forget_trace(&world);
+    connected(&world, "At2");
+    answer(&world, "Bt0", AGENT_FAILED, REASON_LOGON_FAILURE);
+    assert_non_null(strstr(buf_cstr(&world.trace), "A/1 #2.1 failed access CREDENTIAL_BRAKE\n"));
+    pass_until(&world, "Bt1", STAGE_PING);
+    forget_trace(&world);
+    pass(&world, "Bt1");
+    assert_non_null(strstr(buf_cstr(&world.trace), "B/1 #1.1 failed access CREDENTIAL_BRAKE\n"));
+    world_release(&world);
+}
+
+/* Push A is refused `count` times and closed; then push B comes with the same credential. Whether
+ * it may try its first logon. */
+static bool may_try_after(const struct agent_job *job_a, uint32_t count, enum reason reason,
+                          uint64_t pause_ms)
+{
+    struct world world;
+    struct agent_config config = test_config();
+    world_ready(&world, &config);
+    give_job(&world, job_a);
+    enter_access(&world, 0, count);
+    connect_all(&world, 0, count);
+    for (uint32_t no = 0; no < count; no++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "At%u", no);
+        answer(&world, name, AGENT_FAILED, reason);
+    }
+    refer(&world, AGENT_CLOSE, &push_a);
+    pass_live_ms(&world, pause_ms);
+    share_credential(&world, job_a);
+    lease(&world, &push_b, 0, 1, 1);
+    pass_until(&world, "Bt0", STAGE_PING);
+    forget_trace(&world);
+    pass(&world, "Bt0");
+    bool tries = strstr(buf_cstr(&world.trace), "run Bt0 access\n") != NULL;
+    assert_true(tries || strstr(buf_cstr(&world.trace), "CREDENTIAL_BRAKE") != NULL);
+    world_release(&world);
+    return tries;
+}
+
+static void brake_remembers_wrong_passwords_of_domain_accounts(void **state)
+{
+    (void)state;
+    struct agent_job job = job_of(&push_a, 2); /* replaces the one that the world begins with */
+    job.credential_no = 9;
+    assert_false(may_try_after(&job, 3, REASON_LOGON_FAILURE, 0));
+    assert_false(may_try_after(&job, 3, REASON_LOGON_FAILURE, 1700000));
+    assert_true(may_try_after(&job, 3, REASON_LOGON_FAILURE, 1800000));
+    assert_true(may_try_after(&job, 2, REASON_LOGON_FAILURE, 0));
+    /* What an administrator mends without a new password doesn't last. */
+    assert_true(may_try_after(&job, 1, REASON_ACCOUNT_LOCKED, 0));
+    assert_true(may_try_after(&job, 3, REASON_ACCOUNT_DISABLED, 0));
+    job.local_account = true; /* other machines count for themselves */
+    assert_true(may_try_after(&job, 3, REASON_LOGON_FAILURE, 0));
 }
 
 static void held_logon_whose_lease_runs_out_dropped(void **state)
@@ -1784,7 +1895,7 @@ int main(void)
         cmocka_unit_test(brake_holds_all_logons_but_the_first),
         cmocka_unit_test(brake_unreachable_machines_hold_up_no_other),
         cmocka_unit_test(brake_silent_machine_holds_up_a_second_only),
-        cmocka_unit_test(brake_silent_machines_count_up_to_a_limit),
+        cmocka_unit_test(brake_silent_machines_never_pass_the_limit_of_refusals),
         cmocka_unit_test(brake_second_connection_asks_again),
         cmocka_unit_test(held_logon_whose_lease_runs_out_dropped),
         cmocka_unit_test(held_logon_under_stop_dropped),
@@ -1792,6 +1903,9 @@ int main(void)
         cmocka_unit_test(held_logon_does_not_delay_shutdown),
         cmocka_unit_test(brake_three_refusals_stop_the_account),
         cmocka_unit_test(brake_locked_account_stops_at_once),
+        cmocka_unit_test(brake_denied_before_the_logon_proves_nothing),
+        cmocka_unit_test(brake_concurrent_pushes_share_one_count),
+        cmocka_unit_test(brake_remembers_wrong_passwords_of_domain_accounts),
         cmocka_unit_test(brake_after_success_lets_wrong_passwords_be),
         cmocka_unit_test(stage_result_of_unknown_key_ignored),
     };

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #include "common/base/utf16.h"
 #include "relay/auth/auth.h"
 #include "relay/auth/auth_internal.h"
+#include "relay/auth/pool.h"
 #include "tests/unit/auth_acceptor.h"
 
 /* One logon under test: both sides and the last token in each direction. */
@@ -280,6 +282,69 @@ static void account_malformed_is_refused_without_echo(void **state)
     assert_int_equal(err.code, ERR_INVALID);
 }
 
+static void account_and_password_equal_share_one_credential(void **state)
+{
+    (void)state;
+    static const uint8_t key[AUTH_POOL_KEY_SIZE] = {7};
+    static const struct {
+        const char *account, *password;
+        bool same;
+    } cases[] = {
+        {"dom\\USER", "secret", true},   {"DOM\\user", "Secret", false},
+        {"DOM2\\user", "secret", false}, {"user", "secret", false},
+        {"DOM\\users", "ecret", false},  {"user@DOM", "secret", false},
+        {"DOM\\user", "secret ", false},
+    };
+    struct auth_pool *pool = auth_pool_new(key);
+    const struct auth_credential *first = NULL;
+    uint32_t number = 0;
+    struct err err;
+    assert_int_equal(auth_pool_get(pool, "DOM\\user", "secret", &first, &number, &err), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct auth_credential *other = NULL;
+        uint32_t other_number = 0;
+        assert_int_equal(
+            auth_pool_get(pool, cases[i].account, cases[i].password, &other, &other_number, &err),
+            0);
+        assert_int_equal(other_number == number, cases[i].same);
+        assert_int_equal(other == first, cases[i].same);
+        auth_pool_drop(pool, other);
+    }
+    auth_pool_drop(pool, first);
+    auth_pool_free(pool);
+}
+
+/* The brake goes on with what it knows of the number. */
+static void account_unused_for_long_keeps_its_number(void **state)
+{
+    (void)state;
+    static const uint8_t key[AUTH_POOL_KEY_SIZE] = {7};
+    struct auth_pool *pool = auth_pool_new(key);
+    const struct auth_credential *credential = NULL;
+    uint32_t number = 0;
+    uint32_t again = 0;
+    struct err err;
+    assert_int_equal(auth_pool_get(pool, ".\\me", "secret", &credential, &number, &err), 0);
+    auth_pool_drop(pool, credential);
+    for (uint32_t i = 0; i < AUTH_POOL_ENTRIES_MAX; i++) {
+        char name[32];
+        uint32_t ignored;
+        (void)snprintf(name, sizeof name, "user%u", i);
+        assert_int_equal(auth_pool_get(pool, name, "secret", &credential, &ignored, &err), 0);
+        auth_pool_drop(pool, credential);
+        if (i == AUTH_POOL_ENTRIES_MAX - 2) { /* all have room, and this one was used last */
+            assert_int_equal(auth_pool_get(pool, "ME", "secret", &credential, &again, &err), 0);
+            auth_pool_drop(pool, credential);
+            assert_int_equal(again, number);
+        }
+    }
+    assert_int_equal(auth_pool_get(pool, "user0", "secret", &credential, &again, &err), 0);
+    assert_true(again > AUTH_POOL_ENTRIES_MAX); /* the oldest was forgotten */
+    auth_pool_drop(pool, credential);
+    assert_int_equal(auth_pool_get(pool, "x", "\xff", &credential, &again, &err), -1);
+    auth_pool_free(pool);
+}
+
 /* [MS-NLMP] 4.2.4.3 CHALLENGE_MESSAGE: domain "Domain", server "Server". */
 static const char challenge_hex[] =
     "4e544c4d53535000020000000c000c003800000033828ae20123456789abcdef00000000000000002400240044"
@@ -338,6 +403,8 @@ int main(void)
         cmocka_unit_test(challenge_damaged_is_refused_without_crash),
         cmocka_unit_test(account_forms_give_the_names_sent),
         cmocka_unit_test(account_malformed_is_refused_without_echo),
+        cmocka_unit_test(account_and_password_equal_share_one_credential),
+        cmocka_unit_test(account_unused_for_long_keeps_its_number),
         cmocka_unit_test(peer_of_published_challenge_has_its_names),
         cmocka_unit_test(peer_of_damaged_challenge_never_crashes),
     };
