@@ -11,6 +11,7 @@
 #include "common/trust/secret.h"
 #include "relay/auth/auth.h"
 #include "relay/shell.h"
+#include "relay/stage/scope.h"
 #include "relay/state.h"
 
 #define EXIT_USAGE 2
@@ -22,6 +23,7 @@ enum {
     OPTION_PACKAGES = 'p',
     OPTION_COORDINATOR_KEY = 'k',
     OPTION_OPERATORS = 'o',
+    OPTION_ALLOW = 'a',
     OPTION_VERBOSE = 'v',
     OPTION_PARENT = 0x100
 };
@@ -30,6 +32,7 @@ struct arguments {
     const char *command;
     const char *state, *name, *coordinator, *packages, *coordinator_key, *operators;
     bool verbose;
+    struct scope scope;
     pid_t parent; /* 0: on our own */
 };
 
@@ -40,6 +43,8 @@ static const struct argp_option options[] = {
     {"packages", OPTION_PACKAGES, "ENDPOINT", 0, "Where the coordinator serves packages", 0},
     {"coordinator-key", OPTION_COORDINATOR_KEY, "FILE", 0, "The coordinator's public key", 0},
     {"operators", OPTION_OPERATORS, "DIR", 0, "Trusted operator keys: <push id>.pub files", 0},
+    {"allow", OPTION_ALLOW, "CIDR", 0,
+     "Touch addresses in this subnet only; may be repeated (default: all)", 0},
     {"parent", OPTION_PARENT, "PID", 0, "End when this process ends; for private mode", 0},
     {"verbose", OPTION_VERBOSE, NULL, 0, "Log every target's outcome", 0},
     {0},
@@ -56,6 +61,7 @@ static pid_t process_id(const struct argp_state *state, const char *text)
 static error_t parse_option(int key, char *value, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
+    struct err err;
     switch (key) {
     case OPTION_STATE:
         arguments->state = value;
@@ -74,6 +80,10 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         break;
     case OPTION_OPERATORS:
         arguments->operators = value;
+        break;
+    case OPTION_ALLOW:
+        if (scope_add(&arguments->scope, value, &err) != 0)
+            argp_error(state, "--allow: %s", err.text);
         break;
     case OPTION_VERBOSE:
         arguments->verbose = true;
@@ -140,6 +150,7 @@ static int run_relay(const struct arguments *arguments)
         .coordinator = arguments->coordinator,
         .packages = arguments->packages,
         .operators = arguments->operators,
+        .scope = &arguments->scope,
     };
     if (public_key_read(arguments->coordinator_key, config.coordinator_key, &err) != 0 ||
         folder_check(arguments->operators, &err) != 0 ||
@@ -150,30 +161,37 @@ static int run_relay(const struct arguments *arguments)
     return failed ? fail(&err) : EXIT_SUCCESS;
 }
 
+static int run_command(const struct arguments *arguments)
+{
+    struct err err;
+    bool init = strcmp(arguments->command, "init") == 0;
+    if (!init && strcmp(arguments->command, "run") != 0)
+        return usage_error("unknown command: say init or run");
+    if (!arguments->state)
+        return usage_error("--state is missing");
+    if (!init && (!arguments->name || !arguments->coordinator || !arguments->packages ||
+                  !arguments->coordinator_key || !arguments->operators))
+        return usage_error("run needs --name, --coordinator, --packages, --coordinator-key and "
+                           "--operators");
+    if (!init && (arguments->name[0] == '\0' || strlen(arguments->name) >= LIMIT_SITE_NAME_SIZE))
+        return usage_error("--name must have 1 to 63 bytes");
+    if ((arguments->parent != 0 && process_follow(arguments->parent, &err) != 0) ||
+        process_harden(&err) != 0)
+        return fail(&err);
+    auth_setup(); /* changes the environment: before any thread */
+    return init ? run_init(arguments) : run_relay(arguments);
+}
+
 int main(int argc, char **argv)
 {
     struct arguments arguments = {0};
-    struct err err;
     (void)umask(077);
     argp_err_exit_status = EXIT_USAGE;
     argp_program_version_hook = print_version;
     if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
         return EXIT_USAGE;
     log_setup("pusher-relay", arguments.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    bool init = strcmp(arguments.command, "init") == 0;
-    if (!init && strcmp(arguments.command, "run") != 0)
-        return usage_error("unknown command: say init or run");
-    if (!arguments.state)
-        return usage_error("--state is missing");
-    if (!init && (!arguments.name || !arguments.coordinator || !arguments.packages ||
-                  !arguments.coordinator_key || !arguments.operators))
-        return usage_error("run needs --name, --coordinator, --packages, --coordinator-key and "
-                           "--operators");
-    if (!init && (arguments.name[0] == '\0' || strlen(arguments.name) >= LIMIT_SITE_NAME_SIZE))
-        return usage_error("--name must have 1 to 63 bytes");
-    if ((arguments.parent != 0 && process_follow(arguments.parent, &err) != 0) ||
-        process_harden(&err) != 0)
-        return fail(&err);
-    auth_setup(); /* changes the environment: before any thread */
-    return init ? run_init(&arguments) : run_relay(&arguments);
+    int status = run_command(&arguments);
+    scope_release(&arguments.scope);
+    return status;
 }

@@ -114,6 +114,7 @@ static int open_runner(struct shell *shell, struct err *err)
         .done = shell_stage_done,
         .connected = shell_stage_connected,
         .context = shell,
+        .scope = shell->config->scope,
         .smb_port = SMB_PORT,
     };
     return stage_runner_new(&config, &shell->runner, err);

@@ -19,7 +19,8 @@ struct shell_config {
     const char *coordinator;         /* endpoint of the relay link */
     const char *packages;            /* endpoint of the package link */
     uint8_t coordinator_key[LIMIT_KEY_BYTES];
-    const char *operators; /* folder of `<push id>.pub` files */
+    const char *operators;     /* folder of `<push id>.pub` files */
+    const struct scope *scope; /* addresses it may touch (relay/stage/scope.h); borrowed */
 };
 
 /* Runs until SIGTERM or SIGINT (running stages get ten seconds; a second signal ends at once), or

@@ -11,8 +11,8 @@ void agent_config_defaults(struct agent_config *config)
 {
     *config = (struct agent_config){
         .held_max = 8192,
-        .resolve_max = 64, /* per DNS server c-ares loses names above some hundred */
-        .ping_max = 4096,  /* the ping stage itself asks fewer on-link addresses at once */
+        .resolve_max = 512, /* the stage asks the servers fewer at once, slow names aside */
+        .ping_max = 4096,   /* the ping stage itself asks fewer on-link addresses at once */
         .session_max = 256,
         .package_wait_max = 32,
         .hello_retry_ms = 5000,

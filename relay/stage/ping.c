@@ -6,14 +6,12 @@
  * the cookie. Three tries; two ICMP errors end it early. Of addresses on the relay's own links only
  * so many are asked at a time as the kernel's neighbour table bears.
  *
+ * Every address of a target has a probe of its own, begun STAGGER_MS after that of the address
+ * before it, or as soon as that one meets an error. The first answer ends all of them.
+ *
  * Probes wait in queues with one fixed delay each, so every queue is ordered by time.
  */
 #include <errno.h>
-#include <time.h>
-
-#include <linux/errqueue.h> /* wants struct timespec */
-#include <linux/icmp.h>
-#include <netinet/icmp6.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,35 +19,36 @@
 #include <unistd.h>
 
 #include "common/base/mem.h"
-#include "common/base/text.h"
-#include "relay/stage/onlink.h"
-#include "relay/stage/ping_packet.h"
+#include "relay/stage/ping_socket.h"
 #include "relay/stage/runner.h"
 
 #define TRY_COUNT 3
+#define STAGGER_MS 100
 #define SLOT_COUNT 65536 /* a sequence number each */
 #define TICK_MS 20       /* how late a time-out may be seen */
-#define SEND_TICK_MS 1
-#define SENDS_PER_TICK 32 /* 32,000 probes a second at most */
-#define BACK_OFF_MS 5     /* after ENOBUFS */
-#define STUCK_MAX 100     /* times that one probe may meet ENOBUFS before it counts as a try */
-#define READS_PER_WAKE 256
-#define PACKET_MAX 1500
-#define RECEIVE_BUFFER (1 << 20)
+#define SEND_TICK_MS 1   /* one batch each time: 32,000 a second at most */
+#define BACK_OFF_MS 5    /* after ENOBUFS */
+#define STUCK_MAX 100    /* times that one probe may meet ENOBUFS before it counts as a try */
+#define COOKIES_DRAWN 16 /* at once, to save system calls: 256 bytes, which come whole */
 
-/* How long to wait after the n-th try; the last one is the deadline: 3.5 s in all. */
-static const uint32_t wait_ms[TRY_COUNT] = {1000, 1000, 1500};
+/* How long to wait after the n-th try; the last one is the deadline: 2.5 s in all. An answer to an
+ * earlier try counts as long as the probe lives. */
+static const uint32_t wait_ms[TRY_COUNT] = {500, 750, 1250};
 
 struct ping_probe {
     struct ping_probe *previous, *next;
-    struct ping_queue *queue; /* the one it is in */
+    struct ping_queue
+        *queue; /* the one it is in; NULL: it has failed, others of the target go on */
+    struct ping_probe *sibling; /* another address of the target */
     struct stage_target *target;
-    uint64_t due_ms; /* in a waiting queue: when this try has failed */
+    uint64_t due_ms; /* in a waiting queue: when this try has failed; staggered: when to begin */
     uint16_t slot;
+    uint8_t at;        /* number of the address */
     uint8_t try_count; /* sent so far */
     uint8_t error_count;
     uint8_t stuck_count;       /* ENOBUFS since the last try */
     bool onlink;               /* reached without a router */
+    bool no_socket;            /* none could be made for its family */
     enum code_kind error_kind; /* the last error seen */
     uint32_t error;
     uint8_t cookie[PING_COOKIE_BYTES];
@@ -59,29 +58,23 @@ struct ping_queue {
     struct ping_probe *first, *last;
 };
 
-struct ping_socket {
-    struct pinger *pinger;
-    enum ping_family family;
-    int fd; /* -1: not open */
-    bool raw;
-    uv_poll_t *poll; /* freed by its close callback */
-};
-
 struct pinger {
     struct stage_runner *runner;
     struct ping_socket sockets[2];        /* by enum ping_family */
-    struct ping_queue fresh[2];           /* no slot yet: routed, on-link */
+    struct ping_queue staggered;          /* their turn has not come */
+    struct ping_queue fresh;              /* no slot yet; reached by a router */
+    struct ping_queue fresh_onlink[2];    /* the same on the relay's own links, by family */
     struct ping_queue sending;            /* to be sent */
     struct ping_queue waiting[TRY_COUNT]; /* sent n + 1 times */
     struct ping_probe **slots;            /* SLOT_COUNT; NULL: free */
     uint32_t slot_next;
     uint32_t slot_used;
-    uint32_t onlink_used; /* of them on-link */
-    struct onlink onlink;
-    uint16_t identifier; /* of raw sockets */
+    uint32_t onlink_used[2]; /* of them on-link, by family */
     uint64_t quiet_until_ms;
     uv_timer_t *timer;
     uint64_t timer_ms; /* its period; 0: stopped */
+    uint32_t cookies_left;
+    uint8_t cookies[COOKIES_DRAWN][PING_COOKIE_BYTES];
 };
 
 static void queue_append(struct ping_queue *queue, struct ping_probe *probe)
@@ -107,6 +100,7 @@ static void queue_remove(struct ping_probe *probe)
         probe->next->previous = probe->previous;
     else
         queue->last = probe->previous;
+    probe->queue = NULL;
 }
 
 static void free_on_close(uv_handle_t *handle)
@@ -114,52 +108,121 @@ static void free_on_close(uv_handle_t *handle)
     free(handle);
 }
 
-static void probe_free(struct pinger *pinger, struct ping_probe *probe)
+static enum ping_family address_family(const union stage_address *address)
 {
-    queue_remove(probe);
-    if (pinger->slots[probe->slot] == probe) {
-        pinger->slots[probe->slot] = NULL;
-        pinger->slot_used--;
-        if (probe->onlink)
-            pinger->onlink_used--;
+    return stage_address_is_v4(address) ? PING_V4 : PING_V6;
+}
+
+static const union stage_address *probe_address(const struct ping_probe *probe)
+{
+    return &probe->target->addresses[probe->at];
+}
+
+/* Takes it out of everything but its target. */
+static void probe_retire(struct pinger *pinger, struct ping_probe *probe)
+{
+    if (probe->queue != NULL)
+        queue_remove(probe);
+    if (pinger->slots[probe->slot] != probe)
+        return;
+    pinger->slots[probe->slot] = NULL;
+    pinger->slot_used--;
+    if (probe->onlink)
+        pinger->onlink_used[address_family(probe_address(probe))]--;
+}
+
+static void probes_free(struct pinger *pinger, struct stage_target *target)
+{
+    struct ping_probe *next;
+    for (struct ping_probe *probe = target->probe; probe != NULL; probe = next) {
+        next = probe->sibling;
+        probe_retire(pinger, probe);
+        free(probe);
     }
-    probe->target->probe = NULL;
-    free(probe);
+    target->probe = NULL;
 }
 
-static bool no_room(int error)
+static void queue_fresh(struct pinger *pinger, struct ping_probe *probe)
 {
-    return error == ENOBUFS || error == EAGAIN || error == ENOMEM;
+    queue_append(probe->onlink ? &pinger->fresh_onlink[address_family(probe_address(probe))]
+                               : &pinger->fresh,
+                 probe);
 }
 
-static bool lenient(const struct stage_target *target)
+/* The probe whose end tells most of a target of which nothing answered: one that got no word at all
+ * leaves hope, so it outranks those that met errors; then ICMP, then our own machine's errors. */
+static const struct ping_probe *most_telling(const struct stage_target *target)
 {
-    return target->job->job.ping == PING_PREFER;
+    const struct ping_probe *most = target->probe;
+    for (const struct ping_probe *probe = most->sibling; probe != NULL; probe = probe->sibling) {
+        int rank = probe->error_kind == CODE_NONE ? 2 : probe->error_kind == CODE_ICMP;
+        int most_rank = most->error_kind == CODE_NONE ? 2 : most->error_kind == CODE_ICMP;
+        if (rank > most_rank || (rank == most_rank && probe->at < most->at))
+            most = probe;
+    }
+    return most;
 }
 
-/* All tries are used up, or errors said enough. */
+/* No address answered. */
+static void target_silent(struct pinger *pinger, struct stage_target *target)
+{
+    struct ping_probe end = *most_telling(target);
+    uint32_t error = end.error;
+    char code[16];
+    char many[32] = "";
+    (void)outcome_code_text(end.error_kind, error, code);
+    if (target->address_count > 1)
+        (void)snprintf(many, sizeof many, " (%u addresses)", target->address_count);
+    target->tries = end.try_count > 0 ? end.try_count : 1;
+    probes_free(pinger, target);
+    target_address_use(target, end.at);
+    if (target->job->job.ping == PING_PREFER)
+        target_pass(target, "%s%s; trying TCP port %u",
+                    end.no_socket ? "cannot ping" : "no answer to ping", many,
+                    target->runner->config.smb_port);
+    else if (end.no_socket)
+        target_fail(target,
+                    error == EPERM || error == EACCES ? REASON_PING_NOT_ALLOWED : REASON_INTERNAL,
+                    CODE_ERRNO, error, "cannot make an ICMP socket: %s", strerror((int)error));
+    else if (end.error_kind == CODE_ICMP)
+        target_fail(target, REASON_HOST_UNREACHABLE, CODE_ICMP, error,
+                    "ICMP error %s for the ping: unreachable%s", code, many);
+    else if (end.error_kind == CODE_ERRNO)
+        target_fail(target, ping_no_room((int)error) ? REASON_INTERNAL : REASON_HOST_UNREACHABLE,
+                    CODE_ERRNO, error, "cannot send a ping: %s%s", strerror((int)error), many);
+    else
+        target_fail(target, REASON_NO_REPLY, CODE_NONE, 0, "no answer to %u pings%s", TRY_COUNT,
+                    many);
+}
+
+static bool any_alive(const struct stage_target *target)
+{
+    const struct ping_probe *probe = target->probe;
+    while (probe != NULL && probe->queue == NULL)
+        probe = probe->sibling;
+    return probe != NULL;
+}
+
+static void address_begin(struct pinger *pinger, struct stage_target *target, uint8_t at,
+                          uint32_t delay_ms);
+
+/* All tries are used up, or errors said enough. The last probe of a target ends its stage. */
 static void probe_failed(struct pinger *pinger, struct ping_probe *probe)
 {
     struct stage_target *target = probe->target;
-    enum code_kind kind = probe->error_kind;
-    uint32_t error = probe->error;
-    char code[16];
-    (void)outcome_code_text(kind, error, code);
-    target->tries = probe->try_count > 0 ? probe->try_count : 1;
-    probe_free(pinger, probe);
-    if (lenient(target)) {
-        target_pass(target, "no answer to ping; trying TCP port %u",
-                    target->runner->config.smb_port);
+    probe_retire(pinger, probe);
+    if (!any_alive(target)) /* the newest is the first in the list */
+        address_begin(pinger, target, (uint8_t)(target->probe->at + 1), 0);
+}
+
+/* The address after this one waits no longer for its turn. */
+static void hurry_next(struct pinger *pinger, const struct ping_probe *probe)
+{
+    struct ping_probe *newest = probe->target->probe;
+    if (newest->queue != &pinger->staggered)
         return;
-    }
-    if (kind == CODE_ICMP)
-        target_fail(target, REASON_HOST_UNREACHABLE, kind, error,
-                    "ICMP error %s for the ping: unreachable", code);
-    else if (kind == CODE_ERRNO)
-        target_fail(target, no_room((int)error) ? REASON_INTERNAL : REASON_HOST_UNREACHABLE, kind,
-                    error, "cannot send a ping: %s", strerror((int)error));
-    else
-        target_fail(target, REASON_NO_REPLY, CODE_NONE, 0, "no answer to %u pings", TRY_COUNT);
+    queue_remove(newest);
+    queue_fresh(pinger, newest);
 }
 
 /* Remembers an error. The first may be a passing one: the next try decides. */
@@ -169,230 +232,86 @@ static void probe_error(struct pinger *pinger, struct ping_probe *probe, enum co
     probe->error_kind = kind;
     probe->error = error;
     probe->error_count++;
+    hurry_next(pinger, probe);
     if (probe->error_count >= 2 || probe->try_count >= TRY_COUNT)
         probe_failed(pinger, probe);
 }
 
-static enum ping_family address_family(const union stage_address *address)
+/* But for the zone, which an answer's quotation doesn't have. */
+static bool same_host(const union stage_address *a, const union stage_address *b)
 {
-    return address->any.sa_family == AF_INET ? PING_V4 : PING_V6;
-}
-
-static bool same_address(const union stage_address *a, const union stage_address *b)
-{
-    if (a->any.sa_family != b->any.sa_family)
-        return false;
-    if (a->any.sa_family == AF_INET)
-        return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+    if (stage_address_is_v4(a) || stage_address_is_v4(b))
+        return stage_address_equal(a, b);
     return memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof a->v6.sin6_addr) == 0;
 }
 
-static struct ping_probe *find_probe(struct ping_socket *s, const struct ping_message *message,
-                                     const union stage_address *asked)
+static struct ping_probe *find_probe(struct pinger *pinger, const struct ping_arrival *arrival)
 {
-    struct ping_probe *probe = s->pinger->slots[message->sequence];
-    if (probe == NULL || (s->raw && message->identifier != s->pinger->identifier))
+    const struct ping_message *message = &arrival->message;
+    struct ping_probe *probe = pinger->slots[message->sequence];
+    if (probe == NULL ||
+        (message->has_cookie && memcmp(message->cookie, probe->cookie, PING_COOKIE_BYTES) != 0))
         return NULL;
-    if (message->has_cookie && memcmp(message->cookie, probe->cookie, PING_COOKIE_BYTES) != 0)
-        return NULL;
-    return same_address(&probe->target->addresses[0], asked) ? probe : NULL;
+    return same_host(probe_address(probe), &arrival->asked) ? probe : NULL;
 }
 
-static void quoted_address(enum ping_family family, const struct ping_message *message,
-                           union stage_address *address)
+static void on_arrived(void *context, const struct ping_arrival *arrival)
 {
-    memset(address, 0, sizeof *address);
-    if (family == PING_V4) {
-        address->v4.sin_family = AF_INET;
-        memcpy(&address->v4.sin_addr, message->destination, sizeof address->v4.sin_addr);
-    } else {
-        address->v6.sin6_family = AF_INET6;
-        memcpy(&address->v6.sin6_addr, message->destination, sizeof address->v6.sin6_addr);
-    }
-}
-
-static void on_message(struct ping_socket *s, const uint8_t *bytes, size_t size,
-                       const union stage_address *from)
-{
-    struct ping_message message;
-    union stage_address asked;
-    struct ping_probe *probe;
-    switch (ping_packet_read(s->family, s->raw && s->family == PING_V4, bytes, size, &message)) {
-    case PING_NOTHING:
+    struct pinger *pinger = context;
+    struct ping_probe *probe = find_probe(pinger, arrival);
+    if (probe == NULL)
         return;
-    case PING_REPLY:
-        probe = find_probe(s, &message, from);
-        if (probe != NULL) {
-            struct stage_target *target = probe->target;
-            target->tries = probe->try_count;
-            probe_free(s->pinger, probe);
-            target_pass(target, "%s", "");
-        }
-        return;
-    case PING_ERROR:
-        quoted_address(s->family, &message, &asked);
-        probe = find_probe(s, &message, &asked);
-        if (probe != NULL)
-            probe_error(s->pinger, probe, CODE_ICMP,
-                        (uint32_t)(message.error_type << 8 | message.error_code));
+    if (arrival->news == PING_ERROR) {
+        probe_error(pinger, probe, arrival->error_kind, arrival->error);
         return;
     }
+    struct stage_target *target = probe->target;
+    uint8_t at = probe->at;
+    target->tries = probe->try_count;
+    probes_free(pinger, target);
+    target_address_use(target, at);
+    target_pass(target, "%s", "");
 }
 
-/* Errors of a datagram socket: the kernel quotes our request and names its destination. */
-static bool read_error_queue(struct ping_socket *s)
+/* It went out, or met an error that was its own. */
+static void probe_sent(struct pinger *pinger, struct ping_probe *probe, int error)
 {
-    uint8_t bytes[PACKET_MAX];
-    union {
-        char bytes[512];
-        struct cmsghdr align;
-    } control;
-    union stage_address to;
-    struct iovec part = {.iov_base = bytes, .iov_len = sizeof bytes};
-    struct msghdr header = {
-        .msg_name = &to,
-        .msg_namelen = sizeof to,
-        .msg_iov = &part,
-        .msg_iovlen = 1,
-        .msg_control = control.bytes,
-        .msg_controllen = sizeof control.bytes,
-    };
-    memset(&to, 0, sizeof to);
-    ssize_t size = recvmsg(s->fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT);
-    if (size < 0)
-        return false;
-    struct ping_message message;
-    if (!ping_packet_read_request(s->family, bytes, (size_t)size, &message))
-        return true;
-    struct ping_probe *probe = find_probe(s, &message, &to);
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&header); probe != NULL && c != NULL;
-         c = CMSG_NXTHDR(&header, c)) {
-        struct sock_extended_err extended;
-        if (!(c->cmsg_level == SOL_IP && c->cmsg_type == IP_RECVERR) &&
-            !(c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_RECVERR))
-            continue;
-        memcpy(&extended, CMSG_DATA(c), sizeof extended);
-        if (extended.ee_origin == SO_EE_ORIGIN_ICMP || extended.ee_origin == SO_EE_ORIGIN_ICMP6)
-            probe_error(s->pinger, probe, CODE_ICMP,
-                        (uint32_t)(extended.ee_type << 8 | extended.ee_code));
-        else
-            probe_error(s->pinger, probe, CODE_ERRNO, extended.ee_errno);
-        return true;
-    }
-    return true;
-}
-
-static void on_readable(uv_poll_t *poll, int status, int events)
-{
-    (void)events;
-    struct ping_socket *s = poll->data;
-    uint8_t bytes[PACKET_MAX];
-    if (status < 0) /* libuv stops a poll whose error queue has something */
-        (void)uv_poll_start(poll, UV_READABLE, on_readable);
-    for (int i = 0; i < READS_PER_WAKE; i++) {
-        union stage_address from;
-        memset(&from, 0, sizeof from);
-        socklen_t from_size = sizeof from;
-        ssize_t size = recvfrom(s->fd, bytes, sizeof bytes, MSG_DONTWAIT, &from.any, &from_size);
-        if (size >= 0) {
-            on_message(s, bytes, (size_t)size, &from);
-            continue;
-        }
-        if (errno == EINTR)
-            continue;
-        if (s->raw || !read_error_queue(s))
-            return;
-    }
-}
-
-static int open_fd(enum ping_family family, bool *raw)
-{
-    int domain = family == PING_V4 ? AF_INET : AF_INET6;
-    int protocol = family == PING_V4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-    int fd = socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
-    *raw = false;
-    if (fd >= 0)
-        return fd;
-    *raw = true;
-    return socket(domain, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
-}
-
-/* Raw sockets see every ICMP message of the host: let the kernel drop what we never read. */
-static void set_filter(int fd, enum ping_family family)
-{
-    if (family == PING_V4) {
-        struct icmp_filter filter = {
-            .data = ~(1U << ICMP_ECHOREPLY | 1U << ICMP_DEST_UNREACH | 1U << ICMP_TIME_EXCEEDED)};
-        (void)setsockopt(fd, SOL_RAW, ICMP_FILTER, &filter, sizeof filter);
-        return;
-    }
-    struct icmp6_filter filter;
-    ICMP6_FILTER_SETBLOCKALL(&filter);
-    ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &filter);
-    ICMP6_FILTER_SETPASS(ICMP6_DST_UNREACH, &filter);
-    ICMP6_FILTER_SETPASS(ICMP6_TIME_EXCEEDED, &filter);
-    (void)setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof filter);
-}
-
-static int socket_open(struct ping_socket *s, struct err *err)
-{
-    if (s->fd >= 0)
-        return 0;
-    bool raw;
-    int fd = open_fd(s->family, &raw);
-    if (fd < 0)
-        return err_set_errno(err, errno, "cannot make an ICMP socket");
-    int size = RECEIVE_BUFFER;
-    int on = 1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-    if (raw)
-        set_filter(fd, s->family);
-    else if (s->family == PING_V4)
-        (void)setsockopt(fd, SOL_IP, IP_RECVERR, &on, sizeof on);
-    else
-        (void)setsockopt(fd, SOL_IPV6, IPV6_RECVERR, &on, sizeof on);
-    uv_poll_t *poll = mem_new(1, sizeof *poll);
-    int status = uv_poll_init(s->pinger->runner->config.loop, poll, fd);
-    if (status != 0) {
-        (void)close(fd);
-        free(poll);
-        return err_set_errno(err, -status, "ICMP socket");
-    }
-    poll->data = s;
-    (void)uv_poll_start(poll, UV_READABLE, on_readable);
-    s->poll = poll;
-    s->fd = fd;
-    s->raw = raw;
-    return 0;
-}
-
-/* 0 sent (or counted as lost), -1 no room now. */
-static int probe_send(struct pinger *pinger, struct ping_probe *probe)
-{
-    const union stage_address *to = &probe->target->addresses[0];
-    struct ping_socket *s = &pinger->sockets[address_family(to)];
-    uint8_t packet[PING_PACKET_BYTES];
-    ping_packet_build(s->family, pinger->identifier, probe->slot, probe->cookie, packet);
-    socklen_t to_size = s->family == PING_V4 ? sizeof to->v4 : sizeof to->v6;
-    ssize_t sent = -1;
-    int error = 0;
-    /* Twice, since a datagram socket reports an error about another probe here, once. */
-    for (int i = 0; i < 2 && sent < 0; i++) {
-        sent = sendto(s->fd, packet, sizeof packet, MSG_DONTWAIT, &to->any, to_size);
-        error = sent < 0 ? errno : 0;
-    }
+    struct stage_target *target = probe->target;
     queue_remove(probe);
-    if (no_room(error) && ++probe->stuck_count < STUCK_MAX) {
+    if (ping_no_room(error) && ++probe->stuck_count < STUCK_MAX) {
         queue_append(&pinger->sending, probe); /* behind the others, which may have more luck */
-        return -1;
+        return;
     }
     probe->stuck_count = 0;
     probe->due_ms = uv_now(pinger->runner->config.loop) + wait_ms[probe->try_count];
     queue_append(&pinger->waiting[probe->try_count], probe);
     probe->try_count++;
+    if (probe->try_count == 1 && probe == target->probe && probe->at + 1 < target->address_count)
+        address_begin(pinger, target, (uint8_t)(probe->at + 1), STAGGER_MS);
     if (error != 0)
         probe_error(pinger, probe, CODE_ERRNO, (uint32_t)error);
-    return 0;
+}
+
+/* Sends the first probes of the queue, as long as they are of one family. Returns false when there
+ * is no room now. */
+static bool send_batch(struct pinger *pinger)
+{
+    struct ping_outgoing requests[PING_BATCH_COUNT];
+    struct ping_probe *probes[PING_BATCH_COUNT];
+    struct ping_probe *probe = pinger->sending.first;
+    enum ping_family family = address_family(probe_address(probe));
+    unsigned count = 0;
+    for (; count < PING_BATCH_COUNT && probe != NULL &&
+           address_family(probe_address(probe)) == family;
+         probe = probe->next) {
+        requests[count] = (struct ping_outgoing){
+            .to = probe_address(probe), .cookie = probe->cookie, .sequence = probe->slot};
+        probes[count++] = probe;
+    }
+    unsigned done = ping_socket_send(&pinger->sockets[family], requests, count);
+    for (unsigned i = 0; i < done; i++)
+        probe_sent(pinger, probes[i], requests[i].error);
+    return done == count;
 }
 
 static void slot_assign(struct pinger *pinger, struct ping_probe *probe)
@@ -404,7 +323,7 @@ static void slot_assign(struct pinger *pinger, struct ping_probe *probe)
     pinger->slots[probe->slot] = probe;
     pinger->slot_used++;
     if (probe->onlink)
-        pinger->onlink_used++;
+        pinger->onlink_used[address_family(probe_address(probe))]++;
     queue_remove(probe);
     queue_append(&pinger->sending, probe);
 }
@@ -412,18 +331,23 @@ static void slot_assign(struct pinger *pinger, struct ping_probe *probe)
 /* Gives waiting probes a slot, as far as there are any. */
 static void slots_assign(struct pinger *pinger)
 {
-    while (pinger->fresh[0].first != NULL && pinger->slot_used < SLOT_COUNT)
-        slot_assign(pinger, pinger->fresh[0].first);
-    while (pinger->fresh[1].first != NULL && pinger->slot_used < SLOT_COUNT &&
-           pinger->onlink_used < pinger->onlink.probe_max)
-        slot_assign(pinger, pinger->fresh[1].first);
+    const struct onlink *onlink = &pinger->runner->onlink;
+    const uint32_t onlink_max[2] = {
+        [PING_V4] = onlink->probe_max_v4, [PING_V6] = onlink->probe_max_v6};
+    while (pinger->fresh.first != NULL && pinger->slot_used < SLOT_COUNT)
+        slot_assign(pinger, pinger->fresh.first);
+    for (int family = 0; family < 2; family++)
+        while (pinger->fresh_onlink[family].first != NULL && pinger->slot_used < SLOT_COUNT &&
+               pinger->onlink_used[family] < onlink_max[family])
+            slot_assign(pinger, pinger->fresh_onlink[family].first);
 }
 
 static void on_tick(uv_timer_t *timer);
 
 static void timer_adjust(struct pinger *pinger)
 {
-    bool waiting = pinger->fresh[0].first != NULL || pinger->fresh[1].first != NULL;
+    bool waiting = pinger->fresh.first != NULL || pinger->fresh_onlink[PING_V4].first != NULL ||
+                   pinger->fresh_onlink[PING_V6].first != NULL || pinger->staggered.first != NULL;
     for (int i = 0; i < TRY_COUNT; i++)
         waiting = waiting || pinger->waiting[i].first != NULL;
     uint64_t wanted = pinger->sending.first != NULL ? SEND_TICK_MS : waiting ? TICK_MS : 0;
@@ -436,15 +360,16 @@ static void timer_adjust(struct pinger *pinger)
         (void)uv_timer_start(pinger->timer, on_tick, wanted, wanted);
 }
 
-static void on_tick(uv_timer_t *timer)
+/* What has waited long enough goes on. */
+static void take_due(struct pinger *pinger, uint64_t now)
 {
-    struct pinger *pinger = timer->data;
-    uint64_t now = uv_now(pinger->runner->config.loop);
-    for (int i = TRY_COUNT - 1; i >= 0; i--) {
-        struct ping_probe *next;
-        for (struct ping_probe *probe = pinger->waiting[i].first;
-             probe != NULL && probe->due_ms <= now; probe = next) {
-            next = probe->next;
+    struct ping_probe *probe;
+    while ((probe = pinger->staggered.first) != NULL && probe->due_ms <= now) {
+        queue_remove(probe);
+        queue_fresh(pinger, probe);
+    }
+    for (int i = TRY_COUNT - 1; i >= 0; i--)
+        while ((probe = pinger->waiting[i].first) != NULL && probe->due_ms <= now) {
             if (i + 1 == TRY_COUNT) {
                 probe_failed(pinger, probe);
                 continue;
@@ -452,14 +377,16 @@ static void on_tick(uv_timer_t *timer)
             queue_remove(probe);
             queue_append(&pinger->sending, probe);
         }
-    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct pinger *pinger = timer->data;
+    uint64_t now = uv_now(pinger->runner->config.loop);
+    take_due(pinger, now);
     slots_assign(pinger);
-    for (int i = 0; i < SENDS_PER_TICK && now >= pinger->quiet_until_ms; i++) {
-        if (pinger->sending.first == NULL)
-            break;
-        if (probe_send(pinger, pinger->sending.first) != 0)
-            pinger->quiet_until_ms = now + BACK_OFF_MS;
-    }
+    if (pinger->sending.first != NULL && now >= pinger->quiet_until_ms && !send_batch(pinger))
+        pinger->quiet_until_ms = now + BACK_OFF_MS;
     timer_adjust(pinger);
 }
 
@@ -469,10 +396,12 @@ struct pinger *pinger_new(struct stage_runner *runner)
     pinger->runner = runner;
     pinger->slots = mem_new(SLOT_COUNT, sizeof *pinger->slots);
     for (int i = 0; i < 2; i++)
-        pinger->sockets[i] =
-            (struct ping_socket){.pinger = pinger, .family = (enum ping_family)i, .fd = -1};
-    onlink_init(&pinger->onlink);
-    pinger->identifier = (uint16_t)getpid();
+        pinger->sockets[i] = (struct ping_socket){.family = (enum ping_family)i,
+                                                  .fd = -1,
+                                                  .identifier = (uint16_t)getpid(),
+                                                  .loop = runner->config.loop,
+                                                  .arrived = on_arrived,
+                                                  .context = pinger};
     pinger->timer = mem_new(1, sizeof *pinger->timer);
     (void)uv_timer_init(runner->config.loop, pinger->timer);
     pinger->timer->data = pinger;
@@ -483,19 +412,56 @@ void pinger_free(struct pinger *pinger)
 {
     if (pinger == NULL)
         return;
-    for (int i = 0; i < 2; i++) {
-        struct ping_socket *s = &pinger->sockets[i];
-        if (s->fd < 0)
-            continue;
-        (void)uv_poll_stop(s->poll);
-        uv_close((uv_handle_t *)s->poll, free_on_close);
-        (void)close(s->fd);
-    }
+    ping_socket_close(&pinger->sockets[PING_V4]);
+    ping_socket_close(&pinger->sockets[PING_V6]);
     (void)uv_timer_stop(pinger->timer);
     uv_close((uv_handle_t *)pinger->timer, free_on_close);
-    onlink_release(&pinger->onlink);
     free(pinger->slots);
     free(pinger);
+}
+
+/* Random bytes for one probe. */
+static int draw_cookie(struct pinger *pinger, uint8_t cookie[PING_COOKIE_BYTES])
+{
+    if (pinger->cookies_left == 0) {
+        if (getrandom(pinger->cookies, sizeof pinger->cookies, 0) != sizeof pinger->cookies)
+            return EIO;
+        pinger->cookies_left = COOKIES_DRAWN;
+    }
+    memcpy(cookie, pinger->cookies[--pinger->cookies_left], PING_COOKIE_BYTES);
+    return 0;
+}
+
+/* Makes the probe of an address, of the next one if its family has no socket. When there is none
+ * left and all others have failed, the stage ends. */
+static void address_begin(struct pinger *pinger, struct stage_target *target, uint8_t at,
+                          uint32_t delay_ms)
+{
+    uint64_t now = uv_now(target->runner->config.loop);
+    for (; at < target->address_count; at++) {
+        struct ping_probe *probe = mem_new(1, sizeof *probe);
+        probe->target = target;
+        probe->at = at;
+        probe->sibling = target->probe;
+        target->probe = probe;
+        int error = ping_socket_open(&pinger->sockets[address_family(probe_address(probe))]);
+        if (error == 0)
+            error = draw_cookie(pinger, probe->cookie);
+        if (error == 0) {
+            probe->onlink = onlink_covers(&target->runner->onlink, now, probe_address(probe));
+            probe->due_ms = now + delay_ms;
+            if (delay_ms > 0)
+                queue_append(&pinger->staggered, probe);
+            else
+                queue_fresh(pinger, probe);
+            return;
+        }
+        probe->no_socket = true;
+        probe->error_kind = CODE_ERRNO;
+        probe->error = (uint32_t)error;
+    }
+    if (!any_alive(target))
+        target_silent(pinger, target);
 }
 
 void ping_begin(struct stage_target *target)
@@ -505,34 +471,12 @@ void ping_begin(struct stage_target *target)
         target_pass(target, "%s", "ping skipped");
         return;
     }
-    struct err err;
-    struct ping_probe *probe = mem_new(1, sizeof *probe);
-    enum ping_family family = address_family(&target->addresses[0]);
-    bool failed = socket_open(&pinger->sockets[family], &err) != 0;
-    if (!failed && getrandom(probe->cookie, sizeof probe->cookie, 0) != sizeof probe->cookie)
-        failed = err_set_errno(&err, errno, "no random bytes") != 0;
-    if (failed) {
-        free(probe);
-        if (lenient(target))
-            target_pass(target, "%s", err.text);
-        else
-            target_fail(target,
-                        err.native == EPERM || err.native == EACCES ? REASON_PING_NOT_ALLOWED
-                                                                    : REASON_INTERNAL,
-                        CODE_ERRNO, (uint32_t)err.native, "%s", err.text);
-        return;
-    }
-    probe->target = target;
-    target->probe = probe;
-    probe->onlink =
-        onlink_covers(&pinger->onlink, uv_now(target->runner->config.loop), &target->addresses[0]);
-    queue_append(&pinger->fresh[probe->onlink ? 1 : 0], probe);
+    address_begin(pinger, target, 0, 0);
     slots_assign(pinger);
     timer_adjust(pinger);
 }
 
 void ping_cancel(struct stage_target *target)
 {
-    if (target->probe != NULL)
-        probe_free(target->runner->pinger, target->probe);
+    probes_free(target->runner->pinger, target);
 }

@@ -1,15 +1,18 @@
-/* Stage 1: host name to address, with c-ares on the event loop.
+/* Stage 1: host name to addresses, with c-ares on the event loop.
  *
- * The A record decides; AAAA is asked only when there is no A. Search domains and name servers come
- * from resolv.conf. At most YOUNG_MAX fresh queries are in flight: above about a hundred c-ares
- * loses names. A query older than YOUNG_MS counts as slow and gives its place up, so names whose
- * servers are dead hold nobody up.
+ * A and AAAA are asked together for one candidate of the search list after the other. The search is
+ * done here and not by c-ares, which would walk it for each family on its own and might find one
+ * machine's A and another's AAAA. It goes on after "no such name" only, never after a failure: the
+ * next domain may know another machine of that name.
+ *
+ * At most YOUNG_MAX fresh names are in flight: above about a hundred queries c-ares loses some. A
+ * name older than YOUNG_MS counts as slow and gives its place up, so names whose servers are dead
+ * hold nobody up.
  */
 #include <ares.h>
-#include <arpa/inet.h>
 #include <arpa/nameser.h>
 #include <errno.h>
-#include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,24 +21,44 @@
 #include "common/base/text.h"
 #include "relay/stage/runner.h"
 
-#define YOUNG_MAX 64
+#define YOUNG_MAX 40 /* names; two queries each */
 #define YOUNG_MS 250
 #define IN_FLIGHT_MAX 2048
 #define TRY_TIMEOUT_MS 2000 /* c-ares doubles it with every try */
 #define TRY_COUNT 2
 #define DEADLINE_MS 10000
+/* When one family has told addresses the other gets so long. RFC 8305 3 has 50 ms, for people who
+ * wait in front of a browser. */
+#define OTHER_FAMILY_MS 250
 #define TICK_MS 50
+#define NAME_LENGTH_MAX 253 /* RFC 1035 2.3.4, as text */
 #define RESOLV_CONF "/etc/resolv.conf"
+
+enum { FAMILY_V4, FAMILY_V6, FAMILY_COUNT };
+
+/* One question: a family of the name's current candidate. */
+struct resolve_ask {
+    struct resolve_query *query;
+    int family;
+    int status;      /* ARES_..., once answered */
+    bool explaining; /* asked again only to learn the RCODE */
+};
 
 struct resolve_query {
     struct resolve_query *previous, *next; /* in one of the resolver's lists */
     struct resolver *resolver;
     struct stage_target *target; /* NULL: nobody waits for it any more */
     uint64_t started_ms;         /* when c-ares got it */
-    bool asked;                  /* in the in_flight list */
-    bool young;                  /* counts against YOUNG_MAX */
-    bool asking_v6;
-    bool explaining; /* asked again only to learn the RCODE */
+    uint64_t found_ms;           /* when the first address came; 0: not yet */
+    int failure;                 /* ARES_...: the best that is known about the candidates so far */
+    uint32_t timeout_count;
+    bool asked;        /* in the in_flight list */
+    bool young;        /* counts against YOUNG_MAX */
+    uint8_t pending;   /* answers that are out */
+    uint8_t candidate; /* place in the search list */
+    uint8_t address_count;
+    union stage_address *addresses; /* STAGE_ADDRESSES_MAX, from the first answer with one on */
+    struct resolve_ask asks[FAMILY_COUNT];
 };
 
 struct query_list {
@@ -52,15 +75,17 @@ struct resolver_socket {
 
 struct resolver {
     struct stage_runner *runner;
-    ares_channel channel; /* goes to the next server on SERVFAIL and the like */
-    ares_channel explain; /* hands such an RCODE out: 1.18 hides it behind ECONNREFUSED */
-    struct timespec conf; /* modification time of resolv.conf that the channels know */
-    uv_timer_t *timer;    /* runs while queries are in flight; freed by its close callback */
+    ares_channel channel;         /* goes to the next server on SERVFAIL and the like */
+    ares_channel explain;         /* hands such an RCODE out: 1.18 hides it behind ECONNREFUSED */
+    struct ares_options settings; /* of resolv.conf: domains, ndots; c-ares' to free */
+    struct timespec conf;         /* modification time of resolv.conf that the channels know */
+    uv_timer_t *timer; /* runs while queries are in flight; freed by its close callback */
     struct resolver_socket *sockets;
     struct query_list waiting;   /* not yet given to c-ares */
     struct query_list in_flight; /* oldest first */
     uint32_t in_flight_count;
     uint32_t young_count;
+    bool pumping; /* resolve_pump is under way further up */
     bool closing;
 };
 
@@ -160,6 +185,7 @@ static void query_end(struct resolve_query *query)
         resolver->young_count--;
     if (query->target != NULL)
         query->target->query = NULL;
+    free(query->addresses);
     free(query);
 }
 
@@ -215,71 +241,191 @@ static void target_unresolved(struct stage_target *target, int status)
                     ares_strerror(status));
 }
 
-static void keep_addresses(struct stage_target *target, bool v6, unsigned char *answer, int size)
+/* --- What was found --- */
+
+static void keep_address(struct resolve_query *query, const union stage_address *address)
 {
-    struct ares_addrttl four[STAGE_ADDRESSES_MAX];
-    struct ares_addr6ttl six[STAGE_ADDRESSES_MAX];
-    int count = STAGE_ADDRESSES_MAX;
-    int status = v6 ? ares_parse_aaaa_reply(answer, size, NULL, six, &count)
-                    : ares_parse_a_reply(answer, size, NULL, four, &count);
+    if (query->addresses == NULL)
+        query->addresses = mem_new(STAGE_ADDRESSES_MAX, sizeof *query->addresses);
+    for (uint8_t i = 0; i < query->address_count; i++)
+        if (stage_address_equal(&query->addresses[i], address))
+            return;
+    if (query->address_count < STAGE_ADDRESSES_MAX)
+        query->addresses[query->address_count++] = *address;
+}
+
+static void keep_answer(struct resolve_query *query, int family, unsigned char *answer, int size)
+{
+    struct ares_addrttl
+        four[STAGE_ADDRESSES_MAX / 2]; /* half for each: none crowds the other out */
+    struct ares_addr6ttl six[STAGE_ADDRESSES_MAX / 2];
+    int count = STAGE_ADDRESSES_MAX / 2;
+    int status = family == FAMILY_V6 ? ares_parse_aaaa_reply(answer, size, NULL, six, &count)
+                                     : ares_parse_a_reply(answer, size, NULL, four, &count);
     if (status != ARES_SUCCESS)
-        return;
-    for (int i = 0; i < count && i < STAGE_ADDRESSES_MAX; i++) {
-        union stage_address *to = &target->addresses[i];
-        memset(to, 0, sizeof *to);
-        if (v6) {
-            to->v6.sin6_family = AF_INET6;
-            memcpy(&to->v6.sin6_addr, &six[i].ip6addr, sizeof to->v6.sin6_addr);
+        count = 0;
+    for (int i = 0; i < count && i < STAGE_ADDRESSES_MAX / 2; i++) {
+        union stage_address address;
+        struct in6_addr v6;
+        if (family == FAMILY_V6) {
+            memcpy(&v6, &six[i].ip6addr, sizeof v6);
+            stage_address_set_v6(&address, &v6);
         } else {
-            to->v4.sin_family = AF_INET;
-            to->v4.sin_addr = four[i].ipaddr;
+            stage_address_set_v4(&address, &four[i].ipaddr);
         }
-        target->address_count = (uint8_t)(i + 1);
+        keep_address(query, &address);
+    }
+}
+
+/* Tells the target; the query itself may stay until c-ares is done with it. */
+static void query_tell(struct resolve_query *query)
+{
+    struct stage_target *target = query->target;
+    query->target = NULL;
+    target->query = NULL;
+    target->tries += query->timeout_count;
+    if (query->address_count > 0)
+        target_resolved(target, query->addresses, query->address_count);
+    else
+        target_unresolved(target, query->failure);
+}
+
+/* --- Asking --- */
+
+/* The name to ask for as the n-th candidate, or false when there are no more. Spec: resolv.conf(5),
+ * search and ndots. */
+static bool candidate_name(const struct resolver *resolver, const char *name, unsigned at,
+                           char to[NAME_LENGTH_MAX + 2])
+{
+    const struct ares_options *settings = &resolver->settings;
+    size_t length = strlen(name);
+    int dots = 0;
+    if (length == 0 || length > NAME_LENGTH_MAX + (name[length - 1] == '.'))
+        return false;
+    for (size_t i = 0; i < length; i++)
+        dots += name[i] == '.';
+    bool absolute = name[length - 1] == '.';
+    bool bare_first = absolute || dots >= settings->ndots;
+    unsigned domains = absolute || settings->ndomains < 0 ? 0 : (unsigned)settings->ndomains;
+    unsigned bare_at = bare_first ? 0 : domains;
+    if (at > domains)
+        return false;
+    if (at == bare_at) {
+        memcpy(to, name, length + 1);
+        return true;
+    }
+    const char *domain = settings->domains[bare_first ? at - 1 : at];
+    int size = snprintf(to, NAME_LENGTH_MAX + 2, "%s.%s", name, domain);
+    if (size > NAME_LENGTH_MAX) /* there can't be such a name: an answer that costs no question */
+        to[0] = '\0';
+    return true;
+}
+
+/* How much a failed candidate tells: failures outrank what is known not to exist. */
+static int failure_rank(int status)
+{
+    switch (status) {
+    case ARES_SUCCESS:
+        return 0;
+    case ARES_ENOTFOUND:
+    case ARES_EBADNAME:
+        return 1;
+    case ARES_ENODATA:
+        return 2;
+    default:
+        return 3;
     }
 }
 
 static void on_answer(void *context, int status, int timeout_count, unsigned char *answer,
                       int answer_size);
 
-static void query_ask(struct resolve_query *query)
+/* Both families. A question may be answered before it is all asked, and with the second answer the
+ * query may be gone. */
+static void query_ask(struct resolve_query *query, const char *name)
+{
+    ares_channel channel = query->resolver->channel;
+    query->pending = FAMILY_COUNT;
+    for (int family = 0; family < FAMILY_COUNT; family++)
+        query->asks[family] = (struct resolve_ask){.query = query, .family = family};
+    ares_query(channel, name, ns_c_in, ns_t_a, on_answer, &query->asks[FAMILY_V4]);
+    ares_query(channel, name, ns_c_in, ns_t_aaaa, on_answer, &query->asks[FAMILY_V6]);
+}
+
+static void query_next(struct resolve_query *query);
+
+/* Both families of the candidate are answered, or the name is not there for either. */
+static void candidate_over(struct resolve_query *query)
 {
     struct resolver *resolver = query->resolver;
-    ares_search(query->explaining ? resolver->explain : resolver->channel, query->target->name,
-                ns_c_in, query->asking_v6 ? ns_t_aaaa : ns_t_a, on_answer, query);
+    int four = query->asks[FAMILY_V4].status;
+    int six = query->asks[FAMILY_V6].status;
+    int status = failure_rank(four) >= failure_rank(six) ? four : six;
+    /* There is no such name, says one; then there is none, however the other family went. */
+    if (four == ARES_ENOTFOUND || six == ARES_ENOTFOUND)
+        status = ARES_ENOTFOUND;
+    if (query->address_count == 0 && failure_rank(status) > failure_rank(query->failure))
+        query->failure = status;
+    if (query->target != NULL && query->address_count == 0 && failure_rank(status) < 3) {
+        query_next(query);
+        return;
+    }
+    if (query->target != NULL)
+        query_tell(query);
+    query_end(query);
+    resolve_pump(resolver);
+}
+
+/* The next candidate, or the end when there is none. */
+static void query_next(struct resolve_query *query)
+{
+    struct resolver *resolver = query->resolver;
+    char name[NAME_LENGTH_MAX + 2];
+    while (candidate_name(resolver, query->target->name, query->candidate, name)) {
+        query->candidate++;
+        if (name[0] != '\0') {
+            query_ask(query, name);
+            return;
+        }
+    }
+    if (query->failure == ARES_SUCCESS)
+        query->failure = ARES_EBADNAME;
+    query_tell(query);
+    query_end(query);
+    resolve_pump(resolver);
 }
 
 static void on_answer(void *context, int status, int timeout_count, unsigned char *answer,
                       int answer_size)
 {
-    struct resolve_query *query = context;
+    struct resolve_ask *ask = context;
+    struct resolve_query *query = ask->query;
     struct resolver *resolver = query->resolver;
-    struct stage_target *target = query->target;
-    if (target == NULL || resolver->closing) {
-        query_end(query);
-        if (!resolver->closing)
-            resolve_pump(resolver);
+    if (resolver->closing) {
+        if (--query->pending == 0)
+            query_end(query);
         return;
     }
-    target->tries += (uint32_t)timeout_count;
-    if (status == ARES_SUCCESS)
-        keep_addresses(target, query->asking_v6, answer, answer_size);
-    if (target->address_count == 0 && !query->asking_v6 &&
-        (status == ARES_SUCCESS || status == ARES_ENODATA)) {
-        query->asking_v6 = true;
-        query_ask(query);
-        return;
+    if (status == ARES_ECONNREFUSED && !ask->explaining && query->target != NULL) {
+        char name[NAME_LENGTH_MAX + 2];
+        ask->explaining = true;
+        if (candidate_name(resolver, query->target->name, query->candidate - 1U, name)) {
+            ares_query(resolver->explain, name, ns_c_in,
+                       ask->family == FAMILY_V6 ? ns_t_aaaa : ns_t_a, on_answer, ask);
+            return;
+        }
     }
-    if (status == ARES_ECONNREFUSED && !query->explaining) {
-        query->explaining = true;
-        query_ask(query);
-        return;
+    if ((uint32_t)timeout_count > query->timeout_count)
+        query->timeout_count = (uint32_t)timeout_count;
+    if (status == ARES_SUCCESS) {
+        keep_answer(query, ask->family, answer, answer_size);
+        status = ARES_ENODATA; /* what it is if no address came of it */
     }
-    query_end(query);
-    if (target->address_count > 0)
-        target_pass(target, "%s", "");
-    else
-        target_unresolved(target, status == ARES_SUCCESS ? ARES_ENODATA : status);
-    resolve_pump(resolver);
+    ask->status = status;
+    if (query->address_count > 0 && query->found_ms == 0)
+        query->found_ms = uv_now(resolver->runner->config.loop);
+    if (--query->pending == 0)
+        candidate_over(query);
 }
 
 /* Slow queries make room, hopeless ones end, c-ares looks at its time-outs. */
@@ -292,18 +438,29 @@ static void on_tick(uv_timer_t *timer)
         if (query->young)
             resolver->young_count--;
         query->young = false;
-        if (query->target != NULL && query->started_ms + DEADLINE_MS <= now) {
-            struct stage_target *target = query->target;
-            target->query = NULL;
-            query->target = NULL; /* c-ares keeps the query until its own time-out */
-            target_unresolved(target, ARES_ETIMEOUT);
-        }
+        if (query->target == NULL)
+            continue;
+        bool late = query->started_ms + DEADLINE_MS <= now;
+        bool enough = query->address_count > 0 && query->found_ms + OTHER_FAMILY_MS <= now;
+        if (late && query->address_count == 0)
+            query->failure = ARES_ETIMEOUT;
+        if (late || enough)
+            query_tell(query); /* c-ares keeps the query until its own time-out */
     }
     ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     ares_process_fd(resolver->explain, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     resolve_pump(resolver);
     if (resolver->in_flight_count == 0)
         (void)uv_timer_stop(timer);
+}
+
+/* --- Channels --- */
+
+static void channels_close(struct resolver *resolver)
+{
+    ares_destroy(resolver->channel); /* ends every query in flight through on_answer */
+    ares_destroy(resolver->explain);
+    ares_destroy_options(&resolver->settings);
 }
 
 static int channels_open(struct resolver *resolver, struct err *err)
@@ -315,14 +472,17 @@ static int channels_open(struct resolver *resolver, struct err *err)
         .sock_state_cb_data = resolver,
     };
     int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
+    int kept = 0;
+    resolver->channel = resolver->explain = NULL;
+    memset(&resolver->settings, 0, sizeof resolver->settings);
     int status = ares_init_options(&resolver->channel, &options, mask);
-    if (status != ARES_SUCCESS)
-        return err_set(err, ERR_IO, "no DNS: cannot use %s: %s", RESOLV_CONF,
-                       ares_strerror(status));
     options.flags = ARES_FLAG_NOCHECKRESP;
-    status = ares_init_options(&resolver->explain, &options, mask | ARES_OPT_FLAGS);
+    if (status == ARES_SUCCESS)
+        status = ares_init_options(&resolver->explain, &options, mask | ARES_OPT_FLAGS);
+    if (status == ARES_SUCCESS)
+        status = ares_save_options(resolver->channel, &resolver->settings, &kept);
     if (status != ARES_SUCCESS) {
-        ares_destroy(resolver->channel);
+        channels_close(resolver);
         return err_set(err, ERR_IO, "no DNS: cannot use %s: %s", RESOLV_CONF,
                        ares_strerror(status));
     }
@@ -340,19 +500,21 @@ static void channels_refresh(struct resolver *resolver)
     if (stat(RESOLV_CONF, &found) != 0 || (found.st_mtim.tv_sec == resolver->conf.tv_sec &&
                                            found.st_mtim.tv_nsec == resolver->conf.tv_nsec))
         return;
-    ares_channel channel = resolver->channel;
-    ares_channel explain = resolver->explain;
+    struct resolver before = *resolver;
     if (channels_open(resolver, NULL) != 0) {
-        resolver->channel = channel;
-        resolver->explain = explain;
+        resolver->channel = before.channel;
+        resolver->explain = before.explain;
+        resolver->settings = before.settings;
         return;
     }
-    ares_destroy(channel);
-    ares_destroy(explain);
+    channels_close(&before);
 }
 
 static void resolve_pump(struct resolver *resolver)
 {
+    if (resolver->pumping)
+        return; /* a name that ends while it is asked: the loop further up goes on */
+    resolver->pumping = true;
     while (resolver->waiting.first != NULL && resolver->young_count < YOUNG_MAX &&
            resolver->in_flight_count < IN_FLIGHT_MAX) {
         struct resolve_query *query = resolver->waiting.first;
@@ -365,8 +527,9 @@ static void resolve_pump(struct resolver *resolver)
         query->asked = true;
         query->young = true;
         query->started_ms = uv_now(resolver->runner->config.loop);
-        query_ask(query);
+        query_next(query);
     }
+    resolver->pumping = false;
 }
 
 struct resolver *resolver_new(struct stage_runner *runner, struct err *err)
@@ -394,8 +557,7 @@ void resolver_free(struct resolver *resolver)
     if (resolver == NULL)
         return;
     resolver->closing = true;
-    ares_destroy(resolver->channel); /* ends every query in flight through on_answer */
-    ares_destroy(resolver->explain);
+    channels_close(resolver);
     while (resolver->sockets != NULL)
         socket_forget(&resolver->sockets);
     struct resolve_query *next;
@@ -413,10 +575,11 @@ void resolver_free(struct resolver *resolver)
 
 void resolve_begin(struct stage_target *target)
 {
-    if (stage_address_parse(target->name, &target->addresses[0]) == 0) {
-        target->address_count = 1;
+    union stage_address address;
+    target_addresses_set(target, NULL, 0);
+    if (stage_address_parse(target->name, &address) == 0) {
         target->name_is_address = true;
-        target_pass(target, "%s", "");
+        target_resolved(target, &address, 1);
         return;
     }
     struct resolver *resolver = target->runner->resolver;
@@ -424,7 +587,6 @@ void resolve_begin(struct stage_target *target)
     query->resolver = resolver;
     query->target = target;
     target->query = query;
-    target->address_count = 0;
     if (resolver->in_flight_count == 0)
         channels_refresh(resolver);
     list_append(&resolver->waiting, query);

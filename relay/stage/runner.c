@@ -112,8 +112,36 @@ static void target_free(struct stage_target *target)
     runner->target_count--;
     target->job->target_count--;
     job_free_if_idle(runner, target->job);
+    free(target->addresses);
     free(target->name);
     free(target);
+}
+
+/* --- Addresses --- */
+
+void target_address_text(const struct stage_target *target, char text[LIMIT_ADDRESS_SIZE])
+{
+    text[0] = '\0';
+    if (target->address_count > 0)
+        stage_address_text(&target->addresses[0], text);
+}
+
+void target_addresses_set(struct stage_target *target, const union stage_address *addresses,
+                          uint8_t count)
+{
+    if (count > target->address_count || (count > 0 && target->addresses == NULL))
+        target->addresses = mem_resize(target->addresses, count, sizeof *addresses);
+    if (count > 0)
+        memcpy(target->addresses, addresses, count * sizeof *addresses);
+    target->address_count = count;
+}
+
+void target_address_use(struct stage_target *target, uint8_t at)
+{
+    assert(at < target->address_count);
+    union stage_address used = target->addresses[at];
+    memmove(target->addresses + 1, target->addresses, at * sizeof used);
+    target->addresses[0] = used;
 }
 
 /* --- Results --- */
@@ -313,6 +341,7 @@ int stage_runner_new(const struct stage_runner_config *config, struct stage_runn
         return err_set_errno(err, errno, "no random bytes");
     struct stage_runner *made = mem_new(1, sizeof *made);
     made->config = *config;
+    onlink_init(&made->onlink);
     made->resolver = resolver_new(made, err);
     if (made->resolver == NULL) {
         free(made);
@@ -371,6 +400,7 @@ void stage_runner_free(struct stage_runner *runner)
     auth_pool_free(runner->credentials);
     resolver_free(runner->resolver);
     pinger_free(runner->pinger);
+    onlink_release(&runner->onlink);
     (void)uv_idle_stop(runner->deliver);
     uv_close((uv_handle_t *)runner->deliver, free_on_close);
     free(runner->buckets);

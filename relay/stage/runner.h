@@ -11,23 +11,17 @@
 #ifndef PUSHER_RELAY_STAGE_RUNNER_H
 #define PUSHER_RELAY_STAGE_RUNNER_H
 
-#include <netinet/in.h>
 #include <stddef.h>
-#include <sys/socket.h>
 
+#include "relay/stage/address.h"
+#include "relay/stage/onlink.h"
 #include "relay/stage/stage.h"
 
-#define STAGE_ADDRESSES_MAX 4   /* of one name; the first is used */
+#define STAGE_ADDRESSES_MAX 16  /* of one name; what DNS tells beyond is left alone */
 #define STAGE_FOLDER "SPDISTRO" /* below C:\ */
 /* Temporary files there are called .pusher-<push>-<generation>.tmp; no package may be. */
 #define STAGE_TEMPORARY_PREFIX ".pusher-"
 #define STAGE_TEMPORARY_SUFFIX ".tmp"
-
-union stage_address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
 
 struct auth_credential; /* relay/auth */
 struct auth_pool;       /* relay/auth */
@@ -63,8 +57,8 @@ struct stage_target {
     struct stage_runner *runner;
     struct stage_job *job;
     uint64_t key;
-    char *name;                                         /* owned */
-    union stage_address addresses[STAGE_ADDRESSES_MAX]; /* in the order of the answer */
+    char *name;                     /* owned */
+    union stage_address *addresses; /* owned; best first, the one in use at the front */
     uint8_t address_count;
     bool name_is_address; /* given as an address: its name can't be checked */
     bool running;         /* a stage was asked for and has not ended */
@@ -99,6 +93,7 @@ struct stage_runner {
     uv_idle_t *deliver;              /* runs while endings wait; freed by its close callback */
     struct resolver *resolver;
     struct pinger *pinger;
+    struct onlink onlink;     /* what is reached without a router */
     struct session *sessions; /* every connection that is not closed */
     uint8_t *received;        /* STAGE_BUFFER_BYTES: what a socket gave, within one callback */
     uint8_t *scratch;         /* STAGE_BUFFER_BYTES: package bytes, within one function */
@@ -118,9 +113,17 @@ void stage_job_session_ended(struct stage_runner *runner, struct stage_job *job)
 
 /* Text of the address in use; "" when none. */
 void target_address_text(const struct stage_target *target, char text[LIMIT_ADDRESS_SIZE]);
+/* Copies the addresses, best first; `count` may be 0. */
+void target_addresses_set(struct stage_target *target, const union stage_address *addresses,
+                          uint8_t count);
+/* The address numbered `at` answered: from now on it is the one in use, the others come after it.
+ */
+void target_address_use(struct stage_target *target, uint8_t at);
 
-/* Reads an IPv4 or IPv6 literal (a scope after % is allowed). Returns 0 or -1. */
-int stage_address_parse(const char *text, union stage_address *address);
+/* Ends RESOLVE with those of the addresses (1 to STAGE_ADDRESSES_MAX) that lie in the relay's
+ * scope, in the order of RFC 6724; without one, with OUT_OF_SCOPE. */
+void target_resolved(struct stage_target *target, const union stage_address *addresses,
+                     uint8_t count);
 
 struct resolver *resolver_new(struct stage_runner *runner, struct err *err);
 void resolver_free(struct resolver *resolver);

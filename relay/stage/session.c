@@ -48,11 +48,14 @@ static uint64_t now_ms(const struct session *session)
 
 /* --- Ending --- */
 
-static void handle_closed(uv_handle_t *handle)
+static void timer_closed(uv_handle_t *handle)
 {
-    struct session *session = handle->data;
-    if (--session->handle_count == 0)
-        free(session);
+    free(handle->data);
+}
+
+static void poll_closed(uv_handle_t *handle)
+{
+    free(handle);
 }
 
 static void steps_release(struct session *session)
@@ -80,11 +83,13 @@ static void session_close(struct session *session)
         session->next->previous = session->previous;
     smb_conn_free(session->conn);
     session->conn = NULL;
+    dial_free(session->dial);
+    session->dial = NULL;
     (void)uv_timer_stop(&session->timer);
-    uv_close((uv_handle_t *)&session->timer, handle_closed);
+    uv_close((uv_handle_t *)&session->timer, timer_closed);
     if (session->fd >= 0) {
-        (void)uv_poll_stop(&session->poll);
-        uv_close((uv_handle_t *)&session->poll, handle_closed);
+        (void)uv_poll_stop(session->poll);
+        uv_close((uv_handle_t *)session->poll, poll_closed);
         (void)close(session->fd);
         session->fd = -1;
     }
@@ -132,7 +137,7 @@ static void pause_over(struct session *session)
     void (*action)(struct session *) = session->on_pause;
     session_arm(session);
     action(session);
-    if (!session->closed)
+    if (!session->closed && session->connected)
         flush_output(session);
 }
 
@@ -279,7 +284,7 @@ static void poll_update(struct session *session, bool writable)
     if (writable == session->writable_wanted)
         return;
     session->writable_wanted = writable;
-    (void)uv_poll_start(&session->poll, UV_READABLE | (writable ? UV_WRITABLE : 0), on_poll);
+    (void)uv_poll_start(session->poll, UV_READABLE | (writable ? UV_WRITABLE : 0), on_poll);
 }
 
 static void flush_output(struct session *session)
@@ -388,24 +393,6 @@ static void session_hold(struct session *session)
     config->connected(config->context, session->target->key);
 }
 
-static void on_connected(struct session *session)
-{
-    int error = 0;
-    socklen_t size = sizeof error;
-    if (getsockopt(session->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
-        error = errno;
-    if (error != 0) {
-        socket_failed(session, error);
-        return;
-    }
-    session->connected = true;
-    session->writable_wanted = true; /* as the poll stands */
-    if (session->target->hold_logon && !session->target->logon_allowed)
-        session_hold(session);
-    else
-        session_open(session);
-}
-
 static bool session_held(const struct session *session)
 {
     return session->target != NULL && session->target->held;
@@ -415,17 +402,15 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct session *session = poll->data;
     (void)events;
-    if (status < 0 && session->connected)
+    if (status < 0)
         /* libuv stopped the poll because of an error; reading tells which */
         (void)uv_poll_start(poll, UV_READABLE | (session->writable_wanted ? UV_WRITABLE : 0),
                             on_poll);
-    if (!session->connected)
-        on_connected(session);
-    else if (session_held(session))
+    if (session_held(session))
         session_close(session); /* the other side gave up waiting; made again when it is time */
     else
         read_socket(session);
-    if (!session->closed && session->connected && !session_held(session))
+    if (!session->closed && !session_held(session))
         pump_output(session);
 }
 
@@ -462,29 +447,45 @@ static void set_options(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
 }
 
+/* An address answered, or none did. The target keeps to that address from now on: what was begun at
+ * a machine goes on at that machine, whatever else its name stands for. */
+static void on_dialled(void *context, const struct dial_end *end)
+{
+    struct session *session = context;
+    struct stage_target *target = session->target;
+    dial_free(session->dial);
+    session->dial = NULL;
+    if (end->error != 0) {
+        socket_failed(session, end->error);
+        return;
+    }
+    session->fd = end->fd;
+    session->poll = end->poll;
+    session->poll->data = session;
+    session->connected = true;
+    session->writable_wanted = true; /* as the poll stands */
+    set_options(session->fd);
+    target_address_use(target, end->at);
+    target->address_count = 1;
+    (void)uv_poll_start(session->poll, UV_READABLE | UV_WRITABLE, on_poll);
+    if (target->hold_logon && !target->logon_allowed)
+        session_hold(session);
+    else
+        session_open(session);
+    if (!session->closed && !session_held(session))
+        pump_output(session);
+}
+
 static void connect_now(struct session *session)
 {
-    union stage_address to = session->target->addresses[0];
-    bool v4 = to.any.sa_family == AF_INET;
-    if (v4)
-        to.v4.sin_port = htons(session->runner->config.smb_port);
-    else
-        to.v6.sin6_port = htons(session->runner->config.smb_port);
-    int fd = socket(to.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        socket_failed(session, errno);
-        return;
-    }
-    set_options(fd);
-    int status = uv_poll_init(session->runner->config.loop, &session->poll, fd);
-    if (status != 0) {
-        (void)close(fd);
-        socket_failed(session, -status);
-        return;
-    }
-    session->fd = fd;
-    session->poll.data = session;
-    session->handle_count++;
+    struct dial_config config = {
+        .loop = session->runner->config.loop,
+        .addresses = session->target->addresses,
+        .count = session->target->address_count,
+        .port = session->runner->config.smb_port,
+        .done = on_dialled,
+        .context = session,
+    };
     struct err err;
     if (make_engine(session, &err) != 0) {
         session_fail_request(session, &err);
@@ -492,11 +493,8 @@ static void connect_now(struct session *session)
     }
     session->on_timer = timed_out;
     (void)uv_timer_start(&session->timer, on_timer, CONNECT_TIMEOUT_MS, 0);
-    if (connect(fd, &to.any, v4 ? sizeof to.v4 : sizeof to.v6) != 0 && errno != EINPROGRESS) {
-        socket_failed(session, errno);
-        return;
-    }
-    (void)uv_poll_start(&session->poll, UV_READABLE | UV_WRITABLE, on_poll);
+    session->dial = dial_new(&config);
+    dial_start(session->dial);
 }
 
 static struct session *session_new(struct stage_target *target)
@@ -515,7 +513,6 @@ static struct session *session_new(struct stage_target *target)
     runner->sessions = session;
     (void)uv_timer_init(runner->config.loop, &session->timer);
     session->timer.data = session;
-    session->handle_count = 1;
     target->session = session;
     return session;
 }

@@ -15,6 +15,7 @@
 #include "relay/auth/auth.h"
 #include "relay/rpc/rpc.h"
 #include "relay/smb/smb.h"
+#include "relay/stage/dial.h"
 #include "relay/stage/runner.h"
 
 struct session;
@@ -69,16 +70,16 @@ struct session {
     struct stage_target *target; /* NULL: dropped, logging off */
     struct stage_job *job;       /* kept until closed */
     const struct stage_steps *steps;
-    struct smb_conn *conn; /* NULL until connected */
-    int fd;                /* -1 when closed */
-    bool connected;        /* TCP is up */
-    bool heard;            /* at least one byte came */
-    bool up;               /* C$ is connected */
-    bool closed;           /* nothing may be done with it any more */
-    bool writable_wanted;  /* the poll waits for room in the socket */
-    unsigned handle_count; /* libuv handles not yet closed */
-    uv_poll_t poll;
-    uv_timer_t timer;
+    struct smb_conn *conn;                     /* NULL until connected */
+    int fd;                                    /* -1 when closed */
+    bool connected;                            /* TCP is up */
+    bool heard;                                /* at least one byte came */
+    bool up;                                   /* C$ is connected */
+    bool closed;                               /* nothing may be done with it any more */
+    bool writable_wanted;                      /* the poll waits for room in the socket */
+    struct dial *dial;                         /* while connecting */
+    uv_poll_t *poll;                           /* of fd; freed by its close callback */
+    uv_timer_t timer;                          /* closed last: its callback frees the session */
     uint64_t stage_deadline_ms;                /* 0: none */
     void (*on_timer)(struct session *session); /* what the armed timer means */
     void (*on_pause)(struct session *session); /* what a pause ends with */

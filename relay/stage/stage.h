@@ -21,6 +21,7 @@
 #include "common/model/outcome.h"
 #include "common/model/stage.h"
 
+struct scope; /* scope.h */
 struct stage_runner;
 
 enum stage_verdict {
@@ -41,7 +42,7 @@ struct stage_result {
     enum code_kind code_kind;
     uint32_t code;
     char detail[LIMIT_DETAIL_SIZE];   /* on failure why; on schedule success when it starts */
-    char address[LIMIT_ADDRESS_SIZE]; /* the name's first address, "" if none */
+    char address[LIMIT_ADDRESS_SIZE]; /* the one in use, "" if none */
     enum name_check name_check;
     bool logged_on; /* access: the account got in, whatever came then */
     uint32_t tries; /* from 1 */
@@ -77,7 +78,8 @@ struct stage_runner_config {
      * here. May call stage_logon or stage_drop. Needed where hold_logon is asked for. */
     void (*connected)(void *context, uint64_t key);
     void *context;
-    uint16_t smb_port; /* 445 */
+    const struct scope *scope; /* addresses it may touch; NULL: all. Borrowed */
+    uint16_t smb_port;         /* 445 */
 };
 
 /* Errors: ERR_IO (no DNS configuration). The ICMP socket is made with the first ping; one that is

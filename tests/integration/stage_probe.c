@@ -19,6 +19,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "relay/auth/auth.h"
+#include "relay/stage/scope.h"
 #include "relay/stage/stage.h"
 
 #define WINDOW 512 /* targets in work at a time */
@@ -41,6 +42,7 @@ struct probe {
     uint64_t drop_after_ms; /* drop every target then; 0: never */
     bool hold;              /* each logon waits for hold_ms */
     uint64_t hold_ms;
+    struct scope scope; /* empty: everything may be touched */
     struct probe_target *targets;
     size_t count;
     size_t next;
@@ -48,26 +50,17 @@ struct probe {
 };
 
 static const struct option options[] = {
-    {"user", required_argument, NULL, 'u'},
-    {"password-file", required_argument, NULL, 'p'},
-    {"package", required_argument, NULL, 'f'},
-    {"name", required_argument, NULL, 'n'},
-    {"push", required_argument, NULL, 'i'},
-    {"generation", required_argument, NULL, 'g'},
-    {"ping", required_argument, NULL, 'P'},
-    {"last", required_argument, NULL, 'l'},
-    {"command", required_argument, NULL, 'c'},
-    {"arguments", required_argument, NULL, 'a'},
-    {"start", required_argument, NULL, 's'},
-    {"replace-path", no_argument, NULL, 'R'},
-    {"end", required_argument, NULL, 'e'},
-    {"verify", no_argument, NULL, 'V'},
+    {"user", required_argument, NULL, 'u'},       {"password-file", required_argument, NULL, 'p'},
+    {"package", required_argument, NULL, 'f'},    {"name", required_argument, NULL, 'n'},
+    {"push", required_argument, NULL, 'i'},       {"generation", required_argument, NULL, 'g'},
+    {"ping", required_argument, NULL, 'P'},       {"last", required_argument, NULL, 'l'},
+    {"command", required_argument, NULL, 'c'},    {"arguments", required_argument, NULL, 'a'},
+    {"start", required_argument, NULL, 's'},      {"replace-path", no_argument, NULL, 'R'},
+    {"end", required_argument, NULL, 'e'},        {"verify", no_argument, NULL, 'V'},
     {"run-as", required_argument, NULL, 'A'}, /* a line each */
-    {"read-back", no_argument, NULL, 'B'},
-    {"look-only", no_argument, NULL, 'L'},
-    {"drop-after", required_argument, NULL, 'D'},
-    {"hold", required_argument, NULL, 'H'},
-    {NULL, 0, NULL, 0},
+    {"read-back", no_argument, NULL, 'B'},        {"look-only", no_argument, NULL, 'L'},
+    {"drop-after", required_argument, NULL, 'D'}, {"hold", required_argument, NULL, 'H'},
+    {"allow", required_argument, NULL, 'S'},      {NULL, 0, NULL, 0},
 };
 
 static void run_stage(struct probe *probe, size_t at, enum stage stage)
@@ -275,6 +268,8 @@ static int take_option(struct probe *probe, struct job *job, struct credential *
     case 'H':
         probe->hold = true;
         return text_to_u64(optarg, 60000, &probe->hold_ms);
+    case 'S':
+        return scope_add(&probe->scope, optarg, NULL);
     case 'B':
         probe->keep_read_back = true;
         return 0;
@@ -300,6 +295,7 @@ static int run(struct probe *probe, const struct job *job, const struct credenti
                                          .done = on_done,
                                          .connected = on_connected,
                                          .context = probe,
+                                         .scope = &probe->scope,
                                          .smb_port = 445};
     if (stage_runner_new(&config, &probe->runner, &err) != 0)
         return fail(&err);
@@ -347,5 +343,6 @@ int main(int argc, char **argv)
     if (uv_loop_close(&probe.loop) != 0 && status == 0)
         status = 1; /* a handle was left open */
     free(probe.targets);
+    scope_release(&probe.scope);
     return status;
 }
