@@ -52,6 +52,13 @@ struct outcome {
 /* "0xC0000022" for statuses, decimal for errno, exit and DNS codes, "" for CODE_NONE. Returns
  * `text` (16 bytes). */
 char *outcome_code_text(enum code_kind kind, uint32_t code, char text[16]);
+/* "1603"; codes with the highest bit set, which tools show in hexadecimal, as "0x80070643". Returns
+ * `text` (16 bytes). */
+char *exit_code_text(uint32_t code, char text[16]);
+/* What this exit code usually means with installers, or NULL. */
+const char *exit_code_meaning(uint32_t code);
+/* Whether it asks for a reboot, or says that one began. */
+bool exit_code_wants_reboot(uint32_t code);
 /* "ntstatus", "hresult", ...; "-" for CODE_NONE. */
 const char *code_kind_word(enum code_kind kind);
 

@@ -16,7 +16,7 @@ const char *column_name(size_t column)
 #define STAGE(name, word, about) word "_ms",
 #include "common/model/stage.def"
 #undef STAGE
-        "exit_code",
+        "exit_code", "reboot",
     };
     static_assert(sizeof names / sizeof *names == COLUMN_COUNT, "a name for every column");
     assert(column < COLUMN_COUNT);
@@ -52,6 +52,10 @@ static const char *number_text(size_t column, const struct outcome *outcome,
         return decimal(outcome->elapsed_ms, number);
     if (column == COLUMN_EXIT_CODE)
         return outcome->has_exit_code ? decimal(outcome->exit_code, number) : "";
+    if (column == COLUMN_REBOOT)
+        return !outcome->has_exit_code                      ? ""
+               : exit_code_wants_reboot(outcome->exit_code) ? "true"
+                                                            : "false";
     size_t stage = column - COLUMN_STAGE_MS;
     bool begun = outcome->stage != STAGE_COUNT && stage <= (size_t)outcome->stage;
     return begun ? decimal(outcome->stage_ms[stage], number) : "";

@@ -27,6 +27,7 @@ enum report_column {
     COLUMN_ELAPSED_MS,
     COLUMN_STAGE_MS, /* of the first stage; the others follow */
     COLUMN_EXIT_CODE = COLUMN_STAGE_MS + STAGE_COUNT,
+    COLUMN_REBOOT, /* "true" or "false"; "" without an exit code */
     COLUMN_COUNT,
 };
 

@@ -16,6 +16,8 @@ void report_fold_release(struct report_fold *fold)
 {
     free(fold->sites);
     free(fold->groups);
+    for (size_t i = 0; i < REPORT_REBOOTS_MAX; i++)
+        free(fold->reboots[i]);
     memset(fold, 0, sizeof *fold);
 }
 
@@ -48,19 +50,49 @@ static struct report_site *site_of(struct report_fold *fold, const char *name)
     return site;
 }
 
-static void group_count_row(struct report_fold *fold, const struct report_row *row)
+/* Number of the row's exit code; memory must not grow with what machines return. */
+static uint32_t exit_number(struct report_fold *fold, const struct outcome *outcome, uint32_t *code)
 {
-    const struct outcome *outcome = &row->outcome;
+    uint32_t no = 0;
+    *code = outcome->has_exit_code ? outcome->exit_code : outcome->code;
+    if (!outcome->has_exit_code && outcome->code_kind != CODE_EXIT)
+        return REPORT_EXIT_CODES_MAX;
+    while (no < fold->exit_code_count && fold->exit_codes[no] != *code)
+        no++;
+    if (no == fold->exit_code_count && no < REPORT_EXIT_CODES_MAX)
+        fold->exit_codes[fold->exit_code_count++] = *code;
+    return no;
+}
+
+/* Order of groups. */
+static int group_compare(const struct report_group *a, const struct report_group *b)
+{
+    bool a_other = a->exit_no == REPORT_EXIT_CODES_MAX;
+    bool b_other = b->exit_no == REPORT_EXIT_CODES_MAX;
+    if (a->stage != b->stage)
+        return a->stage < b->stage ? -1 : 1;
+    if (a->reason != b->reason)
+        return a->reason < b->reason ? -1 : 1;
+    if (a_other || b_other)
+        return (int)a_other - (int)b_other;
+    return a->exit_code == b->exit_code ? 0 : a->exit_code < b->exit_code ? -1 : 1;
+}
+
+static void group_count_row(struct report_fold *fold, struct report_site *site,
+                            const struct report_row *row)
+{
+    struct report_group key = {
+        .stage = row->outcome.stage, .reason = row->outcome.reason, .count = 1};
     uint32_t at = 0;
-    for (; at < fold->group_count; at++) {
-        struct report_group *group = &fold->groups[at];
-        if (group->stage == outcome->stage && group->reason == outcome->reason) {
-            group->count++;
-            return;
-        }
-        if (group->stage > outcome->stage ||
-            (group->stage == outcome->stage && group->reason > outcome->reason))
-            break;
+    if (key.reason == REASON_EXIT_CODE) {
+        key.exit_no = exit_number(fold, &row->outcome, &key.exit_code);
+        site->exits[key.exit_no]++;
+    }
+    while (at < fold->group_count && group_compare(&fold->groups[at], &key) < 0)
+        at++;
+    if (at < fold->group_count && group_compare(&fold->groups[at], &key) == 0) {
+        fold->groups[at].count++;
+        return;
     }
     if (fold->group_count == fold->group_capacity) {
         fold->group_capacity = fold->group_capacity == 0 ? 16 : 2 * fold->group_capacity;
@@ -69,8 +101,13 @@ static void group_count_row(struct report_fold *fold, const struct report_row *r
     struct report_group *group = &fold->groups[at];
     memmove(group + 1, group, (fold->group_count - at) * sizeof *group);
     fold->group_count++;
-    *group = (struct report_group){.stage = outcome->stage, .reason = outcome->reason, .count = 1};
+    *group = key;
     text_copy(group->example, sizeof group->example, row->target);
+}
+
+static bool wants_reboot(const struct outcome *outcome)
+{
+    return outcome->has_exit_code && exit_code_wants_reboot(outcome->exit_code);
 }
 
 static void totals_count_row(struct totals *totals, const struct outcome *outcome)
@@ -78,8 +115,13 @@ static void totals_count_row(struct totals *totals, const struct outcome *outcom
     totals->by_state[outcome->state]++;
     if (outcome->stage != STAGE_COUNT || outcome->started_unix_ms != 0)
         totals->attempted++;
-    if (outcome->has_exit_code && (outcome->exit_code == 3010 || outcome->exit_code == 1641))
-        totals->reboot++;
+    totals->reboot += wants_reboot(outcome);
+}
+
+/* What goes on has no reason to fail for yet, whatever was met on the way. */
+static bool goes_on(enum target_state state)
+{
+    return state == TARGET_QUEUED || state == TARGET_RUNNING || state == TARGET_SCHEDULED;
 }
 
 int report_fold_add(struct report_fold *fold, const struct report_row *row, struct err *err)
@@ -96,14 +138,16 @@ int report_fold_add(struct report_fold *fold, const struct report_row *row, stru
         fold->gap_no = fold->row_count;
     }
     fold->row_count++;
+    if (wants_reboot(outcome) && fold->totals.reboot < REPORT_REBOOTS_MAX)
+        fold->reboots[fold->totals.reboot] = mem_strdup(row->target);
     totals_count_row(&fold->totals, outcome);
     totals_count_row(&site->totals, outcome);
     site->bytes += outcome->bytes;
-    if (outcome->reason == REASON_NONE)
+    if (outcome->reason == REASON_NONE || goes_on(outcome->state))
         return 0;
     site->reasons[outcome->stage][outcome->reason]++;
     fold->max_fail += outcome->reason == REASON_MAX_FAIL;
-    group_count_row(fold, row);
+    group_count_row(fold, site, row);
     return 0;
 }
 

@@ -14,6 +14,8 @@
 #include "common/model/message.h"
 
 #define REPORT_SITES_MAX 10000U
+#define REPORT_EXIT_CODES_MAX 16U /* groups of their own; rows with further codes share one */
+#define REPORT_REBOOTS_MAX 20U    /* targets that are named */
 
 /* Rows of one site. */
 struct report_site {
@@ -21,12 +23,15 @@ struct report_site {
     struct totals totals;
     uint64_t bytes;                                  /* package bytes written */
     uint32_t reasons[STAGE_COUNT + 1][REASON_COUNT]; /* rows by stage and reason */
+    uint32_t exits[REPORT_EXIT_CODES_MAX + 1]; /* rows with EXIT_CODE, by their group's exit_no */
 };
 
 /* Rows that ended alike. */
 struct report_group {
     enum stage stage;   /* STAGE_COUNT: none began */
     enum reason reason; /* never REASON_NONE */
+    uint32_t exit_code; /* EXIT_CODE: the code ... */
+    uint32_t exit_no;   /* ... and its number; REPORT_EXIT_CODES_MAX: all further codes */
     uint32_t count;
     char example[LIMIT_TARGET_NAME_SIZE]; /* first target of the group */
 };
@@ -35,9 +40,12 @@ struct report_fold {
     struct report_site *sites; /* owned, sorted by name */
     uint32_t site_count;
     uint32_t site_capacity;
-    struct report_group *groups; /* owned, sorted by stage, then reason.def's order */
+    struct report_group *groups; /* owned, sorted by stage, reason.def's order, exit code */
     uint32_t group_count;
     uint32_t group_capacity;
+    uint32_t exit_codes[REPORT_EXIT_CODES_MAX]; /* as they came */
+    uint32_t exit_code_count;
+    char *reboots[REPORT_REBOOTS_MAX]; /* owned: first targets that want a reboot */
     struct totals totals;
     uint32_t row_count;
     uint32_t gap_no;   /* first target_no that was missing or out of order ... */

@@ -44,6 +44,13 @@ static int json_row(void *context, const struct report_row *row, struct err *err
     return result == 0 ? 0 : write_failed(err);
 }
 
+static json_t *push_of(const struct push_summary *push)
+{
+    json_t *object = value_push(push);
+    value_push_kind(object, push);
+    return object;
+}
+
 static json_t *sites_of(const struct report_fold *fold, bool wait)
 {
     json_t *sites = value_array();
@@ -68,6 +75,8 @@ static json_t *reasons_of(const struct report_fold *fold)
         value_member(reason, "stage", value_word(stage_word(group->stage)));
         value_member(reason, "reason", json_string(reason_word(group->reason)));
         value_member(reason, "count", json_integer(group->count));
+        bool known = group->reason == REASON_EXIT_CODE && group->exit_no < REPORT_EXIT_CODES_MAX;
+        value_member(reason, "exit_code", known ? json_integer(group->exit_code) : json_null());
         value_element(reasons, reason);
     }
     return reasons;
@@ -100,7 +109,7 @@ static int json_finish(void *context, const struct report_view *view, struct err
     struct json_state *state = context;
     FILE *out = state->out;
     if (fputs("{\n\"schema_version\": 1,\n", out) < 0 ||
-        write_member(out, "push", value_push(view->push)) != 0 ||
+        write_member(out, "push", push_of(view->push)) != 0 ||
         write_member(out, "totals", value_totals(&view->fold->totals, state->wait)) != 0 ||
         write_member(out, "sites", sites_of(view->fold, state->wait)) != 0 ||
         write_member(out, "reasons", reasons_of(view->fold)) != 0 ||

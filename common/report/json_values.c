@@ -88,6 +88,9 @@ json_t *value_row(const struct report_row *row)
     value_member(target, "stages", stages_of(outcome));
     value_member(target, "exit_code",
                  outcome->has_exit_code ? json_integer(outcome->exit_code) : json_null());
+    value_member(target, "reboot",
+                 outcome->has_exit_code ? json_boolean(exit_code_wants_reboot(outcome->exit_code))
+                                        : json_null());
     return target;
 }
 
@@ -105,6 +108,7 @@ json_t *value_totals(const struct totals *totals, bool wait)
     value_member(object, "expired", json_integer(by_state[TARGET_EXPIRED]));
     value_member(object, "unknown_effect", json_integer(by_state[TARGET_UNKNOWN_EFFECT]));
     value_member(object, "never_attempted", json_integer(by_state[TARGET_NEVER_ATTEMPTED]));
+    value_member(object, "reboot", json_integer(totals->reboot));
     return object;
 }
 
@@ -122,4 +126,12 @@ json_t *value_push(const struct push_summary *push)
     value_member(object, "created", json_string(format_time(push->created_unix_ms, created)));
     value_member(object, "state", json_string(push_state_word(push->state)));
     return object;
+}
+
+void value_push_kind(json_t *object, const struct push_summary *push)
+{
+    char id[PUSH_ID_TEXT_SIZE];
+    push_id_text(&push->of_push, id);
+    value_member(object, "wait", json_boolean(push->wait));
+    value_member(object, "cleanup_of", push->action == JOB_CLEANUP ? json_string(id) : json_null());
 }

@@ -30,5 +30,7 @@ json_t *value_row(const struct report_row *row);
 json_t *value_totals(const struct totals *totals, bool wait);
 /* The report's "push". */
 json_t *value_push(const struct push_summary *push);
+/* Its last members: what kind of push it is. */
+void value_push_kind(json_t *object, const struct push_summary *push);
 
 #endif

@@ -27,6 +27,7 @@ struct report_options {
     size_t width;                /* columns of the terminal; 0: not a terminal, never cut */
     struct report_filter filter; /* rows to list; totals are always of the whole push */
     bool wait;                   /* the push waits for exit codes */
+    bool every_row;              /* table: list rows without a filter, too */
 };
 
 /* What is known besides the rows. */

@@ -18,6 +18,7 @@ static json_t *detailed_push(const struct push_summary *push)
                      : json_string(format_time(push->closed_unix_ms, closed)));
     value_member(object, "operator_key", value_text(push->operator_key));
     value_member(object, "account", value_text(push->account));
+    value_push_kind(object, push);
     return object;
 }
 
@@ -40,6 +41,7 @@ static json_t *relays_of(const struct message_status *status)
         value_member(relay, "silent_ms", json_integer((json_int_t)row->silent_ms));
         value_member(relay, "leased", json_integer(row->leased));
         value_member(relay, "running", running);
+        value_member(relay, "awaiting", json_integer(row->awaiting));
         value_element(relays, relay);
     }
     return relays;

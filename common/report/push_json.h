@@ -11,7 +11,7 @@
 #include "common/model/message.h"
 
 /* {"schema_version": 1, "pushes": [{"push": {...}, "totals": {...}}, ...]}, a push a line.
- * `push` is the report's and "generation", "bytes", "closed", "operator_key", "account".
+ * `push` is the report's with "generation", "bytes", "closed", "operator_key", "account" in it.
  * Errors: ERR_IO. */
 int push_json_list(FILE *out, const struct push_summary *pushes, uint32_t count, struct err *err);
 /* {"schema_version": 1, "push": {...}, "totals": {...}, "relays": [...]}. Errors: ERR_IO. */

@@ -32,12 +32,18 @@ static const struct {
     enum target_state state;
     const char *heading;
 } rare_states[] = {
-    {TARGET_CANCELLED, "CANCELLED"},
-    {TARGET_EXPIRED, "EXPIRED"},
-    {TARGET_UNKNOWN_EFFECT, "UNKNOWN"},
-    {TARGET_NEVER_ATTEMPTED, "NOT TRIED"},
+    {TARGET_SCHEDULED, "AWAITING"}, /* with --wait; a part of the pending */
+    {TARGET_CANCELLED, "CANCELLED"},    {TARGET_EXPIRED, "EXPIRED"},
+    {TARGET_UNKNOWN_EFFECT, "UNKNOWN"}, {TARGET_NEVER_ATTEMPTED, "NOT TRIED"},
 };
 #define RARE_COUNT (sizeof rare_states / sizeof *rare_states)
+
+static bool rare_shown(size_t i, const struct report_options *options,
+                       const struct report_view *view)
+{
+    return view->fold->totals.by_state[rare_states[i].state] > 0 &&
+           (options->wait || rare_states[i].state != TARGET_SCHEDULED);
+}
 
 enum summary_column {
     SUMMARY_SITE,
@@ -73,14 +79,16 @@ static void summary_rate(struct grid *grid, const struct totals *totals,
     double per_second = (double)done * 1000 / (double)(to_ms - from_ms);
     (void)snprintf(text, sizeof text, per_second < 10 ? "%.1f/s" : "%.0f/s", per_second);
     grid_text(grid, SUMMARY_RATE, text);
-    if (pending > 0 && view->push->state == PUSH_OPEN)
+    /* How long packages run can't be told from how many have ended. */
+    if (pending > 0 && view->push->state == PUSH_OPEN && !wait)
         grid_text(grid, SUMMARY_ETA,
                   format_duration((uint64_t)(pending * 1000.0 / per_second), text));
 }
 
 static void summary_line(struct grid *grid, const char *name, const struct totals *totals,
-                         const struct report_view *view, bool wait)
+                         const struct report_view *view, const struct report_options *options)
 {
+    bool wait = options->wait;
     grid_row(grid);
     grid_text(grid, SUMMARY_SITE, name);
     grid_number(grid, SUMMARY_SUBMITTED, totals_submitted(totals));
@@ -92,7 +100,7 @@ static void summary_line(struct grid *grid, const char *name, const struct total
     summary_rate(grid, totals, view, wait);
     size_t column = SUMMARY_RARE;
     for (size_t i = 0; i < RARE_COUNT; i++)
-        if (view->fold->totals.by_state[rare_states[i].state] > 0)
+        if (rare_shown(i, options, view))
             grid_number(grid, column++, totals->by_state[rare_states[i].state]);
 }
 
@@ -106,15 +114,15 @@ static int print_summary(const struct report_options *options, const struct repo
     };
     size_t count = SUMMARY_RARE;
     for (size_t i = 0; i < RARE_COUNT; i++)
-        if (view->fold->totals.by_state[rare_states[i].state] > 0)
+        if (rare_shown(i, options, view))
             columns[count++] = (struct grid_column){rare_states[i].heading, true};
     struct grid grid;
     grid_init(&grid, columns, count);
     const struct report_fold *fold = view->fold;
     for (uint32_t i = 0; i < fold->site_count; i++)
-        summary_line(&grid, fold->sites[i].name, &fold->sites[i].totals, view, options->wait);
+        summary_line(&grid, fold->sites[i].name, &fold->sites[i].totals, view, options);
     if (fold->site_count != 1)
-        summary_line(&grid, "total", &fold->totals, view, options->wait);
+        summary_line(&grid, "total", &fold->totals, view, options);
     return grid_finish(&grid, options, err);
 }
 
@@ -126,11 +134,13 @@ static void group_sites(const struct report_fold *fold, const struct report_grou
     size_t used = 0;
     to[0] = '\0';
     for (uint32_t i = 0; i < fold->site_count; i++) {
-        if (fold->sites[i].reasons[group->stage][group->reason] == 0)
+        const struct report_site *site = &fold->sites[i];
+        if (site->reasons[group->stage][group->reason] == 0 ||
+            (group->reason == REASON_EXIT_CODE && site->exits[group->exit_no] == 0))
             continue;
         if (with++ < 2 && used < size)
-            used += (size_t)snprintf(to + used, size - used, "%s%s", with == 1 ? "" : ", ",
-                                     fold->sites[i].name);
+            used +=
+                (size_t)snprintf(to + used, size - used, "%s%s", with == 1 ? "" : ", ", site->name);
     }
     if (with > 2 && used < size)
         (void)snprintf(to + used, size - used, " and %u more", with - 2);
@@ -142,14 +152,22 @@ static void group_line(struct grid *grid, const struct report_fold *fold,
                        const struct report_group *group)
 {
     char text[CELL_SIZE];
+    char code[16];
+    const char *hint = reason_remedy(group->reason);
     grid_row(grid);
     grid_text(grid, GROUP_STAGE, stage_word(group->stage));
     grid_text(grid, GROUP_REASON, reason_word(group->reason));
+    if (group->reason == REASON_EXIT_CODE && group->exit_no < REPORT_EXIT_CODES_MAX) {
+        (void)snprintf(text, sizeof text, "%s %s", reason_word(group->reason),
+                       exit_code_text(group->exit_code, code));
+        grid_text(grid, GROUP_REASON, text);
+        if (exit_code_meaning(group->exit_code) != NULL)
+            hint = exit_code_meaning(group->exit_code);
+    }
     grid_number(grid, GROUP_N, group->count);
     group_sites(fold, group, text, sizeof text);
     grid_text(grid, GROUP_SITES, text);
-    (void)snprintf(text, sizeof text, "%s; see: pusher why %s", reason_remedy(group->reason),
-                   group->example);
+    (void)snprintf(text, sizeof text, "%s; see: pusher why %s", hint, group->example);
     grid_text(grid, GROUP_HINT, text);
     grid_colour(grid, GROUP_REASON, reason_state(group->reason) == TARGET_FAILED ? "31" : "33");
 }
@@ -199,7 +217,8 @@ static int table_row(void *context, const struct report_row *row, struct err *er
 {
     (void)err;
     struct table_state *state = context;
-    if (!report_filter_set(&state->options.filter) || state->row_count++ >= REPORT_TABLE_ROWS_MAX)
+    bool listed = report_filter_set(&state->options.filter) || state->options.every_row;
+    if (!listed || state->row_count++ >= REPORT_TABLE_ROWS_MAX)
         return 0;
     struct grid *grid = &state->rows;
     const struct outcome *outcome = &row->outcome;
@@ -231,16 +250,39 @@ static void print_head(const struct report_options *options, const struct report
         if (!view->relays[i].live && view->relays[i].silent_ms > silent_ms)
             silent_ms = view->relays[i].silent_ms;
     }
-    (void)fprintf(out, "PUSH %s  %s  %s  %u site%s", id,
-                  text_printable(name, sizeof name, push->package_name),
-                  push_state_word(push->state), view->fold->site_count,
-                  view->fold->site_count == 1 ? "" : "s");
+    char cleaned[PUSH_ID_SHORT_SIZE];
+    push_id_short(&push->of_push, cleaned);
+    (void)fprintf(
+        out, "PUSH %s  %s%s%s%s  %s  %u site%s", id,
+        push->action == JOB_CLEANUP ? "cleanup of " : "",
+        push->action == JOB_CLEANUP ? cleaned : "", push->action == JOB_CLEANUP ? "  " : "",
+        text_printable(name, sizeof name, push->package_name), push_state_word(push->state),
+        view->fold->site_count, view->fold->site_count == 1 ? "" : "s");
     if (view->relay_count > 0)
         (void)fprintf(out, "  %u relay%s live", live, live == 1 ? "" : "s");
     if (live < view->relay_count)
         (void)fprintf(out, ", %u stale %s", view->relay_count - live,
                       format_duration(silent_ms, silence));
     (void)fputc('\n', out);
+}
+
+/* "reboot needed: 3 (3010, 1641): pc1, pc2, pc3": installers ask for it, we never make one. */
+static void print_reboots(const struct report_options *options, const struct report_view *view)
+{
+    const struct report_fold *fold = view->fold;
+    uint32_t reboot = fold->totals.reboot;
+    uint32_t named = reboot < REPORT_REBOOTS_MAX ? reboot : REPORT_REBOOTS_MAX;
+    char name[CELL_SIZE];
+    if (reboot == 0)
+        return;
+    (void)fprintf(options->out, "reboot needed: %u (3010, 1641): ", reboot);
+    for (uint32_t i = 0; i < named; i++)
+        (void)fprintf(options->out, "%s%s", i == 0 ? "" : ", ",
+                      text_printable(name, sizeof name, fold->reboots[i]));
+    if (named < reboot)
+        (void)fprintf(options->out, " and %u more: -o wide, csv and json have them all",
+                      reboot - named);
+    (void)fputc('\n', options->out);
 }
 
 /* "complete: 40 submitted = 30 succeeded + 8 failed + 2 unreachable": the law, in words. */
@@ -277,10 +319,11 @@ static void print_law(const struct report_options *options, const struct report_
         (void)fprintf(out, "%s %u %s", first ? "" : " +", parts[i].count, parts[i].word);
         first = false;
     }
-    (void)fputs(first ? " 0\n" : "\n", out);
-    if (totals->reboot > 0)
-        (void)fprintf(out, "%u target%s asked for a reboot (3010 or 1641)\n", totals->reboot,
-                      totals->reboot == 1 ? "" : "s");
+    (void)fputs(first ? " 0" : "", out);
+    if (options->wait && totals->by_state[TARGET_SCHEDULED] > 0)
+        (void)fprintf(out, " (%u scheduled, their end is awaited)",
+                      totals->by_state[TARGET_SCHEDULED]);
+    (void)fputc('\n', out);
 }
 
 int report_table_print(const struct report_options *options, const struct report_view *view,
@@ -291,16 +334,21 @@ int report_table_print(const struct report_options *options, const struct report
         rows(context, err) != 0)
         return -1;
     print_law(options, view);
+    print_reboots(options, view);
     return 0;
 }
 
 static int print_rows(void *context, struct err *err)
 {
     struct table_state *state = context;
-    if (!report_filter_set(&state->options.filter))
+    bool filtered = report_filter_set(&state->options.filter);
+    if (!filtered && !state->options.every_row)
         return 0;
-    (void)fprintf(state->options.out, "\n%u row%s fit%s the filter\n", state->row_count,
-                  state->row_count == 1 ? "" : "s", state->row_count == 1 ? "s" : "");
+    const char *fits = !filtered               ? ""
+                       : state->row_count == 1 ? " fits the filter"
+                                               : " fit the filter";
+    (void)fprintf(state->options.out, "\n%u row%s%s\n", state->row_count,
+                  state->row_count == 1 ? "" : "s", fits);
     if (state->row_count > 0 && grid_finish(&state->rows, &state->options, err) != 0)
         return -1;
     if (state->row_count > REPORT_TABLE_ROWS_MAX)

@@ -1,4 +1,4 @@
-/* Commands that look at pushes, and cancel: report, why, list, show, status. */
+/* Commands that look at pushes, and cancel: report, list, show, status. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +10,7 @@
 #include "common/report/grid.h"
 #include "common/report/push_json.h"
 #include "coordinator/cli/commands.h"
+#include "coordinator/cli/look.h"
 #include "coordinator/cli/progress.h"
 #include "coordinator/cli/reporting.h"
 #include "coordinator/cli/session.h"
@@ -18,35 +19,6 @@
 #define WATCH_MS 1000U      /* between two looks of status -w */
 #define CANCEL_MS 20000U    /* a cancelled push settles for so long */
 #define CANCEL_LOOK_MS 100U /* ... with a look this often */
-
-enum look_key { LOOK_FAILED = 1, LOOK_STAGE, LOOK_SITE, LOOK_REASON, LOOK_PUSH, LOOK_WATCH };
-
-/* Words of one of these commands. */
-struct look {
-    struct common_options common;
-    struct report_filter filter;
-    const char *word; /* positional: PUSH, or why's HOST */
-    bool watch;
-};
-
-/* What -o may say. */
-enum look_formats {
-    FORMATS_TABLE,
-    FORMATS_JSON,   /* also json */
-    FORMATS_REPORT, /* everything that common/report knows */
-};
-
-/* What differs between them. */
-struct look_command {
-    const char *usage;
-    const char *about;
-    struct option_table options;
-    bool word_is_host;
-    bool word_needed;
-    bool push_needed; /* without any there is nothing to print */
-    enum look_formats formats;
-    int (*run)(struct session *session, struct look *look);
-};
 
 static int set_push(struct report_filter *filter, const char *value, struct err *err)
 {
@@ -103,7 +75,7 @@ static int handle(void *context, int key, const char *value, struct err *err)
     }
 }
 
-static bool json_wanted(const struct look *look)
+bool look_json_wanted(const struct look *look)
 {
     return strcmp(look->common.format, "json") == 0;
 }
@@ -144,7 +116,7 @@ static bool never_pushed(void)
     return state_paths_find(&paths, NULL) == 0 && !state_paths_used(&paths);
 }
 
-static int written(int status)
+int look_written(int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
@@ -153,15 +125,15 @@ static int written(int status)
 }
 
 /* After a writer of common/report. */
-static int output_written(int result, const struct err *err)
+int look_output_written(int result, const struct err *err)
 {
     if (result == 0)
-        return written(EXIT_ALL_SUCCEEDED);
+        return look_written(EXIT_ALL_SUCCEEDED);
     complain("%s", err->text);
     return EXIT_INTERNAL;
 }
 
-static int look_run(const struct look_command *command, int argc, char *const *argv)
+int look_run(const struct look_command *command, int argc, char *const *argv)
 {
     const struct option_table tables[] = {command->options, common_table};
     struct look look = {.common.format = "table", .filter.stage = STAGE_COUNT};
@@ -189,8 +161,9 @@ static int look_run(const struct look_command *command, int argc, char *const *a
         complain("there is no push yet");
         if (command->push_needed)
             return EXIT_USAGE;
-        return json_wanted(&look) ? output_written(push_json_list(stdout, NULL, 0, &err), &err)
-                                  : EXIT_ALL_SUCCEEDED;
+        return look_json_wanted(&look)
+                   ? look_output_written(push_json_list(stdout, NULL, 0, &err), &err)
+                   : EXIT_ALL_SUCCEEDED;
     }
     if (session_open(&session, &look.common, false, &err) != 0)
         return session_failed(&session, &err);
@@ -234,104 +207,6 @@ int command_report(int argc, char *const *argv)
     return look_run(&command, argc, argv);
 }
 
-/* ---- why ---- */
-
-struct why {
-    uint32_t count; /* rows that fitted */
-};
-
-static void print_timeline(const struct outcome *outcome)
-{
-    bool failed = outcome->reason != REASON_NONE;
-    if (outcome->stage == STAGE_COUNT) {
-        (void)printf("  no stage began\n");
-        return;
-    }
-    for (int stage = 0; stage <= (int)outcome->stage; stage++) {
-        bool last = stage == (int)outcome->stage;
-        (void)printf("  %-9s %7u ms  %s", stage_word((enum stage)stage), outcome->stage_ms[stage],
-                     last && failed ? "failed" : "done");
-        if (last && outcome->tries > 1)
-            (void)printf(" (%u tries)", outcome->tries);
-        (void)putchar('\n');
-    }
-}
-
-static int print_why(void *context, const struct report_row *row, struct err *err)
-{
-    struct why *why = context;
-    const struct outcome *outcome = &row->outcome;
-    char text[1024];
-    char code[16];
-    char when[FORMAT_TIME_SIZE];
-    (void)err;
-    if (why->count++ > 0)
-        (void)putchar('\n');
-    (void)printf("%s  %s", text_printable(text, sizeof text, row->target),
-                 target_state_word(outcome->state));
-    if (outcome->reason != REASON_NONE)
-        (void)printf(" at %s: %s", stage_word(outcome->stage), reason_word(outcome->reason));
-    if (outcome->code_kind != CODE_NONE)
-        (void)printf(" (%s %s)", code_kind_word(outcome->code_kind),
-                     outcome_code_text(outcome->code_kind, outcome->code, code));
-    (void)printf("\n  site      %s\n", text_printable(text, sizeof text, row->site));
-    (void)printf("  relay     %s\n", text_printable(text, sizeof text, row->relay));
-    (void)printf("  address   %s\n", outcome->address[0] == '\0'
-                                         ? "-"
-                                         : text_printable(text, sizeof text, outcome->address));
-    (void)printf("  name      %s\n",
-                 outcome->name_check == NAME_MATCHED ? "matches the machine's own" : "not checked");
-    if (outcome->started_unix_ms != 0)
-        (void)printf("  began     %s, took %u ms\n", format_time(outcome->started_unix_ms, when),
-                     outcome->elapsed_ms);
-    if (outcome->has_exit_code)
-        (void)printf("  exit code %u\n", outcome->exit_code);
-    print_timeline(outcome);
-    if (outcome->detail[0] != '\0')
-        (void)printf("detail: %s\n", text_printable(text, sizeof text, outcome->detail));
-    if (outcome->reason != REASON_NONE)
-        (void)printf("cause:  %s\nremedy: %s\n", reason_cause(outcome->reason),
-                     reason_remedy(outcome->reason));
-    return 0;
-}
-
-static int run_why(struct session *session, struct look *look)
-{
-    struct why why = {0};
-    struct push_summary push;
-    struct err err = {0};
-    char text[2 * LIMIT_TARGET_NAME_SIZE];
-    char id[PUSH_ID_SHORT_SIZE];
-    if (control_report(session->control, &look->filter, print_why, &why, &push, ANSWER_MS, &err) !=
-        0)
-        return session_failed(session, &err);
-    push_id_short(&push.push, id);
-    if (why.count == 0) {
-        complain("push %s has no target %s", id,
-                 text_printable(text, sizeof text, look->filter.target));
-        return EXIT_USAGE;
-    }
-    (void)printf("push:   %s  %s\n", id, text_printable(text, sizeof text, push.package_name));
-    return written(EXIT_ALL_SUCCEEDED);
-}
-
-int command_why(int argc, char *const *argv)
-{
-    static const struct option_row rows[] = {
-        {"push", 0, LOOK_PUSH, "PUSH", "Of this push. Default: the newest."},
-    };
-    static const struct look_command command = {
-        .usage = "pusher why HOST [--push PUSH]",
-        .about = "Tells what became of one target (name or address): its stages and their times, "
-                 "the reason it\nended for, the likely cause and what to do about it.",
-        .options = {rows, sizeof rows / sizeof *rows},
-        .word_is_host = true,
-        .word_needed = true,
-        .push_needed = true,
-        .run = run_why};
-    return look_run(&command, argc, argv);
-}
-
 /* ---- list ---- */
 
 static void list_row(struct grid *grid, const struct push_summary *push)
@@ -364,10 +239,10 @@ static int run_list(struct session *session, struct look *look)
     struct grid grid;
     if (session_call(session, &request, MESSAGE_LIST, &answer, &err) != 0)
         return session_failed(session, &err);
-    if (json_wanted(look)) {
+    if (look_json_wanted(look)) {
         int result = push_json_list(stdout, answer.list.pushes, answer.list.push_count, &err);
         message_release(&answer);
-        return output_written(result, &err);
+        return look_output_written(result, &err);
     }
     grid_init(&grid, columns, sizeof columns / sizeof *columns);
     for (uint32_t i = 0; i < answer.list.push_count; i++)
@@ -376,7 +251,7 @@ static int run_list(struct session *session, struct look *look)
                      colour_on(&look->common, STDOUT_FILENO));
     grid_release(&grid);
     message_release(&answer);
-    return written(EXIT_ALL_SUCCEEDED);
+    return look_written(EXIT_ALL_SUCCEEDED);
 }
 
 int command_list(int argc, char *const *argv)
@@ -390,8 +265,8 @@ int command_list(int argc, char *const *argv)
 
 /* ---- show, status ---- */
 
-static int get_status(struct session *session, const struct look *look, struct message *answer,
-                      struct err *err)
+int look_status(struct session *session, const struct look *look, struct message *answer,
+                struct err *err)
 {
     struct message request = {.kind = MESSAGE_STATUS_GET, .status_get = look->filter.push};
     return session_call(session, &request, MESSAGE_STATUS, answer, err);
@@ -429,15 +304,15 @@ static int run_show(struct session *session, struct look *look)
 {
     struct message answer;
     struct err err = {0};
-    if (get_status(session, look, &answer, &err) != 0)
+    if (look_status(session, look, &answer, &err) != 0)
         return session_failed(session, &err);
     int result = 0;
-    if (json_wanted(look))
+    if (look_json_wanted(look))
         result = push_json_status(stdout, &answer.status, &err);
     else
         print_push(&answer.status.push);
     message_release(&answer);
-    return output_written(result, &err);
+    return look_output_written(result, &err);
 }
 
 int command_show(int argc, char *const *argv)
@@ -473,12 +348,12 @@ static int run_status(struct session *session, struct look *look)
     progress_init(&progress, stderr, redraw ? terminal_width(STDERR_FILENO) : 0);
     for (;;) {
         struct message answer;
-        if (get_status(session, look, &answer, &err) != 0)
+        if (look_status(session, look, &answer, &err) != 0)
             return session_failed(session, &err);
         bool last = !look->watch || answer.status.push.state != PUSH_OPEN;
         if (last) {
             progress_end(&progress);
-            if (json_wanted(look))
+            if (look_json_wanted(look))
                 result = push_json_status(stdout, &answer.status, &err);
             else
                 print_status(&answer.status);
@@ -487,7 +362,7 @@ static int run_status(struct session *session, struct look *look)
         }
         message_release(&answer);
         if (last)
-            return output_written(result, &err);
+            return look_output_written(result, &err);
         if (session_wait(session, WATCH_MS, &err) != 0) {
             progress_end(&progress);
             return session_failed(session, &err);
@@ -518,7 +393,7 @@ static int wait_for_relay(struct session *session, const struct look *look, stru
 {
     private_need_relay(session->mode);
     for (uint32_t waited_ms = 0;; waited_ms += CANCEL_LOOK_MS) {
-        if (get_status(session, look, answer, err) != 0)
+        if (look_status(session, look, answer, err) != 0)
             return -1;
         if (answer->status.push.state == PUSH_CLOSED || waited_ms >= CANCEL_MS)
             return 0;
@@ -533,7 +408,7 @@ static int run_cancel(struct session *session, struct look *look)
     struct message request = {.kind = MESSAGE_PUSH_STOP};
     struct message answer;
     struct err err = {0};
-    if (get_status(session, look, &answer, &err) != 0)
+    if (look_status(session, look, &answer, &err) != 0)
         return session_failed(session, &err);
     request.push_stop.push = answer.status.push.push;
     request.push_stop.cancel = true;
@@ -554,7 +429,7 @@ static int run_cancel(struct session *session, struct look *look)
         say(&look->common, "%u target%s still with the relay: see pusher status", pending,
             pending == 1 ? " is" : "s are");
     message_release(&answer);
-    return written(EXIT_ALL_SUCCEEDED);
+    return look_written(EXIT_ALL_SUCCEEDED);
 }
 
 int command_cancel(int argc, char *const *argv)

@@ -66,6 +66,8 @@ char *progress_text(const struct message_status *status, uint32_t done_before, u
     put_count(&out, "other",
               done - totals_succeeded(totals, status->push.wait) - totals->by_state[TARGET_FAILED] -
                   totals->by_state[TARGET_UNREACHABLE]);
+    if (status->push.wait)
+        put_count(&out, "awaiting", totals->by_state[TARGET_SCHEDULED]);
     bool first = true;
     for (int stage = 0; stage < STAGE_COUNT; stage++) {
         uint32_t running = 0;
@@ -80,7 +82,8 @@ char *progress_text(const struct message_status *status, uint32_t done_before, u
     if (elapsed_ms >= 1000 && done > done_before) {
         double per_second = (double)(done - done_before) * 1000 / (double)elapsed_ms;
         buf_printf(&out, per_second < 10 ? "  %.1f/s" : "  %.0f/s", per_second);
-        if (done < submitted)
+        /* How long packages run can't be told from how many have ended. */
+        if (done < submitted && !status->push.wait)
             buf_printf(&out, "  ETA %s",
                        format_duration((uint64_t)((submitted - done) * 1000.0 / per_second), eta));
     }

@@ -24,7 +24,8 @@ struct progress {
     uint32_t said_percent;
 };
 
-/* One line for a status: bar (when width allows), counts, what runs in which stage, rate, ETA.
+/* One line for a status: bar (when width allows), counts, with --wait how many ends are awaited,
+ * what runs in which stage, rate, without --wait an ETA.
  * done_before and elapsed_ms give the rate. Pure. Returns `text`. */
 char *progress_text(const struct message_status *status, uint32_t done_before, uint64_t elapsed_ms,
                     size_t width, char text[PROGRESS_TEXT_SIZE]);
@@ -33,9 +34,9 @@ void progress_init(struct progress *progress, FILE *out, size_t width);
 /* Shows a new status; without a terminal only when a line is due (or last). */
 void progress_show(struct progress *progress, const struct message_status *status, uint64_t now_ms,
                    bool last);
-/* Ends the redrawn line. */
 /* Takes the line away, so that a message can stand in its place; the next show draws it again. */
 void progress_clear(const struct progress *progress);
+/* Ends the redrawn line. */
 void progress_end(struct progress *progress);
 
 #endif

@@ -69,16 +69,34 @@ static int finish(struct session *session, const struct reporting *reporting,
     return result;
 }
 
+/* What the push is, before its rows: "the newest" must be one and the same all along. */
+static int find_push(struct session *session, const struct push_selector *selector,
+                     struct push_summary *push, struct err *err)
+{
+    struct message request = {.kind = MESSAGE_STATUS_GET, .status_get = *selector};
+    struct message answer;
+    if (session_call(session, &request, MESSAGE_STATUS, &answer, err) != 0)
+        return -1;
+    *push = answer.status.push;
+    message_release(&answer);
+    return 0;
+}
+
 int report_fetch(struct session *session, const struct reporting *reporting, int *status,
                  struct err *err)
 {
     struct fetch fetch = {.output = NULL};
     struct push_summary push;
-    struct report_filter all = {.push = reporting->filter.push, .stage = STAGE_COUNT};
+    struct report_filter all = {.stage = STAGE_COUNT};
+    if (find_push(session, &reporting->filter.push, &push, err) != 0)
+        return -1;
+    push_id_text(&push.push, all.push.prefix);
     struct report_options options = {.out = stdout,
                                      .colour = colour_on(session->common, STDOUT_FILENO),
                                      .width = terminal_width(STDOUT_FILENO),
-                                     .filter = reporting->filter};
+                                     .filter = reporting->filter,
+                                     .wait = push.wait,
+                                     .every_row = push.action == JOB_CLEANUP};
     report_fold_init(&fetch.fold);
     int result = 0;
     if (reporting->print)

@@ -16,7 +16,7 @@
 
 static const struct option_row common_rows[] = {
     {"output", 'o', COMMON_FORMAT, "FORMAT",
-     "Format of what goes to standard output: table, json (all but why and cancel); of push and "
+     "Format of what goes to standard output: table, json (all but cancel); of push and "
      "report also wide, jsonl, csv."},
     {"quiet", 'q', COMMON_QUIET, NULL, "No progress and no notes on standard error."},
     {"verbose", 'v', COMMON_VERBOSE, NULL, "Say more on standard error."},

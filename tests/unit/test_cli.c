@@ -370,6 +370,10 @@ static void progress_line_counts_and_rates(void **state)
     assert_string_equal(progress_text(&status, 0, 0, 0, text),
                         "local   60%  120/200  ok 100  failed 12  unreachable 8  | ping 5 copy 15");
     assert_int_equal(strlen(progress_text(&status, 20, 4000, 40, text)), 39);
+    status.push.wait = true; /* what is scheduled has not ended yet */
+    assert_string_equal(progress_text(&status, 10, 4000, 200, text),
+                        "local  [##------------------]  10%  20/200  failed 12  unreachable 8  "
+                        "awaiting 100  | ping 5 copy 15  2.5/s");
     status.push.state = PUSH_CLOSED;
     assert_null(strchr(progress_text(&status, 0, 0, 0, text), '|'));
 }

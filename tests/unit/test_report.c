@@ -68,6 +68,43 @@ static size_t sample(struct report_row rows[16])
     return n;
 }
 
+/* What ends and what is awaited with --wait. */
+static size_t waited(struct report_row rows[16])
+{
+    static char targets[][32] = {"pc1", "pc2", "pc3", "pc4",     "pc5",
+                                 "pc6", "pc7", "pc8", "pc\x1b[9"};
+    static const struct {
+        enum target_state state;
+        enum reason reason;
+        uint32_t exit_code;
+        const char *site;
+    } ends[] = {
+        {TARGET_SUCCEEDED, REASON_NONE, 0, "lyon"},
+        {TARGET_SUCCEEDED, REASON_NONE, 3010, "lyon"},
+        {TARGET_FAILED, REASON_EXIT_CODE, 1603, "lyon"},
+        {TARGET_FAILED, REASON_EXIT_CODE, 0x80070643, "paris"},
+        {TARGET_FAILED, REASON_EXIT_CODE, 1603, "paris"},
+        {TARGET_FAILED, REASON_INSTALLER_BUSY, 1618, "lyon"},
+        {TARGET_FAILED, REASON_RUN_TIMEOUT, 0, "lyon"},
+        {TARGET_SCHEDULED, REASON_CANCELLED, 0, "paris"},
+        {TARGET_SUCCEEDED, REASON_NONE, 1641, "paris"},
+    };
+    size_t count = sizeof ends / sizeof *ends;
+    for (size_t n = 0; n < count; n++) {
+        struct outcome *outcome = &rows[n].outcome;
+        rows[n] = row_of((uint32_t)n, targets[n], ends[n].site, ends[n].state, STAGE_SCHEDULE,
+                         ends[n].reason);
+        outcome->has_exit_code =
+            ends[n].state != TARGET_SCHEDULED && ends[n].reason != REASON_RUN_TIMEOUT;
+        outcome->exit_code = ends[n].exit_code;
+        if (outcome->has_exit_code && ends[n].reason != REASON_NONE) {
+            outcome->code_kind = CODE_EXIT;
+            outcome->code = ends[n].exit_code;
+        }
+    }
+    return count;
+}
+
 static struct push_summary summary_of(const struct totals *totals, enum push_state state)
 {
     struct push_summary push = {.generation = 1,
@@ -125,6 +162,8 @@ static void render_rows(const char *format, const struct report_options *base,
         assert_int_equal(report_output_row(output, &rows[i], &err), 0);
     }
     struct push_summary push = summary_of(&fold.totals, state);
+    push.wait = options.wait;
+    push.action = options.every_row ? JOB_CLEANUP : JOB_PUSH;
     const struct relay_row relays[] = {{.name = "relay-1", .live = true},
                                        {.name = "relay-2", .live = true},
                                        {.name = "relay-3", .silent_ms = 250000}};
@@ -226,6 +265,72 @@ static void rows_formats_open_push_match_golden(void **state)
     render("wide", &options, PUSH_OPEN, "report_wide.txt");
     render("jsonl", &options, PUSH_OPEN, "report.jsonl");
     render("csv", &options, PUSH_OPEN, "report.csv");
+}
+
+static void waiting_push_matches_golden(void **state)
+{
+    (void)state;
+    struct report_row rows[16];
+    size_t count = waited(rows);
+    struct report_options options = {.filter.stage = STAGE_COUNT, .wait = true};
+    render_rows("table", &options, PUSH_OPEN, rows, count, "report_wait.txt");
+    render_rows("json", &options, PUSH_OPEN, rows, count, "report_wait.json");
+    render_rows("csv", &options, PUSH_OPEN, rows, count, "report_wait.csv");
+}
+
+static void cleanup_lists_every_row(void **state)
+{
+    (void)state;
+    struct report_row rows[2];
+    static char names[][4] = {"pc1", "pc2"};
+    for (uint32_t i = 0; i < 2; i++)
+        rows[i] = row_of(i, names[i], "lyon", TARGET_SUCCEEDED, STAGE_SCHEDULE, REASON_NONE);
+    text_copy(rows[0].outcome.detail, LIMIT_DETAIL_SIZE, "removed setup.exe; the task stays");
+    struct report_options options = {.filter.stage = STAGE_COUNT, .every_row = true};
+    render_rows("table", &options, PUSH_CLOSED, rows, 2, "report_cleanup.txt");
+}
+
+static void fold_many_exit_codes_share_a_group(void **state)
+{
+    (void)state;
+    struct report_fold fold;
+    struct err err = {0};
+    report_fold_init(&fold);
+    for (uint32_t i = 0; i < 1000; i++) {
+        struct report_row row =
+            row_of(i, no_target, "lyon", TARGET_FAILED, STAGE_SCHEDULE, REASON_EXIT_CODE);
+        row.outcome.has_exit_code = true;
+        row.outcome.exit_code = 2000 - i % 100;
+        assert_int_equal(report_fold_add(&fold, &row, &err), 0);
+    }
+    assert_int_equal(fold.group_count, REPORT_EXIT_CODES_MAX + 1);
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < fold.group_count; i++) {
+        sum += fold.groups[i].count;
+        if (i > 0 && i + 1 < fold.group_count)
+            assert_true(fold.groups[i - 1].exit_code < fold.groups[i].exit_code);
+    }
+    assert_int_equal(sum, 1000);
+    assert_int_equal(fold.groups[REPORT_EXIT_CODES_MAX].exit_no, REPORT_EXIT_CODES_MAX);
+    report_fold_release(&fold);
+}
+
+static void fold_many_reboots_are_counted_and_some_named(void **state)
+{
+    (void)state;
+    struct report_fold fold;
+    struct err err = {0};
+    report_fold_init(&fold);
+    for (uint32_t i = 0; i < 100; i++) {
+        struct report_row row =
+            row_of(i, no_target, "lyon", TARGET_SUCCEEDED, STAGE_SCHEDULE, REASON_NONE);
+        row.outcome.has_exit_code = true;
+        row.outcome.exit_code = i % 2 == 0 ? 3010 : 0;
+        assert_int_equal(report_fold_add(&fold, &row, &err), 0);
+    }
+    assert_int_equal(fold.totals.reboot, 50);
+    assert_non_null(fold.reboots[REPORT_REBOOTS_MAX - 1]);
+    report_fold_release(&fold);
 }
 
 static void rows_formats_filtered_keep_only_fitting_rows(void **state)
@@ -375,7 +480,7 @@ static bool dangerous(const char *text)
     return *text != '\0' && strchr("=+-@\t\r", *text) != NULL;
 }
 
-static void csv_random_text_is_always_19_safe_fields(void **state)
+static void csv_random_text_is_always_20_safe_fields(void **state)
 {
     (void)state;
     static const char alphabet[] = "=+-@;,\"' \t\r\n\x1b\xef\xbc\x9d\x80za|";
@@ -402,7 +507,7 @@ static void csv_random_text_is_always_19_safe_fields(void **state)
         report_output_free(output);
         assert_int_equal(fclose(options.out), 0);
         const char *line = strchr(text, '\n') + 1;
-        for (int i = 0; i < 19; i++) {
+        for (int i = 0; i < 20; i++) {
             char field[2048];
             field_read(&line, field);
             assert_false(dangerous(field));
@@ -580,6 +685,10 @@ int main(void)
         cmocka_unit_test(json_open_push_matches_golden),
         cmocka_unit_test(json_filtered_keeps_totals),
         cmocka_unit_test(rows_formats_open_push_match_golden),
+        cmocka_unit_test(waiting_push_matches_golden),
+        cmocka_unit_test(cleanup_lists_every_row),
+        cmocka_unit_test(fold_many_exit_codes_share_a_group),
+        cmocka_unit_test(fold_many_reboots_are_counted_and_some_named),
         cmocka_unit_test(rows_formats_filtered_keep_only_fitting_rows),
         cmocka_unit_test(rows_formats_hostile_text_matches_golden),
         cmocka_unit_test(rows_formats_empty_push_match_golden),
@@ -587,7 +696,7 @@ int main(void)
         cmocka_unit_test(rows_formats_full_disk_is_an_error),
         cmocka_unit_test(rows_formats_that_stream_stop_at_the_first_failed_write),
         cmocka_unit_test(push_json_matches_golden),
-        cmocka_unit_test(csv_random_text_is_always_19_safe_fields),
+        cmocka_unit_test(csv_random_text_is_always_20_safe_fields),
         cmocka_unit_test(format_unknown_or_later_is_refused),
         cmocka_unit_test(fold_missing_row_breaks_the_law),
         cmocka_unit_test(fold_other_state_breaks_the_law_once_closed),
