@@ -3,15 +3,21 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
+import tempfile
+import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
+import reasons  # noqa: E402  pylint: disable=wrong-import-position
 from lablib import Lab  # noqa: E402,F401  pylint: disable=wrong-import-position,unused-import
 
+PACKAGE = "package.exe"
 SUCCESS = ("scheduled", "succeeded")
+REASONS = reasons.table()
 
 
 def programs():
@@ -88,10 +94,91 @@ def conserved(report):
     return problems
 
 
-def differences(lab, report):
-    """Every row that isn't what the lab's faults predict, as sentences; empty when all is as it must be."""
-    problems = conserved(report) + lab.check_report(report)
+def differences(lab, report, hosts=None):
+    """Every row that isn't what the lab's faults predict (of HOSTS, if not of all), as sentences; empty when all is as it
+    must be."""
+    problems = conserved(report) + lab.check_report(report, hosts)
     for row in report["targets"]:
-        if row["state"] not in SUCCESS and not (row["reason"] and row["detail"]):
+        if row["state"] in SUCCESS:
+            continue
+        if not (row["reason"] and row["detail"]):
             problems.append(f"{row['target']}: no reason or no sentence: {row}")
+        elif row["state"] != REASONS[row["reason"]]["state"]:
+            problems.append(f"{row['target']}: {row['state']} does not go with {row['reason']}")
+    if not problems:
+        for row in report["targets"]:
+            if row["reason"]:
+                reasons.saw(row["reason"])
     return problems
+
+
+def healthy(lab):
+    return [t for t in lab.targets if t["expected"] is None]
+
+
+def rows_by_name(report):
+    return {row["target"]: row for row in report["targets"]}
+
+
+class PushCase(unittest.TestCase):
+    """One lab for the class; each test has its own desk (state folder) and package."""
+
+    TARGETS, SUBNETS, FAULTS = 10, 1, "none"
+
+    @classmethod
+    def setUpClass(cls):
+        faults = cls.FAULTS if isinstance(cls.FAULTS, str) else ",".join(cls.FAULTS)
+        cls.lab = Lab(targets=cls.TARGETS, subnets=cls.SUBNETS, faults=faults, package_name=PACKAGE)
+        cls.lab.up(watch_pid=os.getpid())
+        cls.addClassCleanup(cls.lab.down)
+
+    @classmethod
+    def make_desk(cls):
+        """An admin's desk for all tests of the class, with a `folder` for files."""
+        folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="push-"))
+        desk = Admin(cls.lab, pathlib.Path(folder, "state"))
+        desk.folder = pathlib.Path(folder)
+        return desk
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="push-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.admin = Admin(self.lab, self.folder / "state")
+
+    def package(self, content=b"MZ" + b"\x90" * 5000, name=PACKAGE):
+        path = self.folder / name
+        path.write_bytes(content)
+        return path
+
+    def names(self):
+        return [t["host"] for t in self.lab.targets]
+
+    def target_file(self, names=None):
+        path = self.folder / "targets.txt"
+        path.write_text("# lab\n" + "".join(n + "\n" for n in names or self.names()), encoding="utf-8")
+        return f"@{path}"
+
+    def assert_report(self, done, report):
+        self.assertIsNotNone(report, f"no report; status {done.returncode}; said:\n{done.stderr}")
+        self.assertEqual(conserved(report), [])
+
+    def assert_row(self, row, stage, reason, code=None):
+        """The row of a target that left the pool; CODE: the number beside the reason."""
+        self.assertEqual((row["state"], row["stage"], row["reason"]), (REASONS[reason]["state"], stage, reason), row)
+        self.assertTrue(row["detail"], row)
+        if code is not None:
+            self.assertEqual(row["code"], code, row)
+        reasons.saw(reason)
+
+    def assert_machine(self, target, package, tasks=1, runs=None):
+        """The machine's own word: right bytes, closed folder, exactly these tasks; nothing else in the folder."""
+        facts = self.lab.check(target["host"], package)
+        where = f"{target['host']}: {json.dumps(facts)}"
+        self.assertTrue(facts["package_ok"], where)
+        self.assertEqual(facts["leftovers"], [], where)
+        self.assertTrue(facts["folder_closed"], where)
+        self.assertEqual(len(facts["tasks"]), tasks, where)
+        self.assertTrue(facts["tasks_closed"], where)
+        if runs is not None:
+            self.assertEqual(len(facts["runs"]), runs, where)

@@ -19,116 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from impacket.ntlm import compute_nthash  # noqa: E402
 
-from pushing import Admin, Lab, SUCCESS, conserved, differences  # noqa: E402
-
-PACKAGE = "package.exe"
-# The native code that stands beside each reason in the first ten faults: errno, or NTSTATUS.
-CODES = {
-    "NO_REPLY": None,
-    "PORT_CLOSED": "111",
-    "CONNECT_TIMEOUT": "110",
-    "BAD_SHARE": "0xC00000CC",
-    "ACCESS_DENIED": "0xC0000022",
-    "NOT_A_DIRECTORY": "0xC0000103",
-    "DISK_FULL": "0xC000007F",
-    "SHARING_VIOLATION": "0xC0000043",
-    "RPC_UNAVAILABLE": "0xC0000034",
-}
-
-
-def healthy(lab):
-    return [t for t in lab.targets if t["expected"] is None]
-
-
-def rows_by_name(report):
-    return {row["target"]: row for row in report["targets"]}
-
-
-class PushCase(unittest.TestCase):
-    """One lab for the class; each test has its own desk (state folder) and package."""
-
-    TARGETS, SUBNETS, FAULTS = 10, 1, "none"
-
-    @classmethod
-    def setUpClass(cls):
-        cls.lab = Lab(targets=cls.TARGETS, subnets=cls.SUBNETS, faults=cls.FAULTS, package_name=PACKAGE)
-        cls.lab.up(watch_pid=os.getpid())
-        cls.addClassCleanup(cls.lab.down)
-
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(prefix="push-")
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-        self.admin = Admin(self.lab, self.folder / "state")
-
-    def package(self, content=b"MZ" + b"\x90" * 5000, name=PACKAGE):
-        path = self.folder / name
-        path.write_bytes(content)
-        return path
-
-    def names(self):
-        return [t["host"] for t in self.lab.targets]
-
-    def target_file(self, names=None):
-        path = self.folder / "targets.txt"
-        path.write_text("# lab\n" + "".join(n + "\n" for n in names or self.names()), encoding="utf-8")
-        return f"@{path}"
-
-    def assert_report(self, done, report):
-        self.assertIsNotNone(report, f"no report; status {done.returncode}; said:\n{done.stderr}")
-        self.assertEqual(conserved(report), [])
-
-    def assert_machine(self, target, package, tasks=1, runs=None):
-        """The machine's own word: right bytes, closed folder, exactly these tasks; nothing else in the folder."""
-        facts = self.lab.check(target["host"], package)
-        where = f"{target['host']}: {json.dumps(facts)}"
-        self.assertTrue(facts["package_ok"], where)
-        self.assertEqual(facts["leftovers"], [], where)
-        self.assertTrue(facts["folder_closed"], where)
-        self.assertEqual(len(facts["tasks"]), tasks, where)
-        self.assertTrue(facts["tasks_closed"], where)
-        if runs is not None:
-            self.assertEqual(len(facts["runs"]), runs, where)
-
-
-class TwoHundredTargets(PushCase):
-    """The push that the product promises: 200 machines, 40 of them broken in the first ten ways."""
-
-    TARGETS, SUBNETS, FAULTS = 200, 2, "default"
-
-    def test_every_row_is_right_and_every_machine_agrees(self):
-        package = self.package()
-        self.assertEqual(sum(1 for t in self.lab.targets if t["fault"]), 40)
-        done, report = self.admin.push(package, [self.target_file()], "--", "/S")
-        self.assert_report(done, report)
-        self.assertEqual(differences(self.lab, report), [])
-        self.assertEqual(done.returncode, 3, done.stderr)
-        self.assertEqual(report["totals"]["submitted"], 200)
-        self.assertEqual(report["totals"]["succeeded"], 160)
-        codes = {row["reason"]: row["code"] for row in report["targets"] if row["reason"]}
-        self.assertEqual(codes, CODES)
-        facts = self.lab.check_all(package, ran=True, wait_s=90)
-        self.assertEqual([(f["host"], f["problems"]) for f in facts if f["problems"]], [])
-        self.assertEqual(sum(len(f["runs"]) for f in facts), 160)
-        for target in healthy(self.lab)[:5]:
-            self.assert_machine(target, package, tasks=1, runs=1)
-        good = sorted(row["elapsed_ms"] for row in report["targets"] if row["state"] in SUCCESS)
-        dead = sorted(row["elapsed_ms"] for row in report["targets"] if row["reason"] == "NO_REPLY")
-        print(f"healthy: median {good[len(good) // 2]} ms, slowest {good[-1]} ms; silent: {dead[0]} to {dead[-1]} ms")
-        self.explain(report)
-
-    def explain(self, report):
-        """`why` names stage, reason, code, cause and remedy for one target of each reason."""
-        seen = {}
-        for row in report["targets"]:
-            if row["reason"]:
-                seen.setdefault(row["reason"], row)
-        self.assertGreaterEqual(len(seen), 9, seen.keys())
-        for reason, row in seen.items():
-            said = self.admin.run("why", row["target"])
-            self.assertEqual(said.returncode, 0, said.stderr)
-            for word in (reason, row["stage"], row["target"]):
-                self.assertIn(word, said.stdout)
+from pushing import Admin, PushCase, SUCCESS, conserved, differences, rows_by_name  # noqa: E402
 
 
 class Repeats(PushCase):
@@ -358,6 +249,8 @@ class WrongPassword(PushCase):
         reasons = [row["reason"] for row in report["targets"]]
         self.assertEqual(set(reasons), {"LOGON_FAILURE", "CREDENTIAL_BRAKE"})
         self.assertLessEqual(reasons.count("LOGON_FAILURE"), 3)
+        for row in report["targets"]:
+            self.assert_row(row, "access", row["reason"])
         logs = pathlib.Path(self.lab.directory, "log").glob("smbd*")
         refused = [line for log in logs for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
                    if "Auth:" in line and "NT_STATUS_WRONG_PASSWORD" in line]

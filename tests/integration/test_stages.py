@@ -13,8 +13,9 @@ import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "lab"))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "lab")]
 
+import reasons  # noqa: E402
 from lablib import Lab  # noqa: E402
 from standin import faults  # noqa: E402
 
@@ -130,15 +131,20 @@ class StageCase(unittest.TestCase):
         self.assertEqual((end.stage, end.verdict, end.reason), (stage, "failed", reason), end)
         if code is not None:
             self.assertEqual(f"{end.kind} {end.code}".strip(), code, end)
+        reasons.saw(reason)
 
     def database(self):
         return contextlib.closing(sqlite3.connect(f"{self.lab.directory}/scheduler/tasks.db", timeout=10))
 
 
+# A line that falls silent in mid-copy takes that stage's half minute: test_faults.py waits for it.
+FAULTS = [name for name in faults.FAULTS if name != "stall"]
+
+
 class Faults(StageCase):
     """Everything that the lab can do to a target, at once."""
 
-    OPTIONS = {"targets": len(faults.FAULTS) + 8, "faults": ",".join(faults.FAULTS)}
+    OPTIONS = {"targets": len(FAULTS) + 8, "faults": ",".join(FAULTS)}
 
     def test_every_fault_ends_in_its_stage_and_reason(self):
         ends = self.push([target["host"] for target in self.lab.targets])

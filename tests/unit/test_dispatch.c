@@ -12,6 +12,7 @@
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "coordinator/core/dispatch.h"
+#include "tests/unit/reason_seen.h"
 
 enum { LEASE_MS = 60000, HEARTBEAT_MS = 10000, GRACE_MS = 120000, RESEND_MS = 90000 };
 #define START_MS UINT64_C(1000000)
@@ -676,6 +677,7 @@ static void relay_lost_past_deadline_leaves_unknown_effect_that_late_result_mend
     tick(&story);
     expect(&story, "row p1/0 unknown_effect RELAY_LOST\n"
                    "closed p1\n");
+    reason_seen(REASON_RELAY_LOST);
     hello(&story, 0, 12, 5); /* back after all: no CLOSE, it may know better */
     forget(&story);
     result(&story, 0, 1, 0, 1, TARGET_UNKNOWN_EFFECT, REASON_CONN_LOST);

@@ -10,6 +10,7 @@
 #include "relay/smb/status.h"
 #include "relay/stage/statusmap.h"
 #include "relay/tsch/hresult.h"
+#include "tests/unit/reason_seen.h"
 
 static void status_known_gives_its_reason(void **state)
 {
@@ -56,6 +57,7 @@ static void connect_errno_gives_its_reason(void **state)
     assert_int_equal(connect_reason(EHOSTUNREACH), REASON_HOST_UNREACHABLE);
     assert_int_equal(connect_reason(ETIMEDOUT), REASON_CONNECT_TIMEOUT);
     assert_int_equal(connect_reason(EMFILE), REASON_INTERNAL);
+    reason_seen(REASON_INTERNAL);
     assert_int_equal(connect_reason(ECONNRESET), REASON_CONN_LOST);
 }
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "coordinator/store/store.h"
+#include "tests/unit/reason_seen.h"
 
 struct place {
     char folder[64];
@@ -387,6 +388,7 @@ static void target_awaited_by_another_file_of_this_name_is_refused(void **state)
     struct report_filter filter = everything;
     filter.reason = REASON_PACKAGE_IN_USE;
     assert_string_equal(numbers(place, other, &filter, 64), "0 ");
+    reason_seen(REASON_PACKAGE_IN_USE);
     struct totals totals = summary_of(place, other).totals;
     assert_int_equal(totals.by_state[TARGET_FAILED], 1);
     assert_int_equal(totals.by_state[TARGET_QUEUED], 2);

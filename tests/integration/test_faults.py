@@ -1,0 +1,173 @@
+#!/usr/bin/python3
+"""Broken, strange and hostile machines: whole pushes to everything that the lab can make of a target.
+
+Usage: test_faults.py [unittest arguments]     Needs root. $PUSHER_BIN: folder of the programs (build/dev/bin).
+"""
+
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from pushing import REASONS, SUCCESS, PushCase, differences, healthy, rows_by_name  # noqa: E402
+
+from standin import faults  # noqa: E402
+
+# What a wrong password looks like is for Alone: three of them before the first success stop the account.
+BAD_LOGONS = ("null-session", "account-locked", "account-disabled", "account-expired", "password-must-change")
+EVERY_FAULT = [name for name in faults.FAULTS if name not in BAD_LOGONS] + faults.DEFAULT_NAMES
+
+
+def spread(names, target_count):
+    """Faults for every second target from the third on: the first ones prove the password."""
+    assert 2 * len(names) + 2 <= target_count
+    return [f"pc-{3 + 2 * i:04}={name}" for i, name in enumerate(names)]
+
+
+# Long enough for lines that are cut after 20,000 bytes; begins like a program, which a virus scanner looks for.
+PROGRAM = b"MZ" + bytes(range(256)) * 250
+
+
+class AllFaults(PushCase):
+    """One push to 200 machines, with everything that can be wrong with one; each test looks at another side of it.
+
+    A subclass may push otherwise (PUSH_OPTIONS) and expect other things of what the healthy ones do (SUCCEEDED).
+    """
+
+    TARGETS, SUBNETS = 200, 2
+    FAULTS = spread(EVERY_FAULT, TARGETS)
+    PUSH_OPTIONS = ("--", "/S")
+    SUCCEEDED = "scheduled"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.desk = cls.make_desk()
+        cls.pushed = cls.desk.folder / "package.exe"
+        cls.pushed.write_bytes(PROGRAM)
+        names = cls.desk.folder / "targets.txt"
+        names.write_text("".join(f"{t['host']}\n" for t in cls.lab.targets), encoding="utf-8")
+        cls.done, cls.report = cls.desk.push(cls.pushed, [f"@{names}"], *cls.PUSH_OPTIONS)
+
+    def fault_of(self, row):
+        return next(t["fault"] for t in self.lab.targets if t["host"] == row["target"])
+
+    def rows_with(self, *names):
+        found = [row for row in self.report["targets"] if self.fault_of(row) in names]
+        self.assertGreaterEqual({self.fault_of(row) for row in found}, set(names))
+        return found
+
+    def test_every_row_is_as_predicted(self):
+        self.assert_report(self.done, self.report)
+        self.assertEqual(differences(self.lab, self.report), [])
+        self.assertEqual(self.done.returncode, 3, self.done.stderr)
+        good = [t for t in self.lab.targets if t["expected"] is None]
+        totals = self.report["totals"]
+        self.assertEqual((totals["submitted"], totals["succeeded"]), (self.TARGETS, len(good)))
+        self.assertGreater(sum(1 for t in self.lab.targets if t["expected"]), 40)
+        for row in self.report["targets"]:
+            if not row["reason"]:
+                self.assertEqual(row["state"], self.SUCCEEDED, row)
+
+    def test_every_machine_agrees(self):
+        """Right bytes, closed folder, one task and one start where the row says success; none of it where it doesn't."""
+        facts = self.lab.check_all(self.pushed, ran=True, wait_s=120)
+        self.assertEqual([(f["host"], f["fault"], f["problems"]) for f in facts if f["problems"]], [])
+        self.assertEqual(sum(len(f["runs"]) for f in facts), self.report["totals"]["succeeded"])
+        for target in healthy(self.lab)[:5]:
+            self.assert_machine(target, self.pushed, tasks=1, runs=1)
+
+    def test_slow_and_strange_servers_are_served(self):
+        for row in self.rows_with("slow", "scheduler-slow", "interim", "one-credit", "small-fragments", "session-lost",
+                                  "answer-dropped", "package-read-only", "clock", "timezone", "on-battery"):
+            self.assertIn(row["state"], SUCCESS, row)
+
+    def test_servers_of_every_policy_are_served(self):
+        for row in self.rows_with("must-sign", "must-encrypt", "no-encrypt", "smb-2.1", "smb-3.0", "smb-3.0.2", "smb-3.1.1",
+                                  "guest-sessions"):
+            self.assertIn(row["state"], SUCCESS, row)
+        for fault, reason in (("smb1-only", "DIALECT_REFUSED"), ("guest-session", "LOGON_FAILURE")):
+            for row in self.rows_with(fault):
+                self.assertEqual((row["state"], row["stage"], row["reason"]), ("failed", "access", reason))
+
+    def test_tampering_is_refused_before_anything_is_written(self):
+        tampered = [row.name for row in faults.FAULTS.values() if row.tamper and row.reason == "SIGNING_REFUSED"]
+        self.assertGreater(len(tampered), 15)
+        for row in self.rows_with(*tampered):
+            self.assertEqual((row["state"], row["reason"]), ("failed", "SIGNING_REFUSED"), row)
+            found = self.lab.check(row["target"], self.pushed)
+            self.assertEqual((found["tasks"], found["files"]), ([], []), row)
+            self.assertEqual(found["path"]["exists"], row["stage"] == "copy", row)
+
+    def test_why_gives_code_cause_and_remedy(self):
+        explained = {}
+        for row in self.report["targets"]:
+            if row["reason"]:
+                explained.setdefault(row["reason"], row)
+        self.assertGreaterEqual(len(explained), 25)
+        for reason, row in explained.items():
+            with self.subTest(reason=reason):
+                said = self.desk.run("why", row["target"])
+                self.assertEqual(said.returncode, 0, said.stderr)
+                words = " ".join(said.stdout.split())
+                for part in (reason, row["stage"], row["target"], row["code"] or "", REASONS[reason]["cause"],
+                             REASONS[reason]["remedy"]):
+                    self.assertIn(part, words)
+
+
+class Hanging(PushCase):
+    """Every second machine takes its stage's whole window or longer; between them are healthy ones."""
+
+    HANGING = ("frozen", "stopped", "stall", "slow:3000", "scheduler-slow:6") * 2
+    TARGETS = 2 * len(HANGING)
+    FAULTS = [f"pc-{1 + 2 * i:04}={name}" for i, name in enumerate(HANGING)]
+
+    def test_hanging_machines_hold_up_no_healthy_one(self):
+        done, report = self.admin.push(self.package(PROGRAM), [self.target_file()])
+        self.assert_report(done, report)
+        self.assertEqual(differences(self.lab, report), [])
+        rows = rows_by_name(report)
+        ends = {True: [], False: []}
+        for target in self.lab.targets:  # all begin together
+            ends[target["fault"] is None].append((rows[target["host"]]["elapsed_ms"], target["host"], target["fault"]))
+        self.assertLess(max(ends[True]), min(ends[False]))
+
+
+class Alone(PushCase):
+    """Machines that get a push of their own: what they answer would stop the account, or needs an option."""
+
+    TARGETS = len(BAD_LOGONS) + 2
+    FAULTS = [f"pc-{i + 1:04}={name}" for i, name in enumerate((*BAD_LOGONS, "other-bytes", "unsafe-path"))]
+
+    def host(self, fault):
+        return next(t["host"] for t in self.lab.targets if t["fault"] == fault)
+
+    def test_account_that_may_not_log_on_is_told_why(self):
+        package = self.package()
+        for fault in BAD_LOGONS:
+            with self.subTest(fault=fault):
+                done, report = self.admin.push(package, [self.host(fault)])
+                self.assert_report(done, report)
+                self.assertEqual(differences(self.lab, report, [self.host(fault)]), [])
+                self.assertEqual(done.returncode, 3, done.stderr)
+                self.assertFalse(self.lab.check(self.host(fault))["path"]["exists"])
+
+    def test_bytes_that_read_back_otherwise_are_a_mismatch(self):
+        host = self.host("other-bytes")
+        done, report = self.admin.push(self.package(), [host], "--verify")
+        self.assert_row(report["targets"][0], "copy", "HASH_MISMATCH")
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertEqual(self.lab.check(host)["tasks"], [])
+
+    def test_unsafe_folder_is_set_aside_when_asked(self):
+        host, package = self.host("unsafe-path"), self.package()
+        done, report = self.admin.push(package, [host], "--replace-path")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(report["targets"][0]["state"], SUCCESS)
+        self.assert_machine(self.lab.targets[self.names().index(host)], package)
+        self.assertEqual(len(self.lab.check(host)["renamed_aside"]), 1)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
