@@ -154,8 +154,9 @@ static bool is_range(const char *text, const char *dash)
 static int parse_host(const char *text, struct target_item *item, struct err *err)
 {
     size_t length = strlen(text);
-    /* A final dot says "fully qualified"; with an inner dot the name means the same without. */
-    if (length > 1 && text[length - 1] == '.' && memchr(text, '.', length - 1) != NULL)
+    /* A final dot stays: it keeps the relay's search domains away. */
+    bool absolute = length > 1 && text[length - 1] == '.';
+    if (absolute)
         length--;
     if (length > 253)
         return err_set(err, ERR_INVALID, "'%.40s...': a host name has at most 253 characters",
@@ -189,10 +190,35 @@ static int parse_host(const char *text, struct target_item *item, struct err *er
                            "'%s': a part of a host name has at most 63 characters", text);
         label_numeric = label_numeric && is_digit(c);
     }
-    memcpy(item->name, text, length);
-    item->name[length] = '\0';
+    memcpy(item->name, text, length + absolute);
+    item->name[length + absolute] = '\0';
     item->kind = TARGET_ITEM_HOST;
     return 0;
+}
+
+/* A single address, maybe in brackets. Returns 1 when it is one, 0 when it is something else. */
+static int parse_address(const char *text, struct target_item *item, struct err *err)
+{
+    char bare[LIMIT_ADDRESS_SIZE];
+    size_t length = strlen(text);
+    if (text[0] == '[' && text[length - 1] == ']' && length - 2 < sizeof bare) {
+        memcpy(bare, text + 1, length - 2);
+        bare[length - 2] = '\0';
+        if (strchr(bare, ':') == NULL || target_address_parse(bare, &item->first) != 0)
+            return 0;
+    } else if (target_address_parse(text, &item->first) != 0) {
+        return 0;
+    }
+    /* fe80::/10, RFC 4291 2.5.6 */
+    if (item->first.is_v6 && item->first.bytes[0] == 0xfe && (item->first.bytes[1] & 0xc0) == 0x80)
+        return err_set(
+            err, ERR_INVALID,
+            "'%s': a link-local address means a machine to its own link only; give a name "
+            "or another address",
+            text);
+    item->last = item->first;
+    item->kind = TARGET_ITEM_RANGE;
+    return 1;
 }
 
 int target_item_parse(const char *raw, struct target_item *item, struct err *err)
@@ -210,11 +236,9 @@ int target_item_parse(const char *raw, struct target_item *item, struct err *err
         return err_set(err, ERR_INVALID, "'%s': %.4s targets are not in this version", text, text);
     if (text[0] == '@')
         return err_set(err, ERR_INVALID, "'%s': a target file can't name another one", text);
-    if (target_address_parse(text, &item->first) == 0) {
-        item->last = item->first;
-        item->kind = TARGET_ITEM_RANGE;
-        return 0;
-    }
+    int address = parse_address(text, item, err);
+    if (address != 0)
+        return address > 0 ? 0 : -1;
     const char *slash = strchr(text, '/');
     if (slash != NULL)
         return parse_cidr(text, slash, item, err);
@@ -225,7 +249,6 @@ int target_item_parse(const char *raw, struct target_item *item, struct err *err
     if (looks_like_address(text))
         return err_set(err, ERR_INVALID, "'%s': not a whole IPv4 address", text);
     if (colon)
-        return err_set(err, ERR_INVALID,
-                       "'%s': not an IPv6 address (no port, no zone, no brackets)", text);
+        return err_set(err, ERR_INVALID, "'%s': not an IPv6 address (no port, no zone)", text);
     return parse_host(text, item, err);
 }

@@ -26,7 +26,7 @@ struct target_address {
 
 struct target_item {
     enum target_item_kind kind;
-    char name[LIMIT_TARGET_NAME_SIZE]; /* host: as given, without a final dot */
+    char name[LIMIT_TARGET_NAME_SIZE]; /* host: as given; a final dot is kept */
     struct target_address first;       /* range: lowest address */
     struct target_address last;        /* range: highest address, same family */
     int cidr_bits;                     /* prefix length when it was written as a CIDR, else -1 */

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/base/mem.h"
-#include "common/base/text.h"
 #include "coordinator/cli/target_item.h"
 
 #define SLOTS_MIN 64U
@@ -39,11 +39,24 @@ struct targets {
     struct targets_notes notes;
 };
 
+/* "pc1.example." and "pc1.example" are one machine. */
+static size_t name_length(const char *name)
+{
+    size_t length = strlen(name);
+    return length > 0 && name[length - 1] == '.' ? length - 1 : length;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+    size_t length = name_length(a);
+    return length == name_length(b) && strncasecmp(a, b, length) == 0;
+}
+
 /* FNV-1a over the lower-case form. */
 static uint32_t name_hash(const char *name)
 {
     uint32_t hash = 2166136261U;
-    for (; *name != '\0'; name++) {
+    for (size_t length = name_length(name); length > 0; length--, name++) {
         uint8_t c = (uint8_t)*name;
         hash = (hash ^ (c >= 'A' && c <= 'Z' ? c + 32U : c)) * 16777619U;
     }
@@ -55,7 +68,7 @@ static uint32_t *slot_of(const struct name_index *index, const char *name)
 {
     uint32_t mask = index->slot_count - 1;
     uint32_t at = name_hash(name) & mask;
-    while (index->slots[at] != 0 && !text_equal_nocase(index->names[index->slots[at] - 1], name))
+    while (index->slots[at] != 0 && !same_name(index->names[index->slots[at] - 1], name))
         at = (at + 1) & mask;
     return &index->slots[at];
 }

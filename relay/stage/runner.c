@@ -126,6 +126,18 @@ void target_address_text(const struct stage_target *target, char text[LIMIT_ADDR
         stage_address_text(&target->addresses[0], text);
 }
 
+void target_host_text(const struct stage_target *target, char text[LIMIT_TARGET_NAME_SIZE])
+{
+    if (target->name_is_address) {
+        target_address_text(target, text);
+        return;
+    }
+    (void)text_copy(text, LIMIT_TARGET_NAME_SIZE, target->name);
+    size_t length = strlen(text);
+    if (length > 0 && text[length - 1] == '.')
+        text[length - 1] = '\0';
+}
+
 void target_addresses_set(struct stage_target *target, const union stage_address *addresses,
                           uint8_t count)
 {

@@ -113,6 +113,9 @@ void stage_job_session_ended(struct stage_runner *runner, struct stage_job *job)
 
 /* Text of the address in use; "" when none. */
 void target_address_text(const struct stage_target *target, char text[LIMIT_ADDRESS_SIZE]);
+/* What to call the machine in SMB and RPC: the address in use if the operator gave an address, else
+ * the name without a final dot. */
+void target_host_text(const struct stage_target *target, char text[LIMIT_TARGET_NAME_SIZE]);
 /* Copies the addresses, best first; `count` may be 0. */
 void target_addresses_set(struct stage_target *target, const union stage_address *addresses,
                           uint8_t count);

@@ -168,17 +168,16 @@ static void pipe_opened(struct session *session, const struct smb_reply *reply)
 {
     struct schedule_state *schedule = session->schedule;
     struct err err;
-    char address[LIMIT_ADDRESS_SIZE];
+    char host[LIMIT_TARGET_NAME_SIZE];
     if (ntstatus_is_error(reply->status)) {
         pipe_lost(session, reply->status, "open the Task Scheduler's pipe");
         return;
     }
     schedule->pipe = reply->file;
     schedule->pipe_open = true;
-    target_address_text(session->target, address);
-    if (auth_context_new(session->job->credential, AUTH_NTLM_RAW, "host",
-                         session->target->name_is_address ? address : session->target->name,
-                         &schedule->auth, &err) != 0) {
+    target_host_text(session->target, host);
+    if (auth_context_new(session->job->credential, AUTH_NTLM_RAW, "host", host, &schedule->auth,
+                         &err) != 0) {
         schedule_fail(session, REASON_INTERNAL, CODE_NONE, 0, err.text, "");
         return;
     }

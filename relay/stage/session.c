@@ -423,9 +423,9 @@ static int make_engine(struct session *session, struct err *err)
         .dialect_min = SMB_DIALECT_2_1,
         .output_size_max = OUTPUT_BYTES_MAX,
     };
-    char address[LIMIT_ADDRESS_SIZE];
-    target_address_text(session->target, address);
-    config.host = session->target->name_is_address ? address : session->target->name;
+    char host[LIMIT_TARGET_NAME_SIZE];
+    target_host_text(session->target, host);
+    config.host = host;
     if (getrandom(config.client_guid, sizeof config.client_guid, 0) < 0 ||
         getrandom(config.salt, sizeof config.salt, 0) < 0)
         return err_set_errno(err, errno, "no random bytes");
