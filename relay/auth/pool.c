@@ -94,6 +94,12 @@ static void make_room(struct auth_pool *pool)
     free(entry);
 }
 
+static void put_first(struct auth_pool *pool, struct pool_entry *entry)
+{
+    entry->next = pool->entries;
+    pool->entries = entry;
+}
+
 int auth_pool_get(struct auth_pool *pool, const char *account, const char *password,
                   const struct auth_credential **credential, uint32_t *number, struct err *err)
 {
@@ -103,19 +109,19 @@ int auth_pool_get(struct auth_pool *pool, const char *account, const char *passw
     struct pool_entry *entry = take_known(pool, digest);
     bool needed = entry == NULL || entry->credential == NULL;
     int status = needed ? auth_credential_new(account, password, &made, err) : 0;
-    if (status == 0 && entry == NULL) {
+    if (status != 0) {
+        if (entry != NULL)
+            put_first(pool, entry);
+        return -1;
+    }
+    if (entry == NULL) {
         make_room(pool);
         entry = mem_new(1, sizeof *entry);
         memcpy(entry->digest, digest, sizeof entry->digest);
         entry->number = ++pool->number_last;
         pool->count++;
     }
-    if (entry != NULL) {
-        entry->next = pool->entries;
-        pool->entries = entry;
-    }
-    if (status != 0)
-        return -1;
+    put_first(pool, entry);
     if (needed)
         entry->credential = made;
     entry->refs++;
