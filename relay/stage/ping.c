@@ -26,7 +26,7 @@
 #define STAGGER_MS 100
 #define SLOT_COUNT 65536 /* a sequence number each */
 #define TICK_MS 20       /* how late a time-out may be seen */
-#define SEND_TICK_MS 1   /* one batch each time: 32,000 a second at most */
+#define SEND_TICK_MS 2   /* one batch each time: 32,000 a second at most */
 #define BACK_OFF_MS 5    /* after ENOBUFS */
 #define STUCK_MAX 100    /* times that one probe may meet ENOBUFS before it counts as a try */
 #define COOKIES_DRAWN 16 /* at once, to save system calls: 256 bytes, which come whole */

@@ -6,9 +6,11 @@
 #include "common/base/cursor.h"
 
 #define IPV4_HEADER_MIN 20
-#define IPV6_HEADER 40
 #define IP_PROTOCOL_ICMP 1
 #define IP_PROTOCOL_ICMPV6 58
+
+#define DONT_FRAGMENT 0x4000 /* RFC 791 3.1, Flags */
+#define TIME_TO_LIVE 64
 
 /* RFC 792 and RFC 4443 types */
 #define V4_ECHO_REPLY 0
@@ -47,6 +49,18 @@ void ping_packet_build(enum ping_family family, uint16_t identifier, uint16_t se
     memcpy(packet + 8, cookie, PING_COOKIE_BYTES);
     if (family == PING_V4)
         put_u16be(packet + 2, checksum(packet, PING_PACKET_BYTES));
+}
+
+void ping_packet_build_ipv4(const uint8_t destination[4], uint16_t identification,
+                            uint8_t header[PING_IPV4_HEADER_BYTES])
+{
+    memset(header, 0, PING_IPV4_HEADER_BYTES);
+    header[0] = 4 << 4 | PING_IPV4_HEADER_BYTES / 4; /* version, header length */
+    put_u16be(header + 4, identification);
+    put_u16be(header + 6, DONT_FRAGMENT);
+    header[8] = TIME_TO_LIVE;
+    header[9] = IP_PROTOCOL_ICMP;
+    memcpy(header + 16, destination, 4);
 }
 
 /* Header after the type byte, then the cookie if it is all there. */

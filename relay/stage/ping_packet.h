@@ -12,6 +12,7 @@
 
 #define PING_COOKIE_BYTES 16
 #define PING_PACKET_BYTES (8 + PING_COOKIE_BYTES) /* RFC 792: header of 8, then our payload */
+#define PING_IPV4_HEADER_BYTES 20
 
 enum ping_family { PING_V4, PING_V6 };
 
@@ -35,6 +36,12 @@ struct ping_message {
 /* An echo request with its checksum (IPv6: zero, the kernel fills it in). */
 void ping_packet_build(enum ping_family family, uint16_t identifier, uint16_t sequence,
                        const uint8_t cookie[PING_COOKIE_BYTES], uint8_t packet[PING_PACKET_BYTES]);
+
+/* The IPv4 header in front of it, for a raw socket that takes one (IP_HDRINCL): the kernel fills in
+ * length, source and checksum. An identification of its own and "don't fragment" save the kernel
+ * the search for one. Spec: RFC 791 3.1. */
+void ping_packet_build_ipv4(const uint8_t destination[4], uint16_t identification,
+                            uint8_t header[PING_IPV4_HEADER_BYTES]);
 
 /* Reads what a socket gave. `has_ip_header`: raw IPv4 sockets deliver it. */
 enum ping_news ping_packet_read(enum ping_family family, bool has_ip_header, const uint8_t *bytes,

@@ -184,6 +184,9 @@ static void set_options(int fd, enum ping_family family, bool raw)
     /* The kernel's limit for all (net.core.rmem_max) is small; who may, goes beyond it. */
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    if (raw && family == PING_V4)
+        (void)setsockopt(fd, SOL_IP, IP_HDRINCL, &on,
+                         sizeof on); /* cheaper than the kernel's own */
     if (raw)
         set_filter(fd, family);
     else if (family == PING_V4)
@@ -226,17 +229,33 @@ void ping_socket_close(struct ping_socket *s)
     s->fd = -1;
 }
 
+/* What goes out for one request; returns its size. */
+static size_t build(const struct ping_socket *s, const struct ping_outgoing *request,
+                    uint8_t packet[PING_IPV4_HEADER_BYTES + PING_PACKET_BYTES])
+{
+    size_t header = 0;
+    uint8_t destination[4];
+    if (s->raw && s->family == PING_V4) {
+        header = PING_IPV4_HEADER_BYTES;
+        memcpy(destination, &request->to->v4.sin_addr, sizeof destination);
+        /* 0 would have the kernel look for one */
+        ping_packet_build_ipv4(destination, request->sequence | 1U << 15, packet);
+    }
+    ping_packet_build(s->family, s->identifier, request->sequence, request->cookie,
+                      packet + header);
+    return header + PING_PACKET_BYTES;
+}
+
 unsigned ping_socket_send(struct ping_socket *s, struct ping_outgoing *requests, unsigned count)
 {
     struct mmsghdr headers[PING_BATCH_COUNT];
     struct iovec parts[PING_BATCH_COUNT];
-    uint8_t packets[PING_BATCH_COUNT][PING_PACKET_BYTES];
+    uint8_t packets[PING_BATCH_COUNT][PING_IPV4_HEADER_BYTES + PING_PACKET_BYTES];
     bool asked_twice = false;
     unsigned at = 0;
     for (unsigned i = 0; i < count; i++) {
         const struct ping_outgoing *request = &requests[i];
-        ping_packet_build(s->family, s->identifier, request->sequence, request->cookie, packets[i]);
-        parts[i] = (struct iovec){packets[i], PING_PACKET_BYTES};
+        parts[i] = (struct iovec){packets[i], build(s, request, packets[i])};
         headers[i].msg_hdr = (struct msghdr){.msg_name = (void *)(uintptr_t)request->to,
                                              .msg_namelen = stage_address_size(request->to),
                                              .msg_iov = &parts[i],

@@ -10,7 +10,7 @@
 #include "relay/stage/address.h"
 #include "relay/stage/ping_packet.h"
 
-#define PING_BATCH_COUNT 32 /* messages in one system call */
+#define PING_BATCH_COUNT 64 /* messages in one system call */
 
 /* What came for an echo request of ours, maybe: the cookie tells whether it is genuine. */
 struct ping_arrival {

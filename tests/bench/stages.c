@@ -21,7 +21,7 @@
 #define TARGETS_MAX 1000000
 
 struct bench_target {
-    char name[LIMIT_TARGET_NAME_SIZE];
+    char *name;          /* owned */
     uint64_t started_ms; /* of the running stage */
 };
 
@@ -113,7 +113,7 @@ static int read_targets(struct bench *bench, const char *path)
             capacity = capacity == 0 ? 256 : 2 * capacity;
             bench->targets = mem_resize(bench->targets, capacity, sizeof *bench->targets);
         }
-        (void)text_copy(bench->targets[bench->count++].name, sizeof line, line);
+        bench->targets[bench->count++] = (struct bench_target){.name = mem_strdup(line)};
     }
     (void)fclose(file);
     return bench->count > 0 ? 0 : -1;
@@ -213,6 +213,8 @@ int main(int argc, char **argv)
         status = 1; /* a handle was left open */
     if (status == 0)
         print_sums(&bench);
+    for (size_t i = 0; i < bench.count; i++)
+        free(bench.targets[i].name);
     free(bench.targets);
     return status;
 }

@@ -68,7 +68,7 @@ class BadInput(unittest.TestCase):
     # ---- targets ----
 
     def test_unknown_host_syntax_names_the_item(self):
-        for item in ("pc 1", "http://pc1", "10.1.2", "10.1.2.300", "-pc1", "pc1:445", "pc\x1b[31m", "[::1]"):
+        for item in ("pc 1", "http://pc1", "10.1.2", "10.1.2.300", "-pc1", "pc1:445", "pc\x1b[31m", "[::1]:445", "fe80::1"):
             with self.subTest(item=item):
                 done = self.push("-t", item)
                 self.assert_refused(done, 2, "-t")

@@ -157,9 +157,22 @@ static void error_v6_quoting_request_is_read(void **state)
     assert_int_equal(ping_packet_read(PING_V6, false, body, sizeof body, &message), PING_NOTHING);
 }
 
+static void ipv4_header_leaves_the_rest_to_the_kernel(void **state)
+{
+    (void)state;
+    static const uint8_t expected[PING_IPV4_HEADER_BYTES] = {
+        0x45, 0, 0, 0, 0x81, 0x23, 0x40, 0, 64, 1, 0, 0, 0, 0, 0, 0, 10, 1, 2, 3,
+    };
+    static const uint8_t destination[4] = {10, 1, 2, 3};
+    uint8_t header[PING_IPV4_HEADER_BYTES];
+    ping_packet_build_ipv4(destination, 0x8123, header);
+    assert_memory_equal(header, expected, sizeof expected);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ipv4_header_leaves_the_rest_to_the_kernel),
         cmocka_unit_test(request_built_has_checksum_of_rfc_1071),
         cmocka_unit_test(reply_with_cookie_is_read),
         cmocka_unit_test(reply_cut_anywhere_is_nothing),
