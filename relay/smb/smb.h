@@ -71,6 +71,7 @@ struct smb_config {
     bool refuse_encryption;       /* sign only: for measuring and tests */
     bool refuse_gcm;              /* offer AES-128-CCM only: for tests */
     bool refuse_gmac;             /* offer AES-CMAC only: for tests */
+    bool hold_logon;              /* after NEGOTIATE wait for smb_logon */
     uint32_t output_size_max;     /* bytes queued for the socket at most; 0: 2 MiB */
 };
 
@@ -155,6 +156,12 @@ bool smb_conn_output(const struct smb_conn *conn, const uint8_t **bytes, size_t 
 void smb_conn_sent(struct smb_conn *conn, size_t size);
 /* The oldest answer not yet taken; false when there is none. */
 bool smb_conn_next_reply(struct smb_conn *conn, struct smb_reply *reply);
+
+/* With hold_logon: the server answered NEGOTIATE, and nothing of the account was sent yet. */
+bool smb_conn_holds_logon(const struct smb_conn *conn);
+/* Goes on from there; does nothing when no logon is held. Errors (the connection is failed then):
+ * ERR_INTERNAL and what else the mechanism says. */
+int smb_logon(struct smb_conn *conn, struct err *err);
 
 /* SMB_FAILURE_NONE while it works. */
 enum smb_failure smb_conn_failure(const struct smb_conn *conn);

@@ -201,6 +201,22 @@ bool smb_conn_next_reply(struct smb_conn *conn, struct smb_reply *reply)
     return true;
 }
 
+bool smb_conn_holds_logon(const struct smb_conn *conn)
+{
+    return conn->state == SMB_STATE_LOGON_HELD;
+}
+
+int smb_logon(struct smb_conn *conn, struct err *err)
+{
+    if (conn->state == SMB_STATE_LOGON_HELD)
+        (void)smb_session_start(conn);
+    if (conn->state != SMB_STATE_FAILED)
+        return 0;
+    if (err != NULL)
+        *err = conn->error;
+    return -1;
+}
+
 enum smb_failure smb_conn_failure(const struct smb_conn *conn)
 {
     return conn->failure;

@@ -47,6 +47,7 @@ enum smb_command {
 
 enum smb_state {
     SMB_STATE_NEGOTIATE,     /* NEGOTIATE queued or sent */
+    SMB_STATE_LOGON_HELD,    /* NEGOTIATE's answer came, smb_logon was not called */
     SMB_STATE_SESSION_SETUP, /* between NEGOTIATE's answer and the final SESSION_SETUP's */
     SMB_STATE_READY,         /* logged on: everything signed or encrypted from here on */
     SMB_STATE_LOGGED_OFF,

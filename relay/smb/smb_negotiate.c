@@ -319,5 +319,9 @@ static int answer_negotiate(struct smb_conn *conn, struct smb_request *request,
                         "%s cannot encrypt (%s), and encryption is required", conn->config.host,
                         smb_dialect_name(dialect));
     smb_preauth_add(conn, message->bytes, message->size);
+    if (conn->config.hold_logon) {
+        conn->state = SMB_STATE_LOGON_HELD;
+        return 0;
+    }
     return smb_session_start(conn);
 }

@@ -337,7 +337,22 @@ static void on_reply(struct session *session, const struct smb_reply *reply)
     session->steps->reply(session, reply);
 }
 
-/* Returns false when the session is gone. */
+/* The machine speaks our protocol; what it would do with the password is the next one to see. */
+static void session_hold(struct session *session)
+{
+    const struct stage_runner_config *config = &session->runner->config;
+    poll_update(session, false);
+    session_disarm(session);
+    session->target->held = true;
+    config->connected(config->context, session->target->key);
+}
+
+static bool session_held(const struct session *session)
+{
+    return session->target != NULL && session->target->held;
+}
+
+/* Returns false when nothing more is to be read: the session is gone, or waits for its logon. */
 static bool take_bytes(struct session *session, const uint8_t *bytes, size_t size)
 {
     struct err err;
@@ -350,7 +365,10 @@ static bool take_bytes(struct session *session, const uint8_t *bytes, size_t siz
     struct smb_reply reply;
     while (!session->closed && smb_conn_next_reply(session->conn, &reply))
         on_reply(session, &reply);
-    return !session->closed;
+    if (session->closed || !smb_conn_holds_logon(session->conn))
+        return !session->closed;
+    session_hold(session);
+    return !session->closed && !session_held(session);
 }
 
 static void read_socket(struct session *session)
@@ -384,20 +402,6 @@ static void session_open(struct session *session)
         session_arm(session);
 }
 
-static void session_hold(struct session *session)
-{
-    const struct stage_runner_config *config = &session->runner->config;
-    poll_update(session, false);
-    session_disarm(session);
-    session->target->held = true;
-    config->connected(config->context, session->target->key);
-}
-
-static bool session_held(const struct session *session)
-{
-    return session->target != NULL && session->target->held;
-}
-
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct session *session = poll->data;
@@ -421,6 +425,7 @@ static int make_engine(struct session *session, struct err *err)
     struct smb_config config = {
         .credential = session->job->credential,
         .dialect_min = SMB_DIALECT_2_1,
+        .hold_logon = session->target->hold_logon && !session->target->logon_allowed,
         .output_size_max = OUTPUT_BYTES_MAX,
     };
     char host[LIMIT_TARGET_NAME_SIZE];
@@ -468,11 +473,8 @@ static void on_dialled(void *context, const struct dial_end *end)
     target_address_use(target, end->at);
     target->address_count = 1;
     (void)uv_poll_start(session->poll, UV_READABLE | UV_WRITABLE, on_poll);
-    if (target->hold_logon && !target->logon_allowed)
-        session_hold(session);
-    else
-        session_open(session);
-    if (!session->closed && !session_held(session))
+    session_open(session);
+    if (!session->closed)
         pump_output(session);
 }
 
@@ -564,6 +566,16 @@ void session_stage_begin(struct stage_target *target)
         stage_start(session);
 }
 
+static void logon_now(struct session *session)
+{
+    struct err err;
+    session_arm(session);
+    if (smb_logon(session->conn, &err) != 0)
+        engine_failed(session, &err);
+    else
+        pump_output(session);
+}
+
 void session_logon(struct stage_target *target)
 {
     struct session *session = target->session;
@@ -576,9 +588,7 @@ void session_logon(struct stage_target *target)
     if (fresh)
         connect_now(session);
     else
-        session_open(session);
-    if (!fresh && !session->closed)
-        pump_output(session);
+        logon_now(session);
 }
 
 void session_end(struct stage_target *target)

@@ -7,7 +7,8 @@
  *
  * Every wait has a deadline: `idle_ms` from the last answer, `total_ms` from the start of the
  * stage; but for a connection that waits for its logon to be allowed (`held`), which the caller
- * watches over. It has sent nothing and is closed at the first sign of life, to be made again.
+ * watches over. It has sent NEGOTIATE alone and is closed at the next sign of life, to be made
+ * again.
  */
 #ifndef PUSHER_RELAY_STAGE_SESSION_H
 #define PUSHER_RELAY_STAGE_SESSION_H

@@ -74,8 +74,9 @@ struct stage_request {
 struct stage_runner_config {
     uv_loop_t *loop;
     void (*done)(void *context, const struct stage_result *result);
-    /* The port answered, nothing was sent yet: the target waits for stage_logon, without a deadline
-     * here. May call stage_logon or stage_drop. Needed where hold_logon is asked for. */
+    /* The machine answered NEGOTIATE, nothing of the account was sent yet: the target waits for
+     * stage_logon, without a deadline here. May call stage_logon or stage_drop. Needed where
+     * hold_logon is asked for. */
     void (*connected)(void *context, uint64_t key);
     void *context;
     const struct scope *scope; /* addresses it may touch; NULL: all. Borrowed */

@@ -71,10 +71,13 @@ def everything(client):
     return sent
 def serve():
     first = server.accept()[0]
+    if sys.argv[1] == "silent":
+        return everything(first)
+    machine = socket.create_connection((sys.argv[2], 445))
+    machine.sendall(first.recv(65536))
+    first.sendall(machine.recv(65536))
     if sys.argv[1] == "break":
-        machine = socket.create_connection((sys.argv[2], 445))
-        machine.sendall(first.recv(65536))
-        first.sendall(machine.recv(65536))
+        first.recv(65536)
     first.shutdown(socket.SHUT_WR)
     print("first", len(everything(first)) if sys.argv[1] == "hang-up" else "", sep="\\t", flush=True)
     while True:
@@ -491,9 +494,10 @@ class Held(StageCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return [line.split("\t") for line in done.stdout.splitlines()]
 
-    def through_middleman(self, way):
+    def through_middleman(self, way, *options):
         machine = self.lab.address("pc-0001")
-        lines = self.lines("/usr/bin/python3", "-c", MIDDLEMAN, way, machine, ["--ping", "skip", "127.0.0.1"])
+        lines = self.lines("/usr/bin/python3", "-c", MIDDLEMAN, way, machine,
+                           [*options, "--ping", "skip", "127.0.0.1"])
         return lines, End(*lines[-1])
 
     def test_logon_waits_and_goes_on(self):
@@ -505,7 +509,7 @@ class Held(StageCase):
     def test_connection_lost_while_waiting_is_made_again(self):
         lines, end = self.through_middleman("hang-up")
         self.passed(end, "access")
-        self.assertIn(["first", "0"], lines)  # nothing was sent while it waited
+        self.assertIn(["first", "0"], lines)  # nothing was sent but NEGOTIATE
         self.assertEqual([line[1] for line in lines].count("connected"), 1)
 
     def test_second_try_asks_again(self):
@@ -513,6 +517,10 @@ class Held(StageCase):
         self.passed(end, "access")
         self.assertEqual(end.tries, "2")
         self.assertEqual([line[1] for line in lines].count("connected"), 2)
+
+    def test_silent_machine_asks_for_no_logon(self):
+        lines = self.through_middleman("silent", "--drop-after", "1500")[0]
+        self.assertEqual([line for line in lines if line[1] == "connected"], [])
 
     def test_dropped_while_waiting(self):
         self.assertEqual([line[1] for line in self.lines(["--drop-after", "100", "pc-0003"])][2:], ["connected"])

@@ -313,6 +313,30 @@ static void expect(const struct script *script, const struct smb_config *config,
     server_release(&s);
 }
 
+static void logon_held_sends_nothing_of_the_account_until_allowed(void **state)
+{
+    (void)state;
+    static const struct smb_config held = {.hold_logon = true};
+    struct server s;
+    const uint8_t *bytes;
+    size_t size;
+    server_init(&s, &good, &held);
+    assert_false(smb_conn_holds_logon(s.f.conn));
+    assert_int_equal(smb_logon(s.f.conn, &s.f.err), 0); /* too early: nothing is held */
+    assert_int_equal(negotiate(&s), 0);
+    assert_true(smb_conn_holds_logon(s.f.conn));
+    assert_false(smb_conn_output(s.f.conn, &bytes, &size));
+    assert_int_equal(smb_logon(s.f.conn, &s.f.err), 0);
+    assert_false(smb_conn_holds_logon(s.f.conn));
+    assert_int_equal(challenge(&s), 0);
+    assert_int_equal(finish(&s), 0);
+    assert_true(smb_conn_ready(s.f.conn));
+    assert_int_equal(smb_conn_receive(s.f.conn, (const uint8_t *)"\xff\xff\xff\xff", 4, &s.f.err),
+                     -1);
+    assert_int_equal(smb_logon(s.f.conn, &s.f.err), -1);
+    server_release(&s);
+}
+
 static void negotiate_any_changed_byte_breaks_the_logon(void **state)
 {
     (void)state;
@@ -667,6 +691,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logon_in_each_dialect_ends_ready),
+        cmocka_unit_test(logon_held_sends_nothing_of_the_account_until_allowed),
         cmocka_unit_test(negotiate_any_changed_byte_breaks_the_logon),
         cmocka_unit_test(final_answer_flipped_unsigned_or_missing_its_mic_is_refused),
         cmocka_unit_test(guest_and_null_sessions_are_refused),
