@@ -177,10 +177,44 @@ size_t smb_conn_pending(const struct smb_conn *conn);
  * again after _receive or _sent), else up to write_size_max. */
 uint32_t smb_conn_write_room(const struct smb_conn *conn);
 
+/* What has been sent so far. */
+struct smb_counts {
+    uint32_t requests; /* parts of compounds each */
+    uint32_t messages; /* a compound is one */
+};
+struct smb_counts smb_conn_counts(const struct smb_conn *conn);
+
 /* --- Requests. State: ready. Inputs are copied or encrypted before the call returns. Each returns
  * 0, or -1: ERR_INVALID (path not UTF-8 or too long, size over the limit), ERR_LIMIT (too much
  * queued: only when the caller ignores smb_conn_write_room), ERR_UNAVAILABLE (not ready, or
  * failed). --- */
+
+/* A related compound ([MS-SMB2] 3.2.4.1.4): the requests made between _begin and _end leave in one
+ * message and are carried out in order, each on the tree and the file of the one before it. So all
+ * but the first are given smb_related_file(), or SMB_RELATED_TREE behind a TREE_CONNECT. Each has
+ * its reply with its tag, as ever.
+ *
+ * When a CREATE or TREE_CONNECT fails, the parts behind it fail as well; when another part fails,
+ * whether the later ones are carried out is the server's choice (3.3.5.2.7.2 only says SHOULD NOT).
+ * At most one CREATE and one TREE_CONNECT; a WRITE carries at most SMB_COMPOUND_WRITE_MAX bytes.
+ * Only the last part should be one that a server may answer later (FLUSH, a pipe): Samba refuses
+ * others.
+ *
+ * One message is received whole or not at all, which makes a CREATE and what follows it one step
+ * where the connection may break. But a server that never grants as many credits as there are parts
+ * gets them one by one: same replies, more round trips, and no longer one step. */
+#define SMB_RELATED_TREE UINT32_MAX
+#define SMB_COMPOUND_WRITE_MAX 65536U
+void smb_compound_begin(struct smb_conn *conn);
+/* made: every request since _begin returned 0. False: none of them is sent or answered, returns -1
+ * and leaves err as the failing request set it. Errors otherwise: as requests; none is sent then.
+ */
+int smb_compound_end(struct smb_conn *conn, bool made, struct err *err);
+/* The file of the part before, whatever it will be. */
+static inline struct smb_file smb_related_file(void)
+{
+    return (struct smb_file){SMB_RELATED_TREE, UINT64_MAX, UINT64_MAX};
+}
 
 /* Share by name ("C$", "IPC$"). Reply: tree. */
 int smb_tree_connect(struct smb_conn *conn, uint64_t tag, const char *share, struct err *err);

@@ -73,6 +73,7 @@ void smb_conn_free(struct smb_conn *conn)
     drop_secrets(conn);
     queue_release(&conn->sent);
     queue_release(&conn->deferred);
+    queue_release(&conn->collected);
     queue_release(&conn->done);
     smb_request_free(conn->taken);
     buf_release(&conn->output);
@@ -240,6 +241,11 @@ const struct smb_server_info *smb_conn_server(const struct smb_conn *conn)
 size_t smb_conn_pending(const struct smb_conn *conn)
 {
     return conn->sent.count + conn->deferred.count;
+}
+
+struct smb_counts smb_conn_counts(const struct smb_conn *conn)
+{
+    return conn->counts;
 }
 
 /* Whole credits' worth only, so that a nearly full buffer does not lead to a trickle of tiny

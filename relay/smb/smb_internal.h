@@ -13,7 +13,8 @@
 
 /* [MS-SMB2] 2.2.1.2 */
 #define SMB_HEADER_SIZE 64U
-#define SMB_CREDIT_UNIT 65536U /* bytes one credit pays for, 3.1.5.2 */
+#define SMB_CREDIT_UNIT 65536U        /* bytes one credit pays for, 3.1.5.2 */
+#define SMB_DEFERRED_SIZE_MAX 262144U /* requests that wait for credits, all in all */
 
 /* 2.2.1.2 Command */
 enum smb_command {
@@ -37,6 +38,7 @@ enum smb_command {
 /* 2.2.1.2 Flags */
 #define SMB_FLAG_RESPONSE 0x00000001U
 #define SMB_FLAG_ASYNC 0x00000002U
+#define SMB_FLAG_RELATED 0x00000004U
 #define SMB_FLAG_SIGNED 0x00000008U
 
 /* 2.2.3 SecurityMode */
@@ -77,13 +79,15 @@ struct smb_request {
     uint64_t message_id; /* once sent */
     uint32_t tree;
     bool silent;    /* ours: no reply goes to the caller */
+    uint32_t chain; /* which compound it is part of; 0: none */
+    bool related;   /* not the first part, or the first that is left */
     uint32_t limit; /* most bytes the answer may report or carry */
     enum smb_info_class info_class;
     /* Reads a good answer's body into the reply; -1: malformed (or the connection is failed). */
     int (*answer)(struct smb_conn *conn, struct smb_request *request, struct smb_message *message);
     struct smb_reply reply;
     uint8_t *data;       /* owned: what reply.data points to */
-    struct buf deferred; /* the message while it waits for credits */
+    struct buf deferred; /* the message while it waits for credits, or for the compound's end */
 };
 
 /* First in, first out. */
@@ -118,11 +122,15 @@ struct smb_conn {
 
     uint64_t message_id_next;
     uint32_t credits;
-    struct smb_queue sent;     /* on the wire or in the output buffer */
-    struct smb_queue deferred; /* wait for credits, in order */
-    size_t deferred_size;      /* bytes in them */
-    struct smb_queue done;     /* answered, reply not taken */
-    struct smb_request *taken; /* whose data the caller may still look at */
+    struct smb_queue sent;      /* on the wire or in the output buffer */
+    struct smb_queue deferred;  /* wait for credits, in order */
+    size_t deferred_size;       /* bytes in them */
+    struct smb_queue done;      /* answered, reply not taken */
+    struct smb_request *taken;  /* whose data the caller may still look at */
+    bool collecting;            /* between smb_compound_begin and _end ... */
+    struct smb_queue collected; /* ... parts so far */
+    uint32_t chain_last;        /* number of the last compound */
+    struct smb_counts counts;
 
     struct buf output;
     size_t output_at; /* first byte not sent */
@@ -169,6 +177,19 @@ const uint8_t *smb_message_bytes(const struct smb_message *message, uint32_t off
 void smb_preauth_add(struct smb_conn *conn, const uint8_t *message, size_t size);
 /* Signature check of a whole message with the session's key. */
 bool smb_signature_good(struct smb_conn *conn, const struct smb_message *message);
+
+/* --- smb_compound.c --- */
+
+/* smb_submit's between smb_compound_begin and _end. */
+int smb_compound_collect(struct smb_conn *conn, struct smb_request *request, struct buf *message,
+                         const uint8_t *payload, size_t payload_size, struct err *err);
+/* How many of the first deferred requests have to leave in one message: its whole compound, or 1;
+ * size is that of the message. */
+size_t smb_compound_first(const struct smb_conn *conn, size_t *size, uint32_t *charge);
+/* Size of a part that others follow. */
+size_t smb_compound_padded(size_t size);
+/* What an answered part says of the parts behind it. */
+void smb_compound_answered(struct smb_conn *conn, const struct smb_request *request);
 
 /* --- smb_negotiate.c, smb_session.c --- */
 

@@ -4,10 +4,9 @@
 #include "common/base/mem.h"
 #include "relay/smb/smb_internal.h"
 
-#define CREDITS_WANTED 64U      /* CreditRequest in every header */
-#define CREDITS_MAX 65535U      /* grants beyond are not counted: nobody needs them */
-#define MESSAGE_SIZE_MAX 81920U /* a request without file data: 64 KiB of pipe data at most */
-#define DEFERRED_SIZE_MAX 262144U
+#define CREDITS_WANTED 64U         /* CreditRequest in every header */
+#define CREDITS_MAX 65535U         /* grants beyond are not counted: nobody needs them */
+#define MESSAGE_SIZE_MAX 81920U    /* a request without file data: 64 KiB of pipe data at most */
 #define DEFERRED_PAYLOAD_MAX 8192U /* larger file data is refused instead of copied aside */
 #define NO_MESSAGE_ID UINT64_MAX   /* 2.2.1.2: unsolicited */
 #define FRAME_LENGTH_SIZE 4U
@@ -39,11 +38,14 @@ void smb_preauth_add(struct smb_conn *conn, const uint8_t *message, size_t size)
     smb_preauth_hash(conn->preauth, message, size);
 }
 
-/* Fills the header: everything that is known only when the message leaves. */
-static void fill_header(struct smb_conn *conn, struct smb_request *request, uint8_t *header)
+/* Fills the header: everything that is known only when the message leaves. next: NextCommand. */
+static void fill_header(struct smb_conn *conn, struct smb_request *request, uint32_t next,
+                        uint8_t *header)
 {
     struct buf fields;
     uint32_t wanted = request->charge > CREDITS_WANTED ? request->charge : CREDITS_WANTED;
+    uint32_t flags = (conn->crypto != NULL && !conn->encrypt ? SMB_FLAG_SIGNED : 0) |
+                     (request->related ? SMB_FLAG_RELATED : 0);
     buf_init(&fields, SMB_HEADER_SIZE);
     buf_bytes(&fields, "\xfeSMB", 4);                             /* ProtocolId */
     buf_u16le(&fields, SMB_HEADER_SIZE);                          /* StructureSize */
@@ -51,12 +53,12 @@ static void fill_header(struct smb_conn *conn, struct smb_request *request, uint
     buf_u32le(&fields, 0);                                        /* ChannelSequence */
     buf_u16le(&fields, request->command);                         /* Command */
     buf_u16le(&fields, (uint16_t)wanted);                         /* CreditRequest */
-    buf_u32le(&fields, conn->crypto != NULL && !conn->encrypt ? SMB_FLAG_SIGNED : 0); /* Flags */
-    buf_u32le(&fields, 0);                   /* NextCommand */
-    buf_u64le(&fields, request->message_id); /* MessageId */
-    buf_u32le(&fields, PROCESS_ID);          /* Reserved */
-    buf_u32le(&fields, request->tree);       /* TreeId */
-    buf_u64le(&fields, conn->session_id);    /* SessionId */
+    buf_u32le(&fields, flags);                                    /* Flags */
+    buf_u32le(&fields, next);                                     /* NextCommand */
+    buf_u64le(&fields, request->message_id);                      /* MessageId */
+    buf_u32le(&fields, PROCESS_ID);                               /* Reserved */
+    buf_u32le(&fields, request->tree);                            /* TreeId */
+    buf_u64le(&fields, conn->session_id);                         /* SessionId */
     memcpy(header, fields.data, fields.size);
     buf_release(&fields);
 }
@@ -67,41 +69,95 @@ static size_t wire_size(const struct smb_conn *conn, size_t size)
     return FRAME_LENGTH_SIZE + (conn->encrypt ? SMB_TRANSFORM_SIZE : 0) + size;
 }
 
-static bool can_send(const struct smb_conn *conn, const struct smb_request *request, size_t size)
+static bool can_send(const struct smb_conn *conn, uint32_t charge, size_t size)
 {
-    return conn->credits >= request->charge && buf_ok(&conn->output) &&
+    return conn->credits >= charge && buf_ok(&conn->output) &&
            wire_size(conn, size) <= conn->output.size_max - conn->output.size;
+}
+
+/* Everything about a request that is settled when it leaves. */
+static void stamp(struct smb_conn *conn, struct smb_request *request, uint32_t next,
+                  uint8_t *header)
+{
+    request->message_id = conn->message_id_next;
+    conn->message_id_next += request->charge;
+    conn->credits -= request->charge;
+    conn->counts.requests++;
+    fill_header(conn, request, next, header);
+}
+
+/* Frames head || payload and seals it into the output buffer, or copies it there, where *plain then
+ * points to it. */
+static int put_frame(struct smb_conn *conn, const struct buf *head, const uint8_t *payload,
+                     size_t payload_size, uint8_t **plain)
+{
+    size_t frame_size = wire_size(conn, head->size + payload_size) - FRAME_LENGTH_SIZE;
+    bool sealed = true;
+    buf_u32be(&conn->output, (uint32_t)frame_size);
+    if (conn->encrypt) {
+        uint8_t *out = buf_reserve(&conn->output, frame_size);
+        sealed = out != NULL && smb_seal(conn->crypto, conn->session_id, head->data, head->size,
+                                         payload, payload_size, out);
+    } else {
+        buf_bytes(&conn->output, head->data, head->size);
+        buf_bytes(&conn->output, payload, payload_size);
+        *plain = conn->output.data + conn->output.size - frame_size;
+    }
+    conn->counts.messages++;
+    if (!sealed || !buf_ok(&conn->output))
+        return smb_fail(conn, SMB_FAILURE_PROTOCOL, ERR_INTERNAL, 0, "cannot encrypt a message");
+    return 0;
 }
 
 /* Puts the message on the wire: assigns ids, signs or seals into the output buffer. */
 static int send_now(struct smb_conn *conn, struct smb_request *request, struct buf *message,
                     const uint8_t *payload, size_t payload_size)
 {
-    size_t size = message->size + payload_size;
-    request->message_id = conn->message_id_next;
-    conn->message_id_next += request->charge;
-    conn->credits -= request->charge;
-    fill_header(conn, request, message->data);
+    uint8_t *plain = NULL;
+    stamp(conn, request, 0, message->data);
     if (conn->state < SMB_STATE_READY) /* only NEGOTIATE and SESSION_SETUP leave so early */
         smb_preauth_add(conn, message->data, message->size);
-    size_t frame_size = wire_size(conn, size) - FRAME_LENGTH_SIZE;
-    buf_u32be(&conn->output, (uint32_t)frame_size);
-    bool sealed = true;
-    if (conn->encrypt) {
-        uint8_t *out = buf_reserve(&conn->output, frame_size);
-        sealed = out != NULL && smb_seal(conn->crypto, conn->session_id, message->data,
-                                         message->size, payload, payload_size, out);
-    } else {
-        buf_bytes(&conn->output, message->data, message->size);
-        buf_bytes(&conn->output, payload, payload_size);
-        uint8_t *sent = conn->output.data + conn->output.size - size;
-        if (conn->crypto != NULL && buf_ok(&conn->output))
-            smb_sign(conn->crypto, sent, size, sent + SMB_SIGNATURE_OFFSET);
-    }
     smb_queue_push(&conn->sent, request);
-    if (!sealed || !buf_ok(&conn->output))
-        return smb_fail(conn, SMB_FAILURE_PROTOCOL, ERR_INTERNAL, 0, "cannot encrypt a message");
+    if (put_frame(conn, message, payload, payload_size, &plain) != 0)
+        return -1;
+    if (plain != NULL && conn->crypto != NULL)
+        smb_sign(conn->crypto, plain, message->size + payload_size, plain + SMB_SIGNATURE_OFFSET);
     return 0;
+}
+
+/* The first `count` deferred requests as one message of `size` bytes: every part is padded to 8
+ * bytes but the last (3.2.4.1.4), and signed by itself, padding included (3.1.4.1). */
+static void send_compound(struct smb_conn *conn, size_t count, size_t size)
+{
+    struct buf message;
+    buf_init(&message, size);
+    for (size_t left = count; left > 0; left--) {
+        struct smb_request *request = smb_queue_pop(&conn->deferred);
+        struct buf *part = &request->deferred;
+        conn->deferred_size -= part->size;
+        part->size_max += 8;
+        if (left > 1)
+            buf_align(part, 0, 8);
+        stamp(conn, request, left > 1 ? (uint32_t)part->size : 0, part->data);
+        if (!conn->encrypt)
+            smb_sign(conn->crypto, part->data, part->size, part->data + SMB_SIGNATURE_OFFSET);
+        buf_bytes(&message, part->data, part->size);
+        buf_release(part);
+        smb_queue_push(&conn->sent, request);
+    }
+    uint8_t *plain = NULL;
+    (void)put_frame(conn, &message, NULL, 0, &plain); /* a failure stays with the connection */
+    buf_release(&message);
+}
+
+static void send_first(struct smb_conn *conn)
+{
+    struct smb_request *request = smb_queue_pop(&conn->deferred);
+    struct buf message = request->deferred;
+    buf_init(&request->deferred, 0);
+    conn->deferred_size -= message.size;
+    (void)send_now(conn, request, &message, NULL, 0);
+    buf_release(&message);
 }
 
 static int defer(struct smb_conn *conn, struct smb_request *request, struct buf *message,
@@ -109,7 +165,7 @@ static int defer(struct smb_conn *conn, struct smb_request *request, struct buf 
 {
     buf_bytes(message, payload, payload_size);
     if (payload_size > DEFERRED_PAYLOAD_MAX || !buf_ok(message) ||
-        message->size > DEFERRED_SIZE_MAX - conn->deferred_size)
+        message->size > SMB_DEFERRED_SIZE_MAX - conn->deferred_size)
         return err_set(err, ERR_LIMIT, "too many requests wait for %s", conn->config.host);
     conn->deferred_size += message->size;
     request->deferred = *message;
@@ -122,9 +178,12 @@ int smb_submit(struct smb_conn *conn, struct smb_request *request, struct buf *m
                const uint8_t *payload, size_t payload_size, struct err *err)
 {
     int result = 0;
+    if (conn->collecting)
+        return smb_compound_collect(conn, request, message, payload, payload_size, err);
     if (!buf_ok(message))
         result = err_set(err, ERR_INVALID, "request to %s is too large", conn->config.host);
-    else if (conn->deferred.count == 0 && can_send(conn, request, message->size + payload_size)) {
+    else if (conn->deferred.count == 0 &&
+             can_send(conn, request->charge, message->size + payload_size)) {
         if (send_now(conn, request, message, payload, payload_size) != 0) {
             if (err != NULL)
                 *err = conn->error;
@@ -141,14 +200,20 @@ int smb_submit(struct smb_conn *conn, struct smb_request *request, struct buf *m
 
 void smb_send_deferred(struct smb_conn *conn)
 {
-    while (conn->state != SMB_STATE_FAILED && conn->deferred.head != NULL &&
-           can_send(conn, conn->deferred.head, conn->deferred.head->deferred.size)) {
-        struct smb_request *request = smb_queue_pop(&conn->deferred);
-        struct buf message = request->deferred;
-        buf_init(&request->deferred, 0);
-        conn->deferred_size -= message.size;
-        send_now(conn, request, &message, NULL, 0);
-        buf_release(&message);
+    while (conn->state != SMB_STATE_FAILED && conn->deferred.head != NULL) {
+        struct smb_request *first = conn->deferred.head;
+        size_t size = 0;
+        uint32_t charge = 0;
+        size_t count = smb_compound_first(conn, &size, &charge);
+        if (first->related)
+            return; /* what it rests on was sent alone and is not answered yet */
+        if (count > 1 && can_send(conn, charge, size))
+            send_compound(conn, count, size);
+        else if ((count == 1 || conn->sent.count == 0) &&
+                 can_send(conn, first->charge, first->deferred.size))
+            send_first(conn); /* no answer is out that could bring more credits */
+        else
+            return;
     }
 }
 
@@ -271,10 +336,13 @@ static int finish_request(struct smb_conn *conn, struct smb_request *request,
                         "an answer of %s to command %u is malformed", conn->config.host,
                         message->command);
     }
-    if (request->silent)
+    if (request->silent) {
         smb_request_free(request);
-    else
-        smb_queue_push(&conn->done, request);
+        return 0;
+    }
+    smb_queue_push(&conn->done, request);
+    if (request->chain != 0)
+        smb_compound_answered(conn, request);
     return 0;
 }
 

@@ -23,6 +23,7 @@ void fake_init_ready(struct fake *f, enum smb_dialect dialect, enum smb_signing 
     memset(f, 0, sizeof *f);
     buf_init(&f->sent, 8 << 20);
     buf_init(&f->request, 4 << 20);
+    buf_init(&f->rest, 4 << 20);
     assert_int_equal(smb_conn_new(&config, &f->conn, &f->err), 0);
     struct smb_conn *conn = f->conn;
     smb_request_free(smb_queue_pop(&conn->sent)); /* its NEGOTIATE */
@@ -50,12 +51,34 @@ void fake_release(struct fake *f)
     smb_crypto_free(f->crypto);
     buf_release(&f->sent);
     buf_release(&f->request);
+    buf_release(&f->rest);
+}
+
+/* Moves the first part of the compound that is left to `request`. */
+static void take_part(struct fake *f)
+{
+    struct cursor c = cursor_of(f->rest.data, f->rest.size);
+    cursor_seek(&c, 20);
+    size_t next = cursor_u32le(&c);
+    assert_true(cursor_ok(&c) && next % 8 == 0 && next < f->rest.size);
+    size_t size = next != 0 ? next : f->rest.size;
+    assert_true(size >= SMB_HEADER_SIZE);
+    if (!f->seal && f->crypto != NULL)
+        assert_true(smb_sign_check(f->crypto, f->rest.data, size));
+    buf_reset(&f->request);
+    buf_bytes(&f->request, f->rest.data, size);
+    buf_consume(&f->rest, size);
+    assert_true(fake_request_u16(f, 14) >= 64); /* CreditRequest */
 }
 
 bool fake_next_request(struct fake *f)
 {
     const uint8_t *bytes;
     size_t size;
+    if (f->rest.size > 0) {
+        take_part(f);
+        return true;
+    }
     while (smb_conn_output(f->conn, &bytes, &size)) {
         size_t part = size > 1000 ? size - 7 : size; /* sockets take what they like */
         buf_bytes(&f->sent, bytes, part);
@@ -70,12 +93,11 @@ bool fake_next_request(struct fake *f)
     size_t skip = f->seal ? SMB_TRANSFORM_SIZE : 0;
     if (f->seal)
         assert_true(smb_open_sealed(f->crypto, FAKE_SESSION, frame, length));
-    else if (f->crypto != NULL)
-        assert_true(smb_sign_check(f->crypto, frame, length));
-    buf_reset(&f->request);
-    buf_bytes(&f->request, frame + skip, length - skip);
+    buf_reset(&f->rest);
+    buf_bytes(&f->rest, frame + skip, length - skip);
     buf_consume(&f->sent, 4 + (size_t)length);
-    assert_true(fake_request_u16(f, 14) >= 64); /* CreditRequest */
+    f->frames++;
+    take_part(f);
     return true;
 }
 
@@ -149,7 +171,8 @@ int fake_feed(struct fake *f, const struct fake_answer *answer, const struct buf
         memcpy(frame + 4, message->data, message->size);
         struct cursor c = cursor_of(message->data, message->size);
         cursor_seek(&c, 16);
-        if ((cursor_u32le(&c) & SMB_FLAG_SIGNED) != 0 && message->size >= SMB_HEADER_SIZE)
+        if (!answer->joined && (cursor_u32le(&c) & SMB_FLAG_SIGNED) != 0 &&
+            message->size >= SMB_HEADER_SIZE)
             smb_sign(f->crypto, frame + 4, message->size, frame + 4 + SMB_SIGNATURE_OFFSET);
     }
     if (answer->flip != 0)
@@ -162,6 +185,22 @@ int fake_feed(struct fake *f, const struct fake_answer *answer, const struct buf
     }
     free(frame);
     return result;
+}
+
+void fake_join(struct fake *f, struct buf *messages, size_t count, struct buf *joined)
+{
+    buf_init(joined, 1 << 20);
+    for (size_t i = 0; i < count; i++) {
+        struct buf *part = &messages[i];
+        if (i + 1 < count) {
+            buf_align(part, 0, 8);
+            buf_patch_u32le(part, 20, (uint32_t)part->size); /* NextCommand */
+        }
+        if (!f->seal)
+            smb_sign(f->crypto, part->data, part->size, part->data + SMB_SIGNATURE_OFFSET);
+        buf_bytes(joined, part->data, part->size);
+        buf_release(part);
+    }
 }
 
 int fake_answer(struct fake *f, const struct fake_answer *answer, const void *body,

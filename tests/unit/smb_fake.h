@@ -15,6 +15,8 @@ struct fake {
     bool seal;
     struct buf sent;    /* taken from the engine's output, not looked at yet */
     struct buf request; /* the request looked at last, in plain */
+    struct buf rest;    /* parts of its compound behind it */
+    unsigned frames;    /* messages taken so far; a compound is one */
     struct err err;     /* of the last smb_conn_receive */
 };
 
@@ -29,6 +31,7 @@ struct fake_answer {
     uint64_t session;    /* FAKE_SESSION unless set */
     uint32_t tree;       /* FAKE_TREE unless set */
     bool bare;           /* neither signed nor sealed */
+    bool joined;         /* of fake_join: its parts are signed already */
     long flip;           /* not 0: byte of the finished frame to flip; negative from the end */
     size_t cut;          /* bytes missing at the end of the message, before it is protected */
 };
@@ -38,7 +41,8 @@ void fake_init_ready(struct fake *f, enum smb_dialect dialect, enum smb_signing 
                      enum smb_cipher cipher);
 void fake_release(struct fake *f);
 
-/* Takes the next request out of the output; false when there is none. Asserts its protection. */
+/* Takes the next request out of the output, a compound part by part; false when there is none.
+ * Asserts its protection. */
 bool fake_next_request(struct fake *f);
 uint16_t fake_request_u16(const struct fake *f, size_t offset);
 uint32_t fake_request_u32(const struct fake *f, size_t offset);
@@ -49,6 +53,8 @@ void fake_message(struct fake *f, const struct fake_answer *answer, const void *
                   size_t body_size, struct buf *message);
 /* Protects it, frames it and feeds it; returns smb_conn_receive's result. */
 int fake_feed(struct fake *f, const struct fake_answer *answer, const struct buf *message);
+/* Makes a compound of messages (released), each padded and signed by itself. */
+void fake_join(struct fake *f, struct buf *messages, size_t count, struct buf *joined);
 /* Both in one. */
 int fake_answer(struct fake *f, const struct fake_answer *answer, const void *body,
                 size_t body_size);

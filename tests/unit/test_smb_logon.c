@@ -62,6 +62,7 @@ static void server_init(struct server *s, const struct script *script,
     memset(config.salt, 7, sizeof config.salt);
     buf_init(&s->f.sent, 1 << 20);
     buf_init(&s->f.request, 1 << 20);
+    buf_init(&s->f.rest, 1 << 20);
     assert_int_equal(smb_conn_new(&config, &s->f.conn, &s->f.err), 0);
 }
 

@@ -506,48 +506,26 @@ static void directory_entries_are_read_and_damaged_ones_end_it(void **state)
     buf_release(&list);
 }
 
-/* Two answers in one frame; in a signed session each is signed by itself. */
-static void feed_compound(struct fake *f, struct buf *first, struct buf *second)
-{
-    buf_align(first, 0, 8);
-    buf_patch_u32le(first, 20, (uint32_t)first->size); /* NextCommand */
-    if (!f->seal) {
-        smb_sign(f->crypto, first->data, first->size, first->data + SMB_SIGNATURE_OFFSET);
-        smb_sign(f->crypto, second->data, second->size, second->data + SMB_SIGNATURE_OFFSET);
-    }
-    buf_bytes(first, second->data, second->size);
-    if (f->seal) {
-        must(fake_feed(f, &(struct fake_answer){0}, first));
-        return;
-    }
-    struct buf frame; /* as it is: fake_feed would sign the whole */
-    buf_init(&frame, 1024);
-    buf_u32be(&frame, (uint32_t)first->size);
-    buf_bytes(&frame, first->data, first->size);
-    must(smb_conn_receive(f->conn, frame.data, frame.size, &f->err));
-    buf_release(&frame);
-}
-
 static void compound_answer_is_taken_apart(void **state)
 {
     (void)state;
     for (size_t i = 0; i < PROTECTION_COUNT; i++) {
         struct fake f;
-        struct buf first;
-        struct buf second;
+        struct buf messages[2];
+        struct buf joined;
         uint8_t body[64];
         init(&f, i);
         must(smb_flush(f.conn, 1, file, &f.err));
         must(smb_close(f.conn, 2, file, &f.err));
         assert_true(fake_next_request(&f));
-        fake_message(&f, &(struct fake_answer){0}, body, fake_body_plain(body, 4), &first);
+        fake_message(&f, &(struct fake_answer){0}, body, fake_body_plain(body, 4), &messages[0]);
         assert_true(fake_next_request(&f));
-        fake_message(&f, &(struct fake_answer){0}, body, fake_body_plain(body, 60), &second);
-        feed_compound(&f, &first, &second);
+        fake_message(&f, &(struct fake_answer){0}, body, fake_body_plain(body, 60), &messages[1]);
+        fake_join(&f, messages, 2, &joined);
+        must(fake_feed(&f, &(struct fake_answer){.joined = true}, &joined));
         assert_int_equal(only_reply(&f).tag, 1);
         assert_int_equal(only_reply(&f).tag, 2);
-        buf_release(&first);
-        buf_release(&second);
+        buf_release(&joined);
         fake_release(&f);
     }
 }
