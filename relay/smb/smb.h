@@ -181,6 +181,7 @@ uint32_t smb_conn_write_room(const struct smb_conn *conn);
 struct smb_counts {
     uint32_t requests; /* parts of compounds each */
     uint32_t messages; /* a compound is one */
+    uint32_t turns;    /* messages for which answers had to be waited: round trips */
 };
 struct smb_counts smb_conn_counts(const struct smb_conn *conn);
 

@@ -131,6 +131,7 @@ struct smb_conn {
     struct smb_queue collected; /* ... parts so far */
     uint32_t chain_last;        /* number of the last compound */
     struct smb_counts counts;
+    bool answered; /* something came since the last message was sent */
 
     struct buf output;
     size_t output_at; /* first byte not sent */

@@ -104,6 +104,8 @@ static int put_frame(struct smb_conn *conn, const struct buf *head, const uint8_
         *plain = conn->output.data + conn->output.size - frame_size;
     }
     conn->counts.messages++;
+    conn->counts.turns += conn->answered || conn->counts.turns == 0;
+    conn->answered = false;
     if (!sealed || !buf_ok(&conn->output))
         return smb_fail(conn, SMB_FAILURE_PROTOCOL, ERR_INTERNAL, 0, "cannot encrypt a message");
     return 0;
@@ -401,6 +403,7 @@ int smb_handle_frame(struct smb_conn *conn, uint8_t *bytes, size_t size)
 {
     struct cursor c = cursor_of(bytes, size);
     uint32_t protocol = cursor_u32be(&c);
+    conn->answered = true;
     switch (cursor_ok(&c) ? protocol : 0) {
     case 0xFE534D42U: /* 2.2.1 */
         return handle_chain(conn, bytes, size, false);

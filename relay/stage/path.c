@@ -2,6 +2,9 @@
  * it. Made with a protected DACL when missing; never tightened in place, since planted files and
  * open handles survive that; with --replace-path an unsafe one is renamed aside. Temporary files
  * that a crash or a cut connection left are swept on the way; those in use can't be opened.
+ *
+ * One message opens the folder, asks for its rights and its temporary files, and closes it; a
+ * second one per file sweeps.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,16 +21,19 @@
 #define SD_BUILD_MAX 1024
 
 enum path_step {
-    PATH_OPEN = 1,
-    PATH_SECURITY, /* asked together with ... */
-    PATH_LIST,     /* ... what a crash left */
+    PATH_OPEN = 1, /* asked together with the three after it */
+    PATH_SECURITY,
+    PATH_LIST, /* what a crash left */
+    PATH_CLOSE,
     PATH_SWEEP,
     PATH_SWEPT,
-    PATH_CLOSE,
-    PATH_OPEN_OLD, /* with --replace-path */
+    PATH_OPEN_OLD, /* with --replace-path, together with the two after it */
     PATH_MOVE_OLD,
     PATH_CLOSE_OLD,
+    PATH_CLOSE_LATE, /* its answer doesn't matter */
 };
+
+#define PATH_ANSWERS 3 /* to what is asked together with PATH_OPEN */
 
 static void path_open(struct session *session)
 {
@@ -45,17 +51,28 @@ static void path_open(struct session *session)
         .security_descriptor = descriptor.data,
         .security_descriptor_size = descriptor.size,
     };
-    int made =
-        smb_create(session->conn, session_tag(session, PATH_OPEN), session->tree, &request, &err);
+    struct smb_file folder = smb_related_file();
+    smb_compound_begin(session->conn);
+    bool made =
+        smb_create(session->conn, session_tag(session, PATH_OPEN), session->tree, &request, &err) ==
+            0 &&
+        smb_query_security(session->conn, session_tag(session, PATH_SECURITY), folder,
+                           SMB_SECURITY_OWNER | SMB_SECURITY_DACL, &err) == 0 &&
+        smb_query_directory(session->conn, session_tag(session, PATH_LIST), folder,
+                            STAGE_TEMPORARY_PREFIX "*" STAGE_TEMPORARY_SUFFIX, true, &err) == 0 &&
+        smb_close(session->conn, session_tag(session, PATH_CLOSE), folder, &err) == 0;
     buf_release(&descriptor);
-    if (made != 0)
+    if (smb_compound_end(session->conn, made, &err) != 0)
         session_fail_request(session, &err);
 }
 
-/* Opens whatever bears the name, to rename it. */
-static void path_open_old(struct session *session)
+/* Renames whatever bears the name. */
+static void path_move_old(struct session *session)
 {
     struct err err;
+    uint64_t number = 0;
+    char aside[64];
+    struct smb_file old = smb_related_file();
     struct smb_create_request request = {
         .path = STAGE_FOLDER,
         .access = SMB_ACCESS_DELETE | SMB_ACCESS_READ_ATTRIBUTES | SMB_ACCESS_SYNCHRONIZE,
@@ -63,21 +80,16 @@ static void path_open_old(struct session *session)
         .disposition = SMB_OPEN,
         .options = SMB_OPTION_OPEN_REPARSE_POINT,
     };
-    if (smb_create(session->conn, session_tag(session, PATH_OPEN_OLD), session->tree, &request,
-                   &err) != 0)
-        session_fail_request(session, &err);
-}
-
-static void path_move_old(struct session *session)
-{
-    struct err err;
-    uint64_t number = 0;
-    char aside[64];
     if (getrandom(&number, sizeof number, 0) < 0)
         number = uv_hrtime(); /* need not be secret, only new */
     (void)snprintf(aside, sizeof aside, "%s.unsafe-%016" PRIx64, STAGE_FOLDER, number);
-    if (smb_rename(session->conn, session_tag(session, PATH_MOVE_OLD), session->path.file, aside,
-                   false, &err) != 0)
+    smb_compound_begin(session->conn);
+    bool made = smb_create(session->conn, session_tag(session, PATH_OPEN_OLD), session->tree,
+                           &request, &err) == 0 &&
+                smb_rename(session->conn, session_tag(session, PATH_MOVE_OLD), old, aside, false,
+                           &err) == 0 &&
+                smb_close(session->conn, session_tag(session, PATH_CLOSE_OLD), old, &err) == 0;
+    if (smb_compound_end(session->conn, made, &err) != 0)
         session_fail_request(session, &err);
 }
 
@@ -87,7 +99,7 @@ static void path_unfit(struct session *session)
     struct path_state *path = &session->path;
     if (session->job->job.replace_path && !path->replaced) {
         path->replaced = true;
-        path_open_old(session);
+        path_move_old(session);
         return;
     }
     enum code_kind kind = path->code != 0 ? CODE_NTSTATUS : CODE_NONE;
@@ -101,17 +113,9 @@ static void path_note(struct path_state *path, enum reason reason, uint32_t code
     (void)snprintf(path->why, sizeof path->why, "C:\\" STAGE_FOLDER " %s", why);
 }
 
-static void path_close(struct session *session, enum path_step step)
-{
-    struct err err;
-    if (smb_close(session->conn, session_tag(session, step), session->path.file, &err) != 0)
-        session_fail_request(session, &err);
-}
-
 static void path_opened(struct session *session, const struct smb_reply *reply)
 {
     struct path_state *path = &session->path;
-    struct err err;
     if (ntstatus_is_error(reply->status)) {
         enum reason reason = status_reason(STAGE_PATH, reply->status);
         if (reason != REASON_NOT_A_DIRECTORY && reason != REASON_UNSAFE_PATH) {
@@ -124,20 +128,12 @@ static void path_opened(struct session *session, const struct smb_reply *reply)
         return;
     }
     path->file = reply->file;
-    path->reason = REASON_NONE;
-    if ((reply->info.attributes & SMB_ATTRIBUTE_REPARSE_POINT) != 0) {
-        path_note(path, REASON_UNSAFE_PATH, 0, "is a link to another place");
-        path_close(session, PATH_CLOSE);
-        return;
-    }
-    path->waiting = 2;
+    path->waiting = PATH_ANSWERS;
     path->failed = 0;
     path->stale_count = 0;
-    if (smb_query_security(session->conn, session_tag(session, PATH_SECURITY), path->file,
-                           SMB_SECURITY_OWNER | SMB_SECURITY_DACL, &err) != 0 ||
-        smb_query_directory(session->conn, session_tag(session, PATH_LIST), path->file,
-                            STAGE_TEMPORARY_PREFIX "*" STAGE_TEMPORARY_SUFFIX, true, &err) != 0)
-        session_fail_request(session, &err);
+    path->reason = REASON_NONE;
+    if ((reply->info.attributes & SMB_ATTRIBUTE_REPARSE_POINT) != 0)
+        path_note(path, REASON_UNSAFE_PATH, 0, "is a link to another place");
 }
 
 static void path_judged(struct path_state *path, const struct smb_reply *reply)
@@ -150,6 +146,8 @@ static void path_judged(struct path_state *path, const struct smb_reply *reply)
         path->failed = reply->status;
         return;
     }
+    if (path->reason != REASON_NONE)
+        return; /* a link's own rights say nothing of the place */
     if (sd_parse(reply->data, reply->data_size, &sd, &err) != 0) {
         (void)snprintf(text, sizeof text, "has rights that make no sense: %.200s", err.text);
         path_note(path, REASON_UNSAFE_PATH, 0, text);
@@ -197,17 +195,25 @@ static void path_sweep(struct session *session)
         .options =
             SMB_OPTION_DELETE_ON_CLOSE | SMB_OPTION_NON_DIRECTORY | SMB_OPTION_OPEN_REPARSE_POINT,
     };
-    path->waiting = path->stale_count;
+    path->waiting = 2 * path->stale_count;
     for (uint32_t i = 0; i < path->stale_count; i++) {
         (void)snprintf(name, sizeof name, STAGE_FOLDER "\\%s", path->stale[i]);
-        if (smb_create(session->conn, session_tag(session, PATH_SWEEP), session->tree, &request,
-                       &err) != 0) {
+        smb_compound_begin(session->conn);
+        bool made = smb_create(session->conn, session_tag(session, PATH_SWEEP), session->tree,
+                               &request, &err) == 0 &&
+                    smb_close(session->conn, session_tag(session, PATH_SWEPT), smb_related_file(),
+                              &err) == 0;
+        if (smb_compound_end(session->conn, made, &err) != 0) {
             session_fail_request(session, &err);
             return;
         }
     }
-    if (path->stale_count == 0)
-        path_close(session, PATH_CLOSE);
+}
+
+static void path_fine(struct session *session)
+{
+    session_pass(session,
+                 session->path.replaced ? "an unsafe C:\\" STAGE_FOLDER " was set aside" : "");
 }
 
 /* An answer of several that are waited for; the last one decides. */
@@ -219,21 +225,21 @@ static void path_answered(struct session *session)
     if (path->failed != 0)
         session_fail_status(session, path->failed, "read the rights of C:\\" STAGE_FOLDER);
     else if (path->reason != REASON_NONE)
-        path_close(session, PATH_CLOSE);
-    else
+        path_unfit(session);
+    else if (path->stale_count > 0)
         path_sweep(session);
+    else
+        path_fine(session);
 }
 
-static void path_swept(struct session *session, const struct smb_reply *reply)
+/* A server may refuse to close after a question that it refused ([MS-SMB2] 3.3.5.2.7.2): listing
+ * finds no such file as a rule. */
+static void path_closed(struct session *session, const struct smb_reply *reply)
 {
-    struct err err;
-    if (session_step(reply->tag) == PATH_SWEEP && !ntstatus_is_error(reply->status)) {
-        if (smb_close(session->conn, session_tag(session, PATH_SWEPT), reply->file, &err) != 0)
-            session_fail_request(session, &err);
-        return;
-    }
-    if (--session->path.waiting == 0)
-        path_close(session, PATH_CLOSE);
+    if (ntstatus_is_error(reply->status))
+        (void)smb_close(session->conn, session_tag(session, PATH_CLOSE_LATE), session->path.file,
+                        NULL);
+    path_answered(session);
 }
 
 static void path_start(struct session *session)
@@ -245,46 +251,45 @@ static void path_start(struct session *session)
 static void path_reply(struct session *session, const struct smb_reply *reply)
 {
     struct path_state *path = &session->path;
-    switch ((enum path_step)session_step(reply->tag)) {
+    enum path_step step = (enum path_step)session_step(reply->tag);
+    bool opened = path->waiting > 0; /* else what was asked with it fails with the opening */
+    switch (step) {
     case PATH_OPEN:
         path_opened(session, reply);
         return;
     case PATH_SECURITY:
-        path_judged(path, reply);
-        path_answered(session);
+        if (opened) {
+            path_judged(path, reply);
+            path_answered(session);
+        }
         return;
     case PATH_LIST:
-        path_listed(path, reply);
-        path_answered(session);
-        return;
-    case PATH_SWEEP:
-    case PATH_SWEPT:
-        path_swept(session, reply);
+        if (opened) {
+            path_listed(path, reply);
+            path_answered(session);
+        }
         return;
     case PATH_CLOSE:
-        if (path->reason != REASON_NONE)
-            path_unfit(session);
-        else
-            session_pass(session,
-                         path->replaced ? "an unsafe C:\\" STAGE_FOLDER " was set aside" : "");
+        if (opened)
+            path_closed(session, reply);
+        return;
+    case PATH_SWEEP:
+    case PATH_SWEPT: /* what can't be swept stays */
+        if (--path->waiting == 0)
+            path_fine(session);
         return;
     case PATH_OPEN_OLD:
-        if (ntstatus_is_error(reply->status)) {
+        if (ntstatus_is_error(reply->status))
             session_fail_status(session, reply->status, "open the old C:\\" STAGE_FOLDER);
-            return;
-        }
-        path->file = reply->file;
-        path_move_old(session);
         return;
     case PATH_MOVE_OLD:
-        if (ntstatus_is_error(reply->status)) {
+        if (ntstatus_is_error(reply->status))
             session_fail_status(session, reply->status, "rename the old C:\\" STAGE_FOLDER);
-            return;
-        }
-        path_close(session, PATH_CLOSE_OLD);
         return;
     case PATH_CLOSE_OLD:
         path_open(session);
+        return;
+    case PATH_CLOSE_LATE:
         return;
     }
 }

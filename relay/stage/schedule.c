@@ -88,17 +88,33 @@ static void schedule_lost(struct session *session, const struct session_loss *lo
 
 /* --- Pipe --- */
 
-static void pipe_open(struct session *session)
+static int pipe_create(struct session *session, uint32_t tree, struct err *err)
 {
-    struct err err;
     struct smb_create_request request = {
         .path = TSCH_PIPE_NAME,
         .access = PIPE_ACCESS,
         .share = SMB_SHARE_READ | SMB_SHARE_WRITE,
         .disposition = SMB_OPEN,
     };
-    if (smb_create(session->conn, session_tag(session, SCHEDULE_OPEN), session->schedule->tree,
-                   &request, &err) != 0)
+    return smb_create(session->conn, session_tag(session, SCHEDULE_OPEN), tree, &request, err);
+}
+
+static void pipe_open(struct session *session)
+{
+    struct err err;
+    if (pipe_create(session, session->schedule->tree, &err) != 0)
+        session_fail_request(session, &err);
+}
+
+/* The share and the pipe in it, in one message. */
+static void pipe_connect(struct session *session)
+{
+    struct err err;
+    smb_compound_begin(session->conn);
+    bool made =
+        smb_tree_connect(session->conn, session_tag(session, SCHEDULE_TREE), "IPC$", &err) == 0 &&
+        pipe_create(session, SMB_RELATED_TREE, &err) == 0;
+    if (smb_compound_end(session->conn, made, &err) != 0)
         session_fail_request(session, &err);
 }
 
@@ -213,14 +229,12 @@ static void pipe_moved(struct session *session, const struct smb_reply *reply)
 
 static void schedule_start(struct session *session)
 {
-    struct err err;
     const struct job *job = &session->job->job;
     struct schedule_state *schedule = mem_new(1, sizeof *schedule);
     session->schedule = schedule;
     schedule->looking = session->target->read_back ? LOOKING_BACK : LOOKING_NOT;
     (void)task_path(job->push.bytes, job->generation, schedule->path);
-    if (smb_tree_connect(session->conn, session_tag(session, SCHEDULE_TREE), "IPC$", &err) != 0)
-        session_fail_request(session, &err);
+    pipe_connect(session);
 }
 
 static void schedule_reply(struct session *session, const struct smb_reply *reply)
@@ -232,7 +246,6 @@ static void schedule_reply(struct session *session, const struct smb_reply *repl
             return;
         }
         session->schedule->tree = reply->tree;
-        pipe_open(session);
         return;
     case SCHEDULE_OPEN:
         pipe_opened(session, reply);

@@ -4,7 +4,8 @@
  *
  * One line per stage that ended, tab-separated: target, stage, verdict, reason, code kind, code,
  * tries, bytes, name check, address, elapsed ms, detail. With --hold also "TARGET connected" for
- * each connection that asks to log on. Options: see `options` below. Exit status 0 when every
+ * each connection that asks to log on; with --counts at last "counts", requests, messages and round
+ * trips of SMB. Options: see `options` below. Exit status 0 when every
  * target got an end, 1 when one did not, 2 for usage.
  */
 #include <errno.h>
@@ -19,6 +20,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "relay/auth/auth.h"
+#include "relay/smb/smb.h"
 #include "relay/stage/scope.h"
 #include "relay/stage/stage.h"
 
@@ -39,6 +41,7 @@ struct probe {
     enum stage last; /* stop after it */
     bool keep_read_back;
     bool look_only;
+    bool counts;            /* say at the end what was sent */
     uint64_t drop_after_ms; /* drop every target then; 0: never */
     bool hold;              /* each logon waits for hold_ms */
     uint64_t hold_ms;
@@ -50,18 +53,48 @@ struct probe {
 };
 
 static const struct option options[] = {
-    {"user", required_argument, NULL, 'u'},       {"password-file", required_argument, NULL, 'p'},
-    {"package", required_argument, NULL, 'f'},    {"name", required_argument, NULL, 'n'},
-    {"push", required_argument, NULL, 'i'},       {"generation", required_argument, NULL, 'g'},
-    {"ping", required_argument, NULL, 'P'},       {"last", required_argument, NULL, 'l'},
-    {"command", required_argument, NULL, 'c'},    {"arguments", required_argument, NULL, 'a'},
-    {"start", required_argument, NULL, 's'},      {"replace-path", no_argument, NULL, 'R'},
-    {"end", required_argument, NULL, 'e'},        {"verify", no_argument, NULL, 'V'},
+    {"user", required_argument, NULL, 'u'},
+    {"password-file", required_argument, NULL, 'p'},
+    {"package", required_argument, NULL, 'f'},
+    {"name", required_argument, NULL, 'n'},
+    {"push", required_argument, NULL, 'i'},
+    {"generation", required_argument, NULL, 'g'},
+    {"ping", required_argument, NULL, 'P'},
+    {"last", required_argument, NULL, 'l'},
+    {"command", required_argument, NULL, 'c'},
+    {"arguments", required_argument, NULL, 'a'},
+    {"start", required_argument, NULL, 's'},
+    {"replace-path", no_argument, NULL, 'R'},
+    {"end", required_argument, NULL, 'e'},
+    {"verify", no_argument, NULL, 'V'},
     {"run-as", required_argument, NULL, 'A'}, /* a line each */
-    {"read-back", no_argument, NULL, 'B'},        {"look-only", no_argument, NULL, 'L'},
-    {"drop-after", required_argument, NULL, 'D'}, {"hold", required_argument, NULL, 'H'},
-    {"allow", required_argument, NULL, 'S'},      {NULL, 0, NULL, 0},
+    {"read-back", no_argument, NULL, 'B'},
+    {"look-only", no_argument, NULL, 'L'},
+    {"drop-after", required_argument, NULL, 'D'},
+    {"hold", required_argument, NULL, 'H'},
+    {"allow", required_argument, NULL, 'S'},
+    {"counts", no_argument, NULL, 'C'},
+    {NULL, 0, NULL, 0},
 };
+
+/* What all connections sent. */
+static struct smb_counts counts;
+
+/* The linker puts this in front of the engine's (tests/integration/CMakeLists.txt). */
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the linker's names */
+void __real_smb_conn_free(struct smb_conn *conn);
+void __wrap_smb_conn_free(struct smb_conn *conn);
+void __wrap_smb_conn_free(struct smb_conn *conn)
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+{
+    if (conn != NULL) {
+        struct smb_counts sent = smb_conn_counts(conn);
+        counts.requests += sent.requests;
+        counts.messages += sent.messages;
+        counts.turns += sent.turns;
+    }
+    __real_smb_conn_free(conn);
+}
 
 static void run_stage(struct probe *probe, size_t at, enum stage stage)
 {
@@ -276,6 +309,9 @@ static int take_option(struct probe *probe, struct job *job, struct credential *
     case 'L':
         probe->look_only = true;
         return 0;
+    case 'C':
+        probe->counts = true;
+        return 0;
     default:
         return -1;
     }
@@ -342,6 +378,8 @@ int main(int argc, char **argv)
     int status = run(&probe, &job, &credential, package);
     if (uv_loop_close(&probe.loop) != 0 && status == 0)
         status = 1; /* a handle was left open */
+    if (probe.counts)
+        (void)printf("counts\t%u\t%u\t%u\n", counts.requests, counts.messages, counts.turns);
     free(probe.targets);
     scope_release(&probe.scope);
     return status;

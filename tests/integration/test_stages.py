@@ -111,8 +111,12 @@ class StageCase(unittest.TestCase):
         with open(cls.package, "wb") as file:
             file.write(b"MZ" + secrets.token_bytes(size - 2))
 
-    def push(self, targets, *options, push=None, user=None, prefix=(), package=None):
+    def push(self, targets, *options, **more):
         """Every stage that ended, as End rows in order."""
+        return [End(*row) for row in self.push_rows(targets, *options, **more)]
+
+    def push_rows(self, targets, *options, push=None, user=None, prefix=(), package=None):
+        """What the probe says, split."""
         user = user or self.lab.data["account"]
         done = self.lab.run(
             [*prefix, PROBE, "--user", user, "--password-file", f"{self.lab.directory}/passwords/{user}", "--package",
@@ -121,7 +125,7 @@ class StageCase(unittest.TestCase):
         )
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stderr, "")
-        return [End(*line.split("\t")) for line in done.stdout.splitlines()]
+        return [line.split("\t") for line in done.stdout.splitlines()]
 
     def push_one(self, target, *options, **more):
         """The last row."""
@@ -387,6 +391,31 @@ class Cuts(StageCase):
                 return True
             time.sleep(0.05)
         return False
+
+
+class Dialects(StageCase):
+    """Every dialect and protection that the lab's servers speak, and what a push costs there."""
+
+    WAYS = {None: 15, "smb-3.0.2": 16, "smb-3.0": 16, "smb-2.1": 16, "no-encrypt": 15}
+    OPTIONS = {"targets": 5, "faults": ",".join(way for way in WAYS if way)}
+
+    def counts(self, host):
+        """Requests, messages and round trips of a whole push; the servers may answer apart, so the least of some tries."""
+        found = []
+        for _ in range(5):
+            *ends, said = self.push_rows([host], "--counts")
+            self.passed(End(*ends[-1]))
+            self.assertEqual(said[0], "counts")
+            found.append(tuple(int(number) for number in said[1:]))
+        return min(found, key=lambda counts: counts[2])
+
+    def test_push_takes_few_round_trips(self):
+        self.write_package(4096)
+        for target in self.lab.targets:
+            with self.subTest(fault=target["fault"]):
+                requests, messages, trips = self.counts(target["host"])
+                self.assertLessEqual(trips, self.WAYS[target["fault"]])
+                self.assertLess(messages, requests - 8)  # compounds, as docs/BENCHMARKS.md has them
 
 
 class Doors(StageCase):
