@@ -16,8 +16,9 @@
 #include "coordinator/cli/session.h"
 
 #define END_MS 5000U
-#define WATCH_MS 1000U      /* between two looks of status -w */
-#define CANCEL_MS 20000U    /* a cancelled push settles for so long */
+#define WATCH_MS 1000U   /* between two looks of status -w */
+#define CANCEL_MS 20000U /* a cancelled push settles for so long */
+#define TITLE_SIZE (LIMIT_PACKAGE_NAME_SIZE + 32)
 #define CANCEL_LOOK_MS 100U /* ... with a look this often */
 
 static int set_push(struct report_filter *filter, const char *value, struct err *err)
@@ -209,8 +210,21 @@ int command_report(int argc, char *const *argv)
 
 /* ---- list ---- */
 
+/* "setup.exe", "setup.exe (cleanup of 7f3a12c0)"; not yet printable. Returns `text`. */
+static char *push_title(const struct push_summary *push, char text[TITLE_SIZE])
+{
+    char of[PUSH_ID_SHORT_SIZE];
+    push_id_short(&push->of_push, of);
+    if (push->action == JOB_CLEANUP)
+        (void)snprintf(text, TITLE_SIZE, "%s (cleanup of %s)", push->package_name, of);
+    else
+        (void)text_copy(text, TITLE_SIZE, push->package_name);
+    return text;
+}
+
 static void list_row(struct grid *grid, const struct push_summary *push)
 {
+    char title[TITLE_SIZE];
     char id[PUSH_ID_SHORT_SIZE];
     char when[FORMAT_TIME_SIZE];
     push_id_short(&push->push, id);
@@ -223,7 +237,7 @@ static void list_row(struct grid *grid, const struct push_summary *push)
     grid_number(grid, 5, push->totals.by_state[TARGET_FAILED]);
     grid_number(grid, 6, push->totals.by_state[TARGET_UNREACHABLE]);
     grid_number(grid, 7, totals_pending(&push->totals, push->wait));
-    grid_text(grid, 8, push->package_name);
+    grid_text(grid, 8, push_title(push, title));
 }
 
 static int run_list(struct session *session, struct look *look)
@@ -284,6 +298,12 @@ static void print_push(const struct push_summary *push)
     (void)printf("push          %s\n", id);
     (void)printf("generation    %u\n", push->generation);
     (void)printf("state         %s\n", push_state_word(push->state));
+    push_id_text(&push->of_push, id);
+    if (push->action == JOB_CLEANUP)
+        (void)printf("cleanup of    %s\n", id);
+    (void)printf("success       %s\n", push->action == JOB_CLEANUP ? "cleaned up"
+                                       : push->wait                ? "exit code (--wait)"
+                                                                   : "scheduled");
     (void)printf("package       %s (%s)\n", text_printable(text, sizeof text, push->package_name),
                  format_bytes(push->package_bytes, size));
     (void)printf("sha256        %s\n", digest);
@@ -331,11 +351,12 @@ static void print_status(const struct message_status *status)
 {
     char id[PUSH_ID_SHORT_SIZE];
     char text[PROGRESS_TEXT_SIZE];
-    char name[2 * LIMIT_PACKAGE_NAME_SIZE];
+    char title[TITLE_SIZE];
+    char name[2 * TITLE_SIZE];
     push_id_short(&status->push.push, id);
     (void)progress_text(status, 0, 0, 0, text);
     (void)printf("PUSH %s  %s  %s  %s\n", id,
-                 text_printable(name, sizeof name, status->push.package_name),
+                 text_printable(name, sizeof name, push_title(&status->push, title)),
                  push_state_word(status->push.state), text + strspn(text, " "));
 }
 

@@ -8,6 +8,7 @@ int command_why(int argc, char *const *argv);
 int command_list(int argc, char *const *argv);
 int command_show(int argc, char *const *argv);
 int command_status(int argc, char *const *argv);
+int command_cleanup(int argc, char *const *argv);
 int command_cancel(int argc, char *const *argv);
 
 /* "pusher 0.1.0". */

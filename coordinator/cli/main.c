@@ -26,6 +26,7 @@ static const struct command commands[] = {
     {"status", "Show how far a push is.", command_status},
     {"list", "List pushes.", command_list},
     {"show", "Show one push: package, times, who signed it.", command_show},
+    {"cleanup", "Remove what a push left on its targets.", command_cleanup},
     {"cancel", "Cancel what has not begun of a push.", command_cancel},
     {"help", "Print help: pusher help COMMAND, pusher help exit.", command_help},
     {"version", "Print the version.", command_version},
@@ -40,7 +41,6 @@ static const struct command commands[] = {
     {"pool", NULL, NULL},
     {"package", NULL, NULL},
     {"cred", NULL, NULL},
-    {"cleanup", NULL, NULL},
     {"key", NULL, NULL},
     {"config", NULL, NULL},
     {"doctor", NULL, NULL},
@@ -89,21 +89,21 @@ static void print_help(FILE *out)
 
 static void print_exit_help(void)
 {
-    (void)fputs(
-        "Exit statuses of push and report, the first that fits in the order 1, 5, 3, 4, 0:\n"
-        "    0  all succeeded\n"
-        "    1  internal error, or a report that does not add up\n"
-        "    2  usage: the command line or a file named in it\n"
-        "    3  finished with failures\n"
-        "    4  none failed, but some rows are not a success (unreachable, expired,\n"
-        "       cancelled, unknown effect, never attempted, pending)\n"
-        "    5  stopped by the failure threshold\n"
-        "    6  no target is left\n"
-        "    7  the coordinator can't be reached\n"
-        "    8  denied\n"
-        "    9  --timeout of this command ran out; the push can go on\n"
-        "  130  interrupted\n",
-        stdout);
+    (void)fputs("Exit statuses of push, cleanup and report, the first that fits in the order 1, 5, "
+                "3, 4, 0:\n"
+                "    0  all succeeded\n"
+                "    1  internal error, or a report that does not add up\n"
+                "    2  usage: the command line or a file named in it\n"
+                "    3  finished with failures\n"
+                "    4  none failed, but some rows are not a success (unreachable, expired,\n"
+                "       cancelled, unknown effect, never attempted, pending)\n"
+                "    5  stopped by the failure threshold\n"
+                "    6  no target is left\n"
+                "    7  the coordinator can't be reached\n"
+                "    8  denied\n"
+                "    9  --timeout of this command ran out; the push can go on\n"
+                "  130  interrupted\n",
+                stdout);
 }
 
 static int run_command(const struct command *command, const char *name, int argc, char *const *argv)

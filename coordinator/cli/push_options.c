@@ -300,7 +300,7 @@ static int check_wait(struct push_options *options, struct err *err)
     return 0;
 }
 
-static int check_account(const struct push_options *options, struct err *err)
+int push_account_check(const struct push_options *options, struct err *err)
 {
     if (options->user == NULL)
         return err_set(err, ERR_INVALID, "--user is needed: the account that may write to C$");
@@ -340,7 +340,7 @@ static int check(struct push_options *options, int64_t now_unix_s, struct err *e
                        options->unresumable == NULL ? "arguments" : options->unresumable);
     if (!options->resume && options->target_count == 0)
         return err_set(err, ERR_INVALID, "no targets: -t HOST, -t 10.1.0.0/16, -t @FILE ...");
-    if (check_account(options, err) != 0 || check_standard_input(options, err) != 0 ||
+    if (push_account_check(options, err) != 0 || check_standard_input(options, err) != 0 ||
         check_wait(options, err) != 0)
         return -1;
     return check_times(options, now_unix_s, err);

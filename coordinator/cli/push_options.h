@@ -57,6 +57,8 @@ struct push_options {
  * nothing else is checked. Errors: ERR_INVALID, ERR_LIMIT: a usage error. */
 int push_options_parse(struct push_options *options, int argc, char *const *argv,
                        int64_t now_unix_s, struct err *err);
+/* Whether --user is there and sensible. Errors: ERR_INVALID. */
+int push_account_check(const struct push_options *options, struct err *err);
 void push_options_release(struct push_options *options);
 void push_options_help(FILE *out);
 

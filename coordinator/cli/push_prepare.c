@@ -17,7 +17,7 @@
 #include "coordinator/cli/target_file.h"
 #include "coordinator/cli/values.h"
 
-#define GO_ON (-1)
+#define GO_ON PUSH_GO_ON
 
 void push_release(struct push *push)
 {
@@ -90,17 +90,16 @@ static bool must_confirm(const struct push *push)
            !push->options.dry_run;
 }
 
-/* Before the count is shown: a script gets this one line. */
-static int refuse_unasked(const struct push *push)
+int push_refuse_unasked(const struct push *push)
 {
     if (!must_confirm(push) || (isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1))
         return GO_ON;
-    complain("%u targets are more than %u: say -y to push without being asked",
+    complain("%u targets are more than %u: say -y to go on without being asked",
              targets_count(push->targets), CONFIRM_ABOVE);
     return EXIT_USAGE;
 }
 
-static int confirm(const struct push *push)
+int push_confirm(const struct push *push)
 {
     char line[64];
     char expected[16];
@@ -212,9 +211,7 @@ static int usage(const struct err *err)
     return EXIT_USAGE;
 }
 
-/* From the file, if one was named: at once, so that a wrong one is found before anything is said.
- */
-static int password_file_read(struct push *push, struct err *err)
+int push_read_password(struct push *push, struct err *err)
 {
     const struct push_options *options = &push->options;
     push->credential = credential_new();
@@ -224,7 +221,7 @@ static int password_file_read(struct push *push, struct err *err)
                : password_from_file(options->password_file, push->credential->secret, err);
 }
 
-static int password_ask(struct push *push)
+int push_ask_password(struct push *push)
 {
     struct err err = {0};
     if (push->options.password_file != NULL ||
@@ -238,9 +235,9 @@ static int password_ask(struct push *push)
 static int prepare_resume(struct push *push)
 {
     struct err err = {0};
-    if (open_package(push, &err) != 0 || password_file_read(push, &err) != 0)
+    if (open_package(push, &err) != 0 || push_read_password(push, &err) != 0)
         return usage(&err);
-    return password_ask(push);
+    return push_ask_password(push);
 }
 
 int push_prepare(struct push *push)
@@ -256,17 +253,17 @@ int push_prepare(struct push *push)
         complain("no target is left after --exclude");
         return EXIT_NO_TARGETS;
     }
-    if (fill_job(push, &err) != 0 || password_file_read(push, &err) != 0)
+    if (fill_job(push, &err) != 0 || push_read_password(push, &err) != 0)
         return usage(&err);
-    int answer = refuse_unasked(push);
+    int answer = push_refuse_unasked(push);
     if (answer != GO_ON)
         return answer;
     say_pool(push);
     if (push->options.dry_run)
         return dry_run(push, &err);
-    answer = confirm(push);
+    answer = push_confirm(push);
     if (answer == GO_ON)
-        answer = password_ask(push);
+        answer = push_ask_password(push);
     if (answer == GO_ON && package_file_digest(&push->package, push->job.package_digest, &err) != 0)
         return complain_err(&err);
     return answer;

@@ -12,6 +12,7 @@
 #include "coordinator/cli/targets.h"
 
 #define CONFIRM_ABOVE 100U /* targets: more are asked about */
+#define PUSH_GO_ON (-1)    /* no exit status: nothing ended the command */
 
 /* A push on its way; zeroed, then filled step by step, released as a whole. */
 struct push {
@@ -24,8 +25,19 @@ struct push {
 };
 
 /* Opens the package, expands the targets, says what is going to happen, asks, reads the password,
- * fills the job. Returns -1 to go on, else the exit status (usage, no targets, dry run done). */
+ * fills the job. Returns PUSH_GO_ON, else the exit status (usage, no targets, dry run done). */
 int push_prepare(struct push *push);
+/* The steps of that which other commands share. Each returns PUSH_GO_ON or the exit status, having
+ * said why. Without a terminal more than CONFIRM_ABOVE targets are refused without a -y: before
+ * their count is shown, so that a script gets one line. */
+int push_refuse_unasked(const struct push *push);
+/* Has the count typed, if it must be. */
+int push_confirm(const struct push *push);
+/* The credential, from the file if one was named: at once, so that a wrong one is found before
+ * anything is said. Errors: as password_from_file. */
+int push_read_password(struct push *push, struct err *err);
+/* ... else from the terminal. */
+int push_ask_password(struct push *push);
 /* Sets the job's times and counter by the wall clock; again for a resume. */
 void push_set_times(struct push *push);
 void push_release(struct push *push);

@@ -134,7 +134,7 @@ class BadInput(unittest.TestCase):
             with self.subTest(option=option):
                 self.assert_refused(self.push("-t", "pc1", *option), 2, "not in this version")
         for command in ("plan", "preflight", "diff", "pause", "resume", "retry", "relay", "site", "pool", "package",
-                        "cred", "cleanup", "key", "config", "doctor", "completion"):
+                        "cred", "key", "config", "doctor", "completion"):
             with self.subTest(command=command):
                 self.assert_refused(self.run_pusher(command, "x"), 2, "not in this version")
 
@@ -160,6 +160,13 @@ class BadInput(unittest.TestCase):
         self.assert_refused(self.run_pusher("push", self.package, "-t", "pc1"), 2, "--user")
         self.assert_refused(self.run_pusher("why"), 2, "pusher why HOST")
         self.assert_refused(self.run_pusher("show"), 2, "pusher show PUSH")
+        self.assert_refused(self.run_pusher("cleanup"), 2, "pusher cleanup PUSH")
+        self.assert_refused(self.run_pusher("cleanup", "7f3a"), 2, "--user")
+        for words, says in ((("7f3",), "first 4 digits"), (("7f3a", "7f3b"), "one push"), (("xyzw",), "no push"),
+                            (("7f3a", "--wait"), "--wait"), (("7f3a", "--", "x"), "nothing may follow"),
+                            (("7f3a", "--ping", "maybe"), "--ping"), (("7f3a", "--timeout", "5"), "--timeout")):
+            with self.subTest(words=words):
+                self.assert_refused(self.run_pusher("cleanup", "--user", "u", *words), 2, says)
 
     def test_values_that_make_no_sense(self):
         for option in (("--deadline", "5"), ("--timeout", "soon"), ("--at", "tomorrow"), ("--until", "2020-01-01T00:00:00Z"),
@@ -216,7 +223,8 @@ class BadInput(unittest.TestCase):
 
     def test_nothing_was_pushed_yet(self):
         for arguments, status in ((("list",), 0), (("report",), 2), (("report", "7f3a"), 2), (("why", "pc1"), 2),
-                                  (("status",), 2)):
+                                  (("status",), 2),
+                                  (("cleanup", "7f3a", "--user", "u", "--password-file", self.password), 2)):
             with self.subTest(arguments=arguments):
                 self.assert_refused(self.run_pusher(*arguments), status, "no push yet")
 
@@ -237,7 +245,7 @@ class BadInput(unittest.TestCase):
 
     def test_help_and_version_end_well(self):
         for arguments in (("--help",), ("--version",), ("help", "push"), ("push", "--help"), ("report", "-h"),
-                          ("help", "exit"), ("version",), ("why", "--help"), ("cancel", "--version")):
+                          ("help", "exit"), ("version",), ("why", "--help"), ("cancel", "--version"), ("help", "cleanup"), ("cleanup", "--version")):
             with self.subTest(arguments=arguments):
                 done = self.run_pusher(*arguments)
                 self.assertEqual((done.returncode, done.stderr), (0, ""))

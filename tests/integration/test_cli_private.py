@@ -134,6 +134,28 @@ class PrivateMode(unittest.TestCase):
         self.assertEqual(self.run_pusher("cancel", report["push"]["id"]).returncode, 2)
         self.assertEqual(self.daemons(), [])
 
+    def test_cleanup_of_nothing_or_of_an_open_push_is_refused(self):
+        done = self.push("-t", "127.0.0.1", "-o", "json", "--", "/S")
+        closed = json.loads(done.stdout)["push"]["id"]
+        nothing = self.run_pusher("cleanup", closed, *self.account())
+        self.assertEqual(nothing.returncode, 6, nothing.stderr)
+        self.assertIn("touched no target", nothing.stderr)
+        unknown = self.run_pusher("cleanup", "ffff", *self.account())
+        self.assertEqual(unknown.returncode, 2, unknown.stderr)
+        process = self.start_push(*MANY)
+        self.wait_for_rows(1)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=120)
+        stopped = self.newest()["push"]
+        self.assertEqual(stopped["state"], "stopped")
+        still = self.run_pusher("cleanup", stopped["id"], *self.account())
+        self.assertEqual(still.returncode, 2, still.stderr)
+        self.assertIn(f"pusher cancel {stopped['id'][:8]}", still.stderr)
+        rival = self.run_pusher("cleanup", closed, *self.account())
+        self.assertEqual(rival.returncode, 2, rival.stderr)
+        self.assertIn("not over and has to do with setup.exe", rival.stderr)
+        self.assertEqual(self.daemons(), [])
+
     def test_only_unreachable_is_status_4_and_no_report_prints_nothing(self):
         done = self.push("-t", "127.0.0.1", "--no-report", "-q", "--", "/S")
         self.assertEqual((done.returncode, done.stdout, done.stderr), (4, "", ""))
