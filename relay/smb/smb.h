@@ -69,7 +69,7 @@ struct smb_config {
     enum smb_dialect dialect_max; /* 0: 3.1.1 */
     bool require_encryption;      /* fail when the server cannot encrypt */
     bool refuse_encryption;       /* sign only: for measuring and tests */
-    bool refuse_gcm;              /* offer AES-128-CCM only: for tests */
+    bool refuse_gcm;              /* offer AES-CCM only: for tests */
     bool refuse_gmac;             /* offer AES-CMAC only: for tests */
     bool hold_logon;              /* after NEGOTIATE wait for smb_logon */
     uint32_t output_size_max;     /* bytes queued for the socket at most; 0: 2 MiB */
@@ -134,7 +134,7 @@ struct smb_server_info {
     uint32_t write_size_max; /* negotiated, capped by SMB_WRITE_SIZE_MAX */
     uint32_t read_size_max;  /* negotiated, capped by SMB_READ_SIZE_MAX */
     bool encrypted;          /* the session encrypts */
-    const char *cipher;      /* "AES-128-GCM", "AES-128-CCM" or "none" */
+    const char *cipher;      /* "AES-128-GCM", "AES-256-CCM" and so on, or "none" */
     const char *signing;     /* "AES-128-GMAC", "AES-128-CMAC", "HMAC-SHA256" or "none" */
     struct auth_peer names;  /* from the NTLM challenge */
 };

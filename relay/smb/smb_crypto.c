@@ -1,7 +1,8 @@
 /* Keys, signatures and encryption of one SMB session.
  *
- * nettle signs (its GMAC is five times as fast as a CMAC), OpenSSL encrypts and does SHA-512. Every
- * message has a nonce of its own: a counter, which is enough since the keys live for one session.
+ * nettle signs (its GMAC is five times as fast as a CMAC) and hashes, where OpenSSL would look its
+ * algorithms up anew each time; OpenSSL encrypts. Every message has a nonce of its own: a counter,
+ * which is enough since the keys live for one session.
  */
 #include "relay/smb/smb_crypto.h"
 
@@ -26,8 +27,8 @@
 #define TRANSFORM_NONCE_OFFSET 20U
 #define TRANSFORM_AAD_SIZE (SMB_TRANSFORM_SIZE - TRANSFORM_NONCE_OFFSET)
 
-#define GCM_NONCE_SIZE 12U /* 2.2.41 Nonce: AES128GCM_Nonce */
-#define CCM_NONCE_SIZE 11U /* AES128CCM_Nonce */
+#define GCM_NONCE_SIZE 12U /* 2.2.41 Nonce: AES128GCM_Nonce, AES256GCM_Nonce */
+#define CCM_NONCE_SIZE 11U /* AES128CCM_Nonce, AES256CCM_Nonce */
 
 #define COMMAND_CANCEL 12U
 #define FLAG_RESPONSE 0x1U
@@ -47,12 +48,41 @@ struct smb_crypto {
     uint64_t nonce; /* of the next message sealed */
 };
 
+static bool is_ccm(enum smb_cipher cipher)
+{
+    return cipher == SMB_CIPHER_AES_128_CCM || cipher == SMB_CIPHER_AES_256_CCM;
+}
+
+static size_t cipher_key_size(enum smb_cipher cipher)
+{
+    return cipher == SMB_CIPHER_AES_256_CCM || cipher == SMB_CIPHER_AES_256_GCM ? SMB_KEY_SIZE_MAX
+                                                                                : SMB_KEY_SIZE;
+}
+
+/* OpenSSL's names; NULL: no cipher. */
+static const char *cipher_name(enum smb_cipher cipher)
+{
+    switch (cipher) {
+    case SMB_CIPHER_AES_128_CCM:
+        return "AES-128-CCM";
+    case SMB_CIPHER_AES_128_GCM:
+        return "AES-128-GCM";
+    case SMB_CIPHER_AES_256_CCM:
+        return "AES-256-CCM";
+    case SMB_CIPHER_AES_256_GCM:
+        return "AES-256-GCM";
+    case SMB_CIPHER_NONE:
+        break;
+    }
+    return NULL;
+}
+
 void smb_kdf(const uint8_t key[SMB_KEY_SIZE], const char *label, size_t label_size,
-             const uint8_t *context, size_t context_size, uint8_t out[SMB_KEY_SIZE])
+             const uint8_t *context, size_t context_size, uint8_t *out, size_t out_size)
 {
     static const uint8_t counter[4] = {0, 0, 0, 1};
     static const uint8_t separator[1] = {0};
-    static const uint8_t bits[4] = {0, 0, 0, 128};
+    const uint8_t bits[4] = {0, 0, (uint8_t)(out_size * 8 >> 8), (uint8_t)(out_size * 8)};
     struct hmac_sha256_ctx hmac;
     hmac_sha256_set_key(&hmac, SMB_KEY_SIZE, key);
     hmac_sha256_update(&hmac, sizeof counter, counter);
@@ -60,50 +90,72 @@ void smb_kdf(const uint8_t key[SMB_KEY_SIZE], const char *label, size_t label_si
     hmac_sha256_update(&hmac, sizeof separator, separator);
     hmac_sha256_update(&hmac, context_size, context);
     hmac_sha256_update(&hmac, sizeof bits, bits);
-    hmac_sha256_digest(&hmac, SMB_KEY_SIZE, out);
+    hmac_sha256_digest(&hmac, out_size, out); /* one block is enough for both sizes */
     explicit_bzero(&hmac, sizeof hmac);
 }
 
+/* What a session key turns into. */
+struct keys {
+    uint8_t signing[SMB_KEY_SIZE];
+    uint8_t to_server[SMB_KEY_SIZE_MAX];
+    uint8_t to_client[SMB_KEY_SIZE_MAX];
+};
+
 /* Labels and contexts of 3.1.4.2 and 3.2.5.3.1; the 3.0 contexts are text ("ServerIn " with its
  * space), the 3.1.1 context is the pre-authentication hash. */
-static void derive(uint16_t dialect, const uint8_t session_key[SMB_KEY_SIZE],
-                   const uint8_t preauth[SMB_PREAUTH_SIZE], uint8_t signing[SMB_KEY_SIZE],
-                   uint8_t to_server[SMB_KEY_SIZE], uint8_t to_client[SMB_KEY_SIZE])
+static void derive(uint16_t dialect, enum smb_cipher cipher,
+                   const uint8_t session_key[SMB_KEY_SIZE], const uint8_t preauth[SMB_PREAUTH_SIZE],
+                   struct keys *keys)
 {
+    size_t size = cipher_key_size(cipher);
+    memset(keys, 0, sizeof *keys);
 #define TEXT(text) (const uint8_t *)(text), sizeof(text)
 #define LABEL(text) (text), sizeof(text)
+#define HASH preauth, SMB_PREAUTH_SIZE
     if (dialect >= DIALECT_3_1_1) {
-        smb_kdf(session_key, LABEL("SMBSigningKey"), preauth, SMB_PREAUTH_SIZE, signing);
-        smb_kdf(session_key, LABEL("SMBC2SCipherKey"), preauth, SMB_PREAUTH_SIZE, to_server);
-        smb_kdf(session_key, LABEL("SMBS2CCipherKey"), preauth, SMB_PREAUTH_SIZE, to_client);
+        smb_kdf(session_key, LABEL("SMBSigningKey"), HASH, keys->signing, SMB_KEY_SIZE);
+        smb_kdf(session_key, LABEL("SMBC2SCipherKey"), HASH, keys->to_server, size);
+        smb_kdf(session_key, LABEL("SMBS2CCipherKey"), HASH, keys->to_client, size);
     } else if (dialect >= DIALECT_3_0) {
-        smb_kdf(session_key, LABEL("SMB2AESCMAC"), TEXT("SmbSign"), signing);
-        smb_kdf(session_key, LABEL("SMB2AESCCM"), TEXT("ServerIn "), to_server);
-        smb_kdf(session_key, LABEL("SMB2AESCCM"), TEXT("ServerOut"), to_client);
+        smb_kdf(session_key, LABEL("SMB2AESCMAC"), TEXT("SmbSign"), keys->signing, SMB_KEY_SIZE);
+        smb_kdf(session_key, LABEL("SMB2AESCCM"), TEXT("ServerIn "), keys->to_server, size);
+        smb_kdf(session_key, LABEL("SMB2AESCCM"), TEXT("ServerOut"), keys->to_client, size);
     } else {
-        memcpy(signing, session_key, SMB_KEY_SIZE);
-        memset(to_server, 0, SMB_KEY_SIZE);
-        memset(to_client, 0, SMB_KEY_SIZE);
+        memcpy(keys->signing, session_key, SMB_KEY_SIZE);
     }
 #undef LABEL
 #undef TEXT
+#undef HASH
 }
 
-static EVP_CIPHER_CTX *cipher_new(enum smb_cipher cipher, const uint8_t key[SMB_KEY_SIZE],
-                                  bool sealing)
+static EVP_CIPHER_CTX *cipher_new(const EVP_CIPHER *algorithm, enum smb_cipher cipher,
+                                  const uint8_t *key, bool sealing)
 {
-    const EVP_CIPHER *algorithm =
-        cipher == SMB_CIPHER_AES_128_GCM ? EVP_aes_128_gcm() : EVP_aes_128_ccm();
-    int nonce_size = cipher == SMB_CIPHER_AES_128_GCM ? GCM_NONCE_SIZE : CCM_NONCE_SIZE;
+    int nonce_size = is_ccm(cipher) ? CCM_NONCE_SIZE : GCM_NONCE_SIZE;
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    /* Nothing here can fail but by exhaustion: both algorithms are OpenSSL's defaults. */
+    /* Nothing here can fail but by exhaustion: the algorithms are OpenSSL's defaults. */
     if (ctx == NULL || EVP_CipherInit_ex(ctx, algorithm, NULL, NULL, NULL, sealing) != 1 ||
         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, nonce_size, NULL) != 1 ||
-        (cipher == SMB_CIPHER_AES_128_CCM &&
+        (is_ccm(cipher) &&
          EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, SMB_SIGNATURE_SIZE, NULL) != 1) ||
         EVP_CipherInit_ex(ctx, NULL, NULL, key, NULL, sealing) != 1)
         mem_exhausted();
     return ctx;
+}
+
+/* Both directions; the algorithm is looked up once. */
+static void ciphers_new(struct smb_crypto *crypto, const struct keys *keys, bool server_side)
+{
+    if (crypto->cipher == SMB_CIPHER_NONE)
+        return;
+    EVP_CIPHER *algorithm = EVP_CIPHER_fetch(NULL, cipher_name(crypto->cipher), NULL);
+    if (algorithm == NULL)
+        mem_exhausted();
+    crypto->seal = cipher_new(algorithm, crypto->cipher,
+                              server_side ? keys->to_client : keys->to_server, true);
+    crypto->open = cipher_new(algorithm, crypto->cipher,
+                              server_side ? keys->to_server : keys->to_client, false);
+    EVP_CIPHER_free(algorithm);
 }
 
 struct smb_crypto *smb_crypto_new(uint16_t dialect, enum smb_signing signing,
@@ -111,30 +163,23 @@ struct smb_crypto *smb_crypto_new(uint16_t dialect, enum smb_signing signing,
                                   const uint8_t preauth[SMB_PREAUTH_SIZE], bool server_side)
 {
     struct smb_crypto *crypto = mem_new(1, sizeof *crypto);
-    uint8_t signing_key[SMB_KEY_SIZE];
-    uint8_t to_server[SMB_KEY_SIZE];
-    uint8_t to_client[SMB_KEY_SIZE];
-    derive(dialect, session_key, preauth, signing_key, to_server, to_client);
+    struct keys keys;
+    derive(dialect, cipher, session_key, preauth, &keys);
     crypto->signing = signing;
     crypto->cipher = cipher;
     switch (signing) {
     case SMB_SIGNING_HMAC_SHA256:
-        hmac_sha256_set_key(&crypto->mac.hmac, SMB_KEY_SIZE, signing_key);
+        hmac_sha256_set_key(&crypto->mac.hmac, SMB_KEY_SIZE, keys.signing);
         break;
     case SMB_SIGNING_AES_CMAC:
-        cmac_aes128_set_key(&crypto->mac.cmac, signing_key);
+        cmac_aes128_set_key(&crypto->mac.cmac, keys.signing);
         break;
     case SMB_SIGNING_AES_GMAC:
-        gcm_aes128_set_key(&crypto->mac.gmac, signing_key);
+        gcm_aes128_set_key(&crypto->mac.gmac, keys.signing);
         break;
     }
-    if (cipher != SMB_CIPHER_NONE) {
-        crypto->seal = cipher_new(cipher, server_side ? to_client : to_server, true);
-        crypto->open = cipher_new(cipher, server_side ? to_server : to_client, false);
-    }
-    explicit_bzero(signing_key, sizeof signing_key);
-    explicit_bzero(to_server, sizeof to_server);
-    explicit_bzero(to_client, sizeof to_client);
+    ciphers_new(crypto, &keys, server_side);
+    explicit_bzero(&keys, sizeof keys);
     return crypto;
 }
 
@@ -218,8 +263,7 @@ static bool cipher_begin(struct smb_crypto *crypto, EVP_CIPHER_CTX *ctx, const u
     const uint8_t *nonce = transform + TRANSFORM_NONCE_OFFSET;
     if (EVP_CipherInit_ex(ctx, NULL, NULL, NULL, nonce, -1) != 1)
         return false;
-    if (crypto->cipher == SMB_CIPHER_AES_128_CCM &&
-        EVP_CipherUpdate(ctx, NULL, &ignored, NULL, size) != 1)
+    if (is_ccm(crypto->cipher) && EVP_CipherUpdate(ctx, NULL, &ignored, NULL, size) != 1)
         return false;
     return EVP_CipherUpdate(ctx, NULL, &ignored, nonce, TRANSFORM_AAD_SIZE) == 1;
 }
@@ -230,7 +274,7 @@ static bool cipher_seal(struct smb_crypto *crypto, const uint8_t *head, int head
                         const uint8_t *body, int body_size, uint8_t *out)
 {
     int done = 0;
-    if (crypto->cipher == SMB_CIPHER_AES_128_CCM) {
+    if (is_ccm(crypto->cipher)) {
         memcpy(out, head, (size_t)head_size);
         if (body_size > 0)
             memcpy(out + head_size, body, (size_t)body_size);
@@ -284,16 +328,14 @@ bool smb_open_sealed(struct smb_crypto *crypto, uint64_t session_id, uint8_t *fr
         !cipher_begin(crypto, crypto->open, frame, (int)original_size) ||
         EVP_CipherUpdate(crypto->open, sealed, &done, sealed, (int)original_size) != 1)
         return false; /* CCM says so already here when the tag is wrong */
-    return crypto->cipher == SMB_CIPHER_AES_128_CCM ||
-           EVP_CipherFinal_ex(crypto->open, sealed + done, &done) == 1;
+    return is_ccm(crypto->cipher) || EVP_CipherFinal_ex(crypto->open, sealed + done, &done) == 1;
 }
 
 void smb_preauth_hash(uint8_t chain[SMB_PREAUTH_SIZE], const uint8_t *message, size_t size)
 {
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    if (ctx == NULL || EVP_DigestInit_ex(ctx, EVP_sha512(), NULL) != 1 ||
-        EVP_DigestUpdate(ctx, chain, SMB_PREAUTH_SIZE) != 1 ||
-        EVP_DigestUpdate(ctx, message, size) != 1 || EVP_DigestFinal_ex(ctx, chain, NULL) != 1)
-        mem_exhausted();
-    EVP_MD_CTX_free(ctx);
+    struct sha512_ctx hash;
+    sha512_init(&hash);
+    sha512_update(&hash, SMB_PREAUTH_SIZE, chain);
+    sha512_update(&hash, size, message);
+    sha512_digest(&hash, SMB_PREAUTH_SIZE, chain);
 }

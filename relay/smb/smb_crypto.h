@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SMB_KEY_SIZE 16U
+#define SMB_KEY_SIZE 16U         /* session and signing keys, keys of AES-128 */
+#define SMB_KEY_SIZE_MAX 32U     /* keys of AES-256 */
 #define SMB_PREAUTH_SIZE 64U     /* SHA-512 */
 #define SMB_SIGNATURE_SIZE 16U   /* 2.2.1.2 Signature */
 #define SMB_SIGNATURE_OFFSET 48U /* of it in the header */
@@ -24,16 +25,20 @@ enum smb_cipher {
     SMB_CIPHER_NONE = 0,
     SMB_CIPHER_AES_128_CCM = 1,
     SMB_CIPHER_AES_128_GCM = 2,
+    SMB_CIPHER_AES_256_CCM = 3,
+    SMB_CIPHER_AES_256_GCM = 4,
 };
+#define SMB_CIPHER_COUNT 5
 
 struct smb_crypto;
 
-/* SP800-108 in counter mode with HMAC-SHA256, 128 bits out (3.1.4.2). label and context_size count
- * what is hashed, NULs included. */
+/* SP800-108 in counter mode with HMAC-SHA256 (3.1.4.2), out_size 16 or 32 bytes out. label and
+ * context_size count what is hashed, NULs included. */
 void smb_kdf(const uint8_t key[SMB_KEY_SIZE], const char *label, size_t label_size,
-             const uint8_t *context, size_t context_size, uint8_t out[SMB_KEY_SIZE]);
+             const uint8_t *context, size_t context_size, uint8_t *out, size_t out_size);
 
-/* Derives all keys of a session. `preauth` matters for 3.1.1 only. `server_side` swaps the
+/* Derives all keys of a session. `preauth` matters for 3.1.1 only. The keys of AES-256 come from
+ * Session.FullSessionKey (3.1.4.2), which NTLM's 16 bytes are all of. `server_side` swaps the
  * directions, for tests that play the server. Never NULL. */
 struct smb_crypto *smb_crypto_new(uint16_t dialect, enum smb_signing signing,
                                   enum smb_cipher cipher, const uint8_t session_key[SMB_KEY_SIZE],

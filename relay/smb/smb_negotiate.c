@@ -61,13 +61,38 @@ static void put_preauth(struct smb_conn *conn, struct buf *message)
     context_end(message, at);
 }
 
+/* Best first: AES-128 is as good as anything here and faster; AES-256 is for servers that insist.
+ */
+static const uint16_t ciphers[] = {SMB_CIPHER_AES_128_GCM, SMB_CIPHER_AES_256_GCM,
+                                   SMB_CIPHER_AES_128_CCM, SMB_CIPHER_AES_256_CCM};
+#define CIPHER_COUNT (sizeof ciphers / sizeof ciphers[0])
+
+static bool cipher_offered(const struct smb_conn *conn, uint16_t cipher)
+{
+    switch (cipher) {
+    case SMB_CIPHER_AES_128_GCM:
+    case SMB_CIPHER_AES_256_GCM:
+        return !conn->config.refuse_gcm;
+    case SMB_CIPHER_AES_128_CCM:
+    case SMB_CIPHER_AES_256_CCM:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void put_encryption(struct smb_conn *conn, struct buf *message)
 {
     size_t at = context_begin(message, CONTEXT_ENCRYPTION);
-    buf_u16le(message, conn->config.refuse_gcm ? 1 : 2); /* CipherCount, best first */
-    if (!conn->config.refuse_gcm)
-        buf_u16le(message, SMB_CIPHER_AES_128_GCM);
-    buf_u16le(message, SMB_CIPHER_AES_128_CCM);
+    size_t count_at = message->size;
+    uint16_t count = 0;
+    buf_u16le(message, 0); /* CipherCount */
+    for (size_t i = 0; i < CIPHER_COUNT; i++)
+        if (cipher_offered(conn, ciphers[i])) {
+            buf_u16le(message, ciphers[i]);
+            count++;
+        }
+    buf_patch_u16le(message, count_at, count);
     context_end(message, at);
 }
 
@@ -166,10 +191,8 @@ static int read_encryption(struct smb_conn *conn, struct cursor *data)
     uint16_t cipher = 0;
     if (conn->config.refuse_encryption || !read_choice(data, &cipher))
         return -1;
-    bool offered = cipher == SMB_CIPHER_NONE || cipher == SMB_CIPHER_AES_128_CCM ||
-                   (cipher == SMB_CIPHER_AES_128_GCM && !conn->config.refuse_gcm);
     conn->cipher = cipher;
-    return offered ? 0 : -1;
+    return cipher == SMB_CIPHER_NONE || cipher_offered(conn, cipher) ? 0 : -1;
 }
 
 static int read_signing(struct smb_conn *conn, struct cursor *data)

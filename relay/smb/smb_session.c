@@ -95,7 +95,8 @@ static int continue_logon(struct smb_conn *conn, struct smb_request *request,
 
 static void describe(struct smb_conn *conn)
 {
-    static const char *const ciphers[] = {"none", "AES-128-CCM", "AES-128-GCM"};
+    static const char *const ciphers[SMB_CIPHER_COUNT] = {"none", "AES-128-CCM", "AES-128-GCM",
+                                                          "AES-256-CCM", "AES-256-GCM"};
     static const char *const signings[] = {"HMAC-SHA256", "AES-128-CMAC", "AES-128-GMAC"};
     conn->server.encrypted = conn->encrypt;
     conn->server.cipher = ciphers[conn->encrypt ? conn->cipher : 0];

@@ -94,6 +94,8 @@ class Engine(unittest.TestCase):
     SERVERS = {
         "newest": {},
         "ccm": {"server_smb3_encryption_algorithms": "AES-128-CCM"},
+        "gcm256": {"server_smb3_encryption_algorithms": "AES-256-GCM"},
+        "ccm256": {"server_smb3_encryption_algorithms": "AES-256-CCM"},
         "cmac": {"server_smb3_signing_algorithms": "AES-128-CMAC"},
         "3.0.2": {"server_max_protocol": "SMB3_02"},
         "3.0": {"server_max_protocol": "SMB3_00"},
@@ -160,6 +162,9 @@ class Engine(unittest.TestCase):
             ("newest", ["--sign-only", "--no-gmac"], f"SMB 3.1.1 {plain} signing AES-128-CMAC"),
             ("newest", ["--max", "302"], f"SMB 3.0.2 {ccm} signing AES-128-CMAC"),
             ("ccm", ["--encrypt"], f"SMB 3.1.1 {ccm} signing AES-128-GMAC"),
+            ("gcm256", ["--encrypt"], "SMB 3.1.1 encrypted 1 cipher AES-256-GCM signing AES-128-GMAC"),
+            ("ccm256", ["--encrypt"], "SMB 3.1.1 encrypted 1 cipher AES-256-CCM signing AES-128-GMAC"),
+            ("ccm256", ["--no-gcm"], "SMB 3.1.1 encrypted 1 cipher AES-256-CCM signing AES-128-GMAC"),
             ("cmac", ["--sign-only"], f"SMB 3.1.1 {plain} signing AES-128-CMAC"),
             ("3.0.2", ["--encrypt"], f"SMB 3.0.2 {ccm} signing AES-128-CMAC"),
             ("3.0.2", ["--sign-only"], f"SMB 3.0.2 {plain} signing AES-128-CMAC"),
@@ -178,6 +183,7 @@ class Engine(unittest.TestCase):
         self.assertRegex(out, re.compile(f"^failure {failure} .*{pattern}", re.M))
 
     def test_policy_is_kept(self):
+        self.assert_failure(self.probe("gcm256", "--encrypt", "--no-gcm"), "encryption")
         self.assert_failure(self.probe("plain", "--encrypt"), "encryption")
         self.assert_failure(self.probe("2.1"), "dialect")
         self.assert_failure(self.probe("2.1", "--min", "210", "--encrypt"), "encryption")
@@ -208,6 +214,10 @@ class Engine(unittest.TestCase):
             ("newest", "3:-1", [], "signing"),                          # GCM ciphertext
             ("ccm", "3:4", [], "signing"),                              # CCM tag
             ("ccm", "3:-1", [], "signing"),                             # CCM ciphertext
+            ("gcm256", "3:4", [], "signing"),                           # AES-256-GCM tag
+            ("gcm256", "3:-1", [], "signing"),                          # AES-256-GCM ciphertext
+            ("ccm256", "3:4", [], "signing"),                           # AES-256-CCM tag
+            ("ccm256", "3:-1", [], "signing"),                          # AES-256-CCM ciphertext
             ("newest", "3:48", ["--sign-only"], "signing"),             # GMAC
             ("newest", "3:-1", ["--sign-only"], "signing"),             # a signed byte
             ("newest", "3:16", ["--sign-only"], "(signing|protocol)"),  # flag: response
@@ -232,7 +242,7 @@ class Engine(unittest.TestCase):
             with self.subTest(server=server, flip=flip):
                 code, out, _ = self.probe(server, "--sign-only", "--flip-out", flip, *arguments)
                 self.assertEqual((code, out.splitlines()[-1]), (2, "refused 1 ACCESS_DENIED (0xC0000022)"))
-        for server in ("newest", "ccm"):  # a tag of ours: smbd ends the connection
+        for server in ("newest", "ccm", "gcm256", "ccm256"):  # a tag of ours: smbd ends the connection
             with self.subTest(server=server, flip="tag"):
                 code, out, _ = self.probe(server, "--flip-out", "3:4")
                 self.assertEqual((code, out.splitlines()[-1]), (4, "closed"))

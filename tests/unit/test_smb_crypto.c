@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 #include <openssl/evp.h>
+#include <openssl/kdf.h>
 
 #include "common/base/hex.h"
 #include "relay/smb/smb.h"
@@ -64,8 +65,44 @@ static void kdf_published_session_keys_give_published_keys(void **state)
         const char *context = cases[i].context;
         smb_kdf(from_hex(cases[i].key).data, cases[i].label, strlen(cases[i].label) + 1,
                 context != NULL ? (const uint8_t *)context : preauth.data,
-                context != NULL ? strlen(context) + 1 : preauth.size, out);
+                context != NULL ? strlen(context) + 1 : preauth.size, out, sizeof out);
         assert_hex(out, sizeof out, cases[i].wanted);
+    }
+}
+
+/* SP800-108 by OpenSSL's KBKDF. */
+static void reference_kdf(const uint8_t key[SMB_KEY_SIZE], char *label, size_t label_size,
+                          uint8_t *context, size_t context_size, uint8_t *out, size_t out_size)
+{
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "KBKDF", NULL);
+    EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string("mode", (char[]){"COUNTER"}, 0),
+        OSSL_PARAM_construct_utf8_string("mac", (char[]){"HMAC"}, 0),
+        OSSL_PARAM_construct_utf8_string("digest", (char[]){"SHA256"}, 0),
+        OSSL_PARAM_construct_octet_string("key", (uint8_t *)(uintptr_t)key, SMB_KEY_SIZE),
+        OSSL_PARAM_construct_octet_string("salt", label, label_size),
+        OSSL_PARAM_construct_octet_string("info", context, context_size),
+        OSSL_PARAM_construct_end(),
+    };
+    assert_int_equal(EVP_KDF_derive(ctx, out, out_size, params), 1);
+    EVP_KDF_CTX_free(ctx);
+    EVP_KDF_free(kdf);
+}
+
+static void kdf_of_both_sizes_agrees_with_another_library(void **state)
+{
+    (void)state;
+    struct bytes key = from_hex(SMB311_KEY);
+    struct bytes preauth = from_hex(SMB311_PREAUTH);
+    char label[] = "SMBC2SCipherKey";
+    for (size_t size = SMB_KEY_SIZE; size <= SMB_KEY_SIZE_MAX; size *= 2) {
+        uint8_t ours[SMB_KEY_SIZE_MAX];
+        uint8_t theirs[SMB_KEY_SIZE_MAX];
+        smb_kdf(key.data, label, sizeof label, preauth.data, preauth.size, ours, size);
+        /* its separator and L are OpenSSL's own, the NUL of the label is part of it */
+        reference_kdf(key.data, label, sizeof label, preauth.data, preauth.size, theirs, size);
+        assert_memory_equal(ours, theirs, size);
     }
 }
 
@@ -233,13 +270,16 @@ static void sealed_truncated_at_any_length_is_refused(void **state)
     }
 }
 
+static const enum smb_cipher ciphers[] = {SMB_CIPHER_AES_128_CCM, SMB_CIPHER_AES_128_GCM,
+                                          SMB_CIPHER_AES_256_CCM, SMB_CIPHER_AES_256_GCM};
+#define CIPHER_COUNT (sizeof ciphers / sizeof ciphers[0])
+
 static void seal_and_open_between_both_sides_give_the_message_back(void **state)
 {
     (void)state;
-    static const enum smb_cipher ciphers[] = {SMB_CIPHER_AES_128_CCM, SMB_CIPHER_AES_128_GCM};
     struct bytes key = from_hex(SMB311_KEY);
     struct bytes preauth = from_hex(SMB311_PREAUTH);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < CIPHER_COUNT; i++) {
         struct smb_crypto *client = smb_crypto_new(SMB_DIALECT_3_1_1, SMB_SIGNING_AES_GMAC,
                                                    ciphers[i], key.data, preauth.data, false);
         struct smb_crypto *server = smb_crypto_new(SMB_DIALECT_3_1_1, SMB_SIGNING_AES_GMAC,
@@ -266,6 +306,56 @@ static void seal_and_open_between_both_sides_give_the_message_back(void **state)
     }
 }
 
+/* The keys of AES-256 are 256 bits long, and another cipher's messages are nobody's. */
+static void sealed_by_another_cipher_is_refused(void **state)
+{
+    (void)state;
+    struct bytes key = from_hex(SMB311_KEY);
+    struct bytes preauth = from_hex(SMB311_PREAUTH);
+    for (size_t i = 0; i < CIPHER_COUNT; i++)
+        for (size_t k = 0; k < CIPHER_COUNT; k++) {
+            uint8_t head[64] = {1};
+            uint8_t out[SMB_TRANSFORM_SIZE + sizeof head];
+            struct smb_crypto *client = smb_crypto_new(SMB_DIALECT_3_1_1, SMB_SIGNING_AES_GMAC,
+                                                       ciphers[i], key.data, preauth.data, false);
+            struct smb_crypto *server = smb_crypto_new(SMB_DIALECT_3_1_1, SMB_SIGNING_AES_GMAC,
+                                                       ciphers[k], key.data, preauth.data, true);
+            assert_true(smb_seal(client, 7, head, sizeof head, NULL, 0, out));
+            assert_int_equal(smb_open_sealed(server, 7, out, sizeof out), i == k);
+            smb_crypto_free(client);
+            smb_crypto_free(server);
+        }
+}
+
+/* AES-256-GCM by OpenSSL, with the key of its own derivation, opens what we sealed. */
+static void seal_with_aes_256_agrees_with_another_derivation(void **state)
+{
+    (void)state;
+    struct bytes key = from_hex(SMB311_KEY);
+    struct bytes preauth = from_hex(SMB311_PREAUTH);
+    char label[] = "SMBC2SCipherKey";
+    uint8_t to_server[SMB_KEY_SIZE_MAX];
+    uint8_t head[64] = {1, 2, 3};
+    uint8_t plain[sizeof head];
+    uint8_t out[SMB_TRANSFORM_SIZE + sizeof head];
+    int done = 0;
+    struct smb_crypto *client =
+        smb_crypto_new(SMB_DIALECT_3_1_1, SMB_SIGNING_AES_GMAC, SMB_CIPHER_AES_256_GCM, key.data,
+                       preauth.data, false);
+    assert_true(smb_seal(client, 7, head, sizeof head, NULL, 0, out));
+    reference_kdf(key.data, label, sizeof label, preauth.data, preauth.size, to_server,
+                  sizeof to_server);
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    assert_int_equal(EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, to_server, out + 20), 1);
+    assert_int_equal(EVP_DecryptUpdate(ctx, NULL, &done, out + 20, 32), 1);
+    assert_int_equal(EVP_DecryptUpdate(ctx, plain, &done, out + SMB_TRANSFORM_SIZE, 64), 1);
+    assert_int_equal(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, 16, out + 4), 1);
+    assert_int_equal(EVP_DecryptFinal_ex(ctx, plain + done, &done), 1);
+    assert_memory_equal(plain, head, sizeof head);
+    EVP_CIPHER_CTX_free(ctx);
+    smb_crypto_free(client);
+}
+
 /* GMAC by OpenSSL's GCM over associated data only, with the nonce of [MS-SMB2] 3.1.4.1. */
 static void reference_gmac(const uint8_t key[SMB_KEY_SIZE], const uint8_t nonce[12],
                            const uint8_t *message, size_t size, uint8_t out[16])
@@ -289,7 +379,7 @@ static void gmac_agrees_with_another_library(void **state)
     uint8_t theirs[SMB_SIGNATURE_SIZE];
     struct bytes preauth = from_hex(SMB311_PREAUTH);
     smb_kdf(from_hex(SMB311_KEY).data, "SMBSigningKey", sizeof "SMBSigningKey", preauth.data,
-            preauth.size, key);
+            preauth.size, key, sizeof key);
     struct smb_crypto *crypto =
         smb_crypto_new(SMB_DIALECT_3_1_1, SMB_SIGNING_AES_GMAC, SMB_CIPHER_NONE,
                        from_hex(SMB311_KEY).data, preauth.data, false);
@@ -347,6 +437,9 @@ int main(void)
         cmocka_unit_test(sealed_any_flipped_bit_is_refused),
         cmocka_unit_test(sealed_truncated_at_any_length_is_refused),
         cmocka_unit_test(seal_and_open_between_both_sides_give_the_message_back),
+        cmocka_unit_test(kdf_of_both_sizes_agrees_with_another_library),
+        cmocka_unit_test(sealed_by_another_cipher_is_refused),
+        cmocka_unit_test(seal_with_aes_256_agrees_with_another_derivation),
         cmocka_unit_test(gmac_agrees_with_another_library),
         cmocka_unit_test(open_without_a_cipher_is_refused),
         cmocka_unit_test(status_names_are_found_and_unknown_ones_are_null),

@@ -471,8 +471,8 @@ static void negotiate_contexts_out_of_order_are_refused(void **state)
         {"0100ff0000000000010020000100" ZERO32, 1, 0}, /* context beyond the end */
         {PREAUTH "0000"
                  "0200040000000000"
-                 "01000400",
-         2, 0}, /* AES-256-GCM: not offered */
+                 "01000500",
+         2, 0}, /* a cipher that does not exist */
         {PREAUTH "0000"
                  "0200060000000000"
                  "020002000100",
