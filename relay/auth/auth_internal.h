@@ -20,6 +20,12 @@ extern const gss_OID_desc auth_oid_spnego; /* 1.3.6.1.5.5.2, RFC 4178 */
  * The minor status' own text is left out, since it may name the account. Always -1. */
 int auth_gss_error(struct err *err, const char *what, OM_uint32 major, OM_uint32 minor);
 
+#define AUTH_NT_HASH_SIZE 16
+/* MD4 over the UTF-16LE password ([MS-NLMP] 3.3.1 NTOWFv1), nothing normalised: what looks alike
+ * and is composed otherwise is another password to Windows, too. Errors: ERR_INVALID not UTF-8, or
+ * over 1,024 UTF-16 units. */
+int auth_nt_hash(const char *password, uint8_t hash[AUTH_NT_HASH_SIZE], struct err *err);
+
 /* Finds an NTLM CHALLENGE in a token (raw or inside SPNEGO) and fills *peer from its target
  * information; leaves *peer alone when there is none or it is malformed. */
 void auth_peer_from_token(struct auth_peer *peer, const uint8_t *token, size_t token_size);

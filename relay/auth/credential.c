@@ -141,28 +141,38 @@ static gss_name_t import_account(const struct account *account, OM_uint32 *major
     return name;
 }
 
-/* Upper-case hexadecimal NT hash: MD4 over the UTF-16LE password ([MS-NLMP] 3.3.1 NTOWFv1). */
-static int nt_hash(const char *password, char hex[2 * MD4_DIGEST_SIZE + 1], struct err *err)
+int auth_nt_hash(const char *password, uint8_t hash[AUTH_NT_HASH_SIZE], struct err *err)
 {
     struct buf utf16;
     buf_init(&utf16, PASSWORD_SIZE_MAX);
+    buf_zero(&utf16, PASSWORD_SIZE_MAX); /* growing would leave copies behind */
+    buf_reset(&utf16);
     if (utf16_from_utf8(&utf16, password) != 0 || !buf_ok(&utf16)) {
         buf_wipe(&utf16);
         buf_release(&utf16);
         return err_set(err, ERR_INVALID, "password is not UTF-8 or is too long");
     }
     struct md4_ctx md4;
-    uint8_t digest[MD4_DIGEST_SIZE];
     md4_init(&md4);
     md4_update(&md4, utf16.size, utf16.data);
-    md4_digest(&md4, sizeof digest, digest);
-    hex_encode(digest, sizeof digest, hex);
-    for (char *p = hex; *p != '\0'; p++)
-        *p = (char)toupper((unsigned char)*p);
-    explicit_bzero(digest, sizeof digest);
+    md4_digest(&md4, AUTH_NT_HASH_SIZE, hash);
     explicit_bzero(&md4, sizeof md4);
     buf_wipe(&utf16);
     buf_release(&utf16);
+    return 0;
+}
+
+/* As gss-ntlmssp's store takes it: upper-case hexadecimal digits. */
+static int nt_hash_digits(const char *password, char hex[2 * AUTH_NT_HASH_SIZE + 1],
+                          struct err *err)
+{
+    uint8_t hash[AUTH_NT_HASH_SIZE];
+    if (auth_nt_hash(password, hash, err) != 0)
+        return -1;
+    hex_encode(hash, sizeof hash, hex);
+    for (char *p = hex; *p != '\0'; p++)
+        *p = (char)toupper((unsigned char)*p);
+    explicit_bzero(hash, sizeof hash);
     return 0;
 }
 
@@ -201,8 +211,8 @@ int auth_credential_new(const char *account_text, const char *password,
                         struct auth_credential **credential, struct err *err)
 {
     struct account account = {0};
-    char hash[2 * MD4_DIGEST_SIZE + 1];
-    if (parse_account(account_text, &account, err) != 0 || nt_hash(password, hash, err) != 0)
+    char hash[2 * AUTH_NT_HASH_SIZE + 1];
+    if (parse_account(account_text, &account, err) != 0 || nt_hash_digits(password, hash, err) != 0)
         return -1;
     OM_uint32 major = 0;
     OM_uint32 minor = 0;

@@ -253,6 +253,10 @@ static void account_forms_give_the_names_sent(void **state)
         {".\\user", "", "user"},
         {"user@corp.example", "", "user@corp.example"},
         {"d.example\\J\xc3\xbcrg", "d.example", "J\xc3\xbcrg"},
+        {"PC-0001\\user", "PC-0001", "user"},
+        {"DOM\\a.b-c_d", "DOM", "a.b-c_d"},
+        {"two words", "", "two words"},
+        {"J\xf0\x9f\x98\x80@x.example", "", "J\xf0\x9f\x98\x80@x.example"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char domain[64];
@@ -280,6 +284,51 @@ static void account_malformed_is_refused_without_echo(void **state)
     struct err err = {0};
     assert_int_equal(auth_credential_new("user", "\xc3\x28", &credential, &err), -1);
     assert_int_equal(err.code, ERR_INVALID);
+}
+
+/* [MS-NLMP] 4.2.2.1.1, and impacket's word for the others. */
+static void password_hash_is_that_of_its_utf16(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *password, *hash;
+    } cases[] = {
+        {"Password", "a4f49c406510bdcab6824ee7c30fd852"},
+        {"\xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c", "507e3ee80df7db7c1fdd8d50ae8db606"},
+        {"e\xcc\x81", "1ed62ea8325493edfa84564ff90fb284"},          /* combining accent */
+        {"\xc3\xa9", "e77286d072c7858e9110cc3a011d2ac8"},           /* the same, composed */
+        {"p\xf0\x9f\x98\x80w", "6b06667388f00da5001c1f5f34131271"}, /* a surrogate pair */
+        {"trailing  ", "1df17b5a947ab48dbcadacae554260c2"},
+    };
+    uint8_t hash[AUTH_NT_HASH_SIZE];
+    uint8_t expected[AUTH_NT_HASH_SIZE];
+    struct err err;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(auth_nt_hash(cases[i].password, hash, &err), 0);
+        assert_int_equal(hex_decode(cases[i].hash, expected, sizeof expected), 0);
+        assert_memory_equal(hash, expected, sizeof hash);
+    }
+    char longest[1026];
+    memset(longest, 'x', sizeof longest);
+    longest[1023] = '\0'; /* as long as the command line takes */
+    assert_int_equal(auth_nt_hash(longest, hash, &err), 0);
+    assert_int_equal(hex_decode("24d6f5d08e97cca98ebf983e6ca91fa3", expected, sizeof expected), 0);
+    assert_memory_equal(hash, expected, sizeof hash);
+    longest[1023] = 'x';
+    longest[1025] = '\0';
+    assert_int_equal(auth_nt_hash(longest, hash, &err), -1);
+    assert_null(strstr(err.text, "xxx"));
+}
+
+static void ntlm_password_composed_otherwise_is_refused(void **state)
+{
+    (void)state;
+    struct logon l;
+    logon_init(&l, AUTH_NTLM_RAW, "TESTDOM\\user",
+               "Re\xcc\x81"
+               "al wo\xcc\x88rd");
+    assert_int_equal(logon_until_judged(&l), -1);
+    logon_release(&l);
 }
 
 static void account_and_password_equal_share_one_credential(void **state)
@@ -403,6 +452,8 @@ int main(void)
         cmocka_unit_test(challenge_damaged_is_refused_without_crash),
         cmocka_unit_test(account_forms_give_the_names_sent),
         cmocka_unit_test(account_malformed_is_refused_without_echo),
+        cmocka_unit_test(password_hash_is_that_of_its_utf16),
+        cmocka_unit_test(ntlm_password_composed_otherwise_is_refused),
         cmocka_unit_test(account_and_password_equal_share_one_credential),
         cmocka_unit_test(account_unused_for_long_keeps_its_number),
         cmocka_unit_test(peer_of_published_challenge_has_its_names),

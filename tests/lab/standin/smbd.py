@@ -100,7 +100,7 @@ class Instance:
     def _import_accounts(self, accounts):
         """Fills tdbsam in one call, from a file in smbpasswd's format."""
         source = os.path.join(self.home, "private", "import")
-        with open(source, "w", encoding="ascii", opener=lambda p, f: os.open(p, f, 0o600)) as out:
+        with open(source, "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o600)) as out:
             for account in accounts:
                 flags = "[UD         ]" if account.get("disabled") else "[U          ]"
                 changed = 0 if account.get("must_change") else int(time.time())
@@ -181,13 +181,13 @@ def write_passwd(directory, accounts, targets):
     """The Unix side of the accounts, bind-mounted over /etc/passwd and /etc/group in the target namespace only."""
     folder = os.path.join(directory, "etc")
     os.makedirs(folder, exist_ok=True)
-    with open(f"{folder}/passwd", "w", encoding="ascii") as passwd:
+    with open(f"{folder}/passwd", "w", encoding="utf-8") as passwd:
         passwd.write("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n")
         for account in accounts:
             gid = 7000 if account["admin"] else 7001
             passwd.write(f"{account['user']}:x:{account['uid']}:{gid}::/nonexistent:/usr/sbin/nologin\n")
     admins = ",".join(account["user"] for account in accounts if account["admin"])
-    with open(f"{folder}/group", "w", encoding="ascii") as group:
+    with open(f"{folder}/group", "w", encoding="utf-8") as group:
         group.write(f"root:x:0:\nnogroup:x:65534:\nadmins:x:7000:{admins}\nlabusers:x:7001:\n")
     with open(f"{folder}/nsswitch.conf", "w", encoding="ascii") as nss:
         nss.write("passwd: files\ngroup: files\nshadow: files\nhosts: files\n")

@@ -26,10 +26,11 @@ def make_accounts():
         {"user": "locked", "admin": True, "locked": True},
         {"user": "expired", "admin": True, "expired": True},
         {"user": "mustchange", "admin": True, "must_change": True},
+        {"user": "jürgen", "admin": True, "password": "Lab-\N{KEY}-пароль-e\N{COMBINING ACUTE ACCENT}-" + _password()},
     ]
     for index, row in enumerate(rows):
         row["uid"] = 20001 + index
-        row["password"] = _password()
+        row.setdefault("password", _password())
         row["nt_hash"] = ntlm.compute_nthash(row["password"]).hex()
     return rows
 
