@@ -173,6 +173,10 @@ _ROWS = [
         tamper="session-lost",
     ),
     Fault(
+        "hung-up", None, None, "the first connection is closed before a byte of the package is written", instance=_PLAIN,
+        tamper="hung-up:close",
+    ),
+    Fault(
         "nonsense", "access", "PROTOCOL_ERROR", "the answer about the share makes no sense",
         instance=_PROTOCOL("SMB2_10"), tamper="nonsense",
     ),
@@ -198,6 +202,10 @@ _ROWS = [
             ("session-flags-off", "session-flags-off", {"server smb encrypt": "required"},
              "the server's demand of encryption is gone"),
         )
+    ),
+    Fault(
+        "unsigned-pipe", "schedule", "SIGNING_REFUSED", "the pipe's answers have lost their signature", instance=_PLAIN,
+        tamper="unsigned:ioctl",
     ),
     Fault(
         "unsigned-copy", "copy", "SIGNING_REFUSED", "answers about written bytes have lost their signature",

@@ -34,9 +34,12 @@ class Between:
     """One connection; by itself it passes on everything as it is."""
 
     key = None  # what answers are signed with anew, if it is known
+    strange = set()  # addresses that did, once, what a kind does on the first connection only
 
-    def __init__(self, argument, _lab):
+    def __init__(self, argument, lab, address):
         self.argument = argument
+        self.lab = lab
+        self.address = address
         self.asked = {}  # message id -> the request
 
     def request(self, message):
@@ -63,6 +66,12 @@ class Between:
             if message.status != smb2.STATUS_PENDING:
                 self.answer(message, self.asked.get(message.id))
         await self.deliver(messages, write)
+
+    def first_time(self):
+        """True on the first connection to this target that asks."""
+        first = self.address not in self.strange
+        self.strange.add(self.address)
+        return first
 
     async def deliver(self, messages, write):
         write(smb2.join(messages, self.key))
@@ -181,6 +190,15 @@ class NullSession(SessionFlags):
     FLAGS = IS_NULL
 
 
+class HungUp(Between):
+    """The first connection is closed behind the first answer to a command (argument), as after having been idle too long."""
+
+    async def deliver(self, messages, write):
+        await super().deliver(messages, write)
+        if any(message.command == smb2.COMMANDS[self.argument] for message in messages) and self.first_time():
+            raise ConnectionAbortedError
+
+
 class LogonStatus(Between):
     """The logon ends with another status (argument)."""
 
@@ -192,10 +210,6 @@ class LogonStatus(Between):
 
 class Server(Between):
     """Knows the session's key, like the server it stands for; dialect 2.1 only, so that the key signs as it is."""
-
-    def __init__(self, argument, lab):
-        super().__init__(argument, lab)
-        self.accounts = {account["user"].lower(): account for account in lab["accounts"]}
 
     def request(self, message):
         if message.command == smb2.SESSION_SETUP:
@@ -211,7 +225,8 @@ class Server(Between):
             return token[start : start + length]
 
         answer, domain, user, key = field(20), field(28), field(36), field(52)
-        account = self.accounts.get(user.decode("utf-16-le").lower())
+        name = user.decode("utf-16-le").lower()
+        account = next((row for row in self.lab["accounts"] if row["user"] == name), None)
         if account is None:
             return None
         identity = (user.decode("utf-16-le").upper() + domain.decode("utf-16-le")).encode("utf-16-le")
@@ -282,11 +297,8 @@ class Link(Server):
 class SessionLost(Server):
     """The first connection's session ends in the middle (argument: status, default NETWORK_SESSION_EXPIRED)."""
 
-    lost = set()
-
     def answer(self, message, asked):
-        if message.command == smb2.CREATE and asked is not None and self.address not in self.lost:
-            self.lost.add(self.address)
+        if message.command == smb2.CREATE and self.first_time():
             message.become_error(int(self.argument or "0xC000035C", 0))
 
 
@@ -310,6 +322,7 @@ KINDS = {
     "encryption-off": EncryptionOff,
     "session-flags-off": SessionFlags,
     "null-session": NullSession,
+    "hung-up": HungUp,
     "logon-status": LogonStatus,
     "interim": Interim,
     "infected": Infected,
@@ -327,8 +340,7 @@ async def serve(directory, lab, client_reader, client):
     try:
         with open(f"{directory}/tamper.json", encoding="ascii") as file:
             kind, argument, port = json.load(file)[address]
-        between = KINDS[kind](argument, lab)
-        between.address = address
+        between = KINDS[kind](argument, lab, address)
         server_reader, server = await asyncio.open_connection(address, port)
 
         async def there():
