@@ -15,6 +15,7 @@
 #define SID_REVISION 1    /* [MS-DTYP] 2.4.2.2 Revision */
 #define FILE_ALL_ACCESS 0x1f01ffU
 #define FILE_READ_EXECUTE 0x1200a9U /* FILE_GENERIC_READ and FILE_GENERIC_EXECUTE */
+#define FILE_READ_WRITE 0x0012019FU /* FILE_GENERIC_READ | FILE_GENERIC_WRITE */
 #define OBJECT_TYPE_PRESENT 0x1U    /* [MS-DTYP] 2.4.4.3 Flags */
 #define INHERITED_OBJECT_TYPE_PRESENT 0x2U
 #define GUID_SIZE 16
@@ -64,9 +65,9 @@ static void put_allowed(struct buf *out, uint8_t flags, uint32_t mask, const str
     buf_patch_u16le(out, at + 2, (uint16_t)(out->size - at));
 }
 
-/* Owner Administrators, protected DACL: SYSTEM and Administrators may do everything, `reader`
- * (NULL: nobody else) may read and execute. */
-static void build(struct buf *out, uint8_t flags, const struct sid *reader)
+/* Owner Administrators, protected DACL: SYSTEM and Administrators may do everything, `other`
+ * (NULL: nobody else) what `mask` says. */
+static void build(struct buf *out, uint8_t flags, const struct sid *other, uint32_t mask)
 {
     size_t start = out->size;
     buf_u8(out, SD_REVISION);
@@ -81,25 +82,30 @@ static void build(struct buf *out, uint8_t flags, const struct sid *reader)
     size_t acl = out->size;
     buf_patch_u32le(out, start + 16, (uint32_t)(acl - start));
     buf_u8(out, ACL_REVISION);
-    buf_u8(out, 0);                         /* Sbz1 */
-    buf_u16le(out, 0);                      /* AclSize, patched */
-    buf_u16le(out, reader != NULL ? 3 : 2); /* AceCount */
-    buf_u16le(out, 0);                      /* Sbz2 */
+    buf_u8(out, 0);                        /* Sbz1 */
+    buf_u16le(out, 0);                     /* AclSize, patched */
+    buf_u16le(out, other != NULL ? 3 : 2); /* AceCount */
+    buf_u16le(out, 0);                     /* Sbz2 */
     put_allowed(out, flags, FILE_ALL_ACCESS, &sid_system);
     put_allowed(out, flags, FILE_ALL_ACCESS, &sid_administrators);
-    if (reader != NULL)
-        put_allowed(out, flags, FILE_READ_EXECUTE, reader);
+    if (other != NULL)
+        put_allowed(out, flags, mask, other);
     buf_patch_u16le(out, acl + 2, (uint16_t)(out->size - acl));
 }
 
 void sd_build_distribution(struct buf *out)
 {
-    build(out, ACE_FLAG_OBJECT_INHERIT | ACE_FLAG_CONTAINER_INHERIT, NULL);
+    build(out, ACE_FLAG_OBJECT_INHERIT | ACE_FLAG_CONTAINER_INHERIT, NULL, 0);
 }
 
 void sd_build_file(struct buf *out, const struct sid *reader)
 {
-    build(out, 0, reader);
+    build(out, 0, reader, FILE_READ_EXECUTE);
+}
+
+void sd_build_output(struct buf *out, const struct sid *writer)
+{
+    build(out, 0, writer, FILE_READ_WRITE);
 }
 
 static void read_sid(struct cursor *c, struct sid *sid)

@@ -35,6 +35,12 @@ enum path_step {
 
 #define PATH_ANSWERS 3 /* to what is asked together with PATH_OPEN */
 
+/* After another push: nothing is made that isn't there. */
+static bool cleans_up(const struct session *session)
+{
+    return session->job->job.action == JOB_CLEANUP;
+}
+
 static void path_open(struct session *session)
 {
     struct buf descriptor;
@@ -46,7 +52,7 @@ static void path_open(struct session *session)
         .access = SMB_ACCESS_READ_DATA | SMB_ACCESS_READ_ATTRIBUTES | SMB_ACCESS_READ_CONTROL |
                   SMB_ACCESS_SYNCHRONIZE,
         .share = SMB_SHARE_READ | SMB_SHARE_WRITE | SMB_SHARE_DELETE,
-        .disposition = SMB_OPEN_IF,
+        .disposition = cleans_up(session) ? SMB_OPEN : SMB_OPEN_IF,
         .options = SMB_OPTION_DIRECTORY | SMB_OPTION_OPEN_REPARSE_POINT,
         .security_descriptor = descriptor.data,
         .security_descriptor_size = descriptor.size,
@@ -116,6 +122,11 @@ static void path_note(struct path_state *path, enum reason reason, uint32_t code
 static void path_opened(struct session *session, const struct smb_reply *reply)
 {
     struct path_state *path = &session->path;
+    if (cleans_up(session) && (reply->status == NTSTATUS_OBJECT_NAME_NOT_FOUND ||
+                               reply->status == NTSTATUS_NO_SUCH_FILE)) {
+        session_pass(session, "C:\\" STAGE_FOLDER " is not there: nothing to do");
+        return;
+    }
     if (ntstatus_is_error(reply->status)) {
         enum reason reason = status_reason(STAGE_PATH, reply->status);
         if (reason != REASON_NOT_A_DIRECTORY && reason != REASON_UNSAFE_PATH) {

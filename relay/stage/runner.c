@@ -113,6 +113,7 @@ static void target_free(struct stage_target *target)
     target->job->target_count--;
     job_free_if_idle(runner, target->job);
     free(target->addresses);
+    free(target->cleaned);
     free(target->name);
     free(target);
 }
@@ -158,6 +159,12 @@ void target_address_use(struct stage_target *target, uint8_t at)
 
 /* --- Results --- */
 
+static void ending_free(struct stage_ending *ending)
+{
+    free(ending->output);
+    free(ending);
+}
+
 static void on_deliver(uv_idle_t *idle)
 {
     struct stage_runner *runner = idle->data;
@@ -173,19 +180,20 @@ static void on_deliver(uv_idle_t *idle)
             ending->target->running = false;
             runner->config.done(runner->config.context, &ending->result);
         }
-        free(ending);
+        ending_free(ending);
     }
     if (runner->endings == NULL)
         (void)uv_idle_stop(idle);
 }
 
-static void target_end(struct stage_target *target, const struct stage_result *result)
+void target_end(struct stage_target *target, const struct stage_result *result, uint8_t *output)
 {
     struct stage_runner *runner = target->runner;
     assert(target->running && target->ending == NULL);
     struct stage_ending *ending = mem_new(1, sizeof *ending);
     ending->target = target;
     ending->result = *result;
+    ending->result.output = ending->output = output;
     ending->result.key = target->key;
     ending->result.stage = target->stage;
     ending->result.name_check = target->name_check;
@@ -206,7 +214,7 @@ void target_pass(struct stage_target *target, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(result.detail, sizeof result.detail, format, args);
     va_end(args);
-    target_end(target, &result);
+    target_end(target, &result, NULL);
 }
 
 void target_fail(struct stage_target *target, enum reason reason, enum code_kind kind,
@@ -222,7 +230,7 @@ void target_fail(struct stage_target *target, enum reason reason, enum code_kind
     va_start(args, format);
     (void)vsnprintf(result.detail, sizeof result.detail, format, args);
     va_end(args);
-    target_end(target, &result);
+    target_end(target, &result, NULL);
 }
 
 /* --- Jobs --- */
@@ -323,7 +331,8 @@ void stage_run(struct stage_runner *runner, const struct stage_request *request)
     target->look_only = request->look_only;
     target->hold_logon = request->hold_logon && request->stage == STAGE_ACCESS;
     target->held = target->logon_allowed = target->logged_on = false;
-    target->uncertain = request->read_back && request->stage == STAGE_SCHEDULE;
+    target->await = request->await && request->stage == STAGE_SCHEDULE;
+    target->uncertain = (request->read_back || request->await) && request->stage == STAGE_SCHEDULE;
     target->tries = 1;
     target->bytes = 0;
     stage_begin(target);
@@ -385,7 +394,7 @@ static void endings_free(struct stage_ending *ending)
         struct stage_ending *next = ending->next;
         if (ending->target != NULL)
             ending->target->ending = NULL;
-        free(ending);
+        ending_free(ending);
         ending = next;
     }
 }

@@ -49,6 +49,7 @@ struct stage_ending {
     struct stage_ending *next;
     struct stage_target *target; /* NULL: dropped in the meantime */
     struct stage_result result;
+    uint8_t *output; /* owned; what result.output points to */
 };
 
 /* One target in work: small, since thousands wait at a time. */
@@ -57,13 +58,15 @@ struct stage_target {
     struct stage_runner *runner;
     struct stage_job *job;
     uint64_t key;
-    char *name;                     /* owned */
+    char *cleaned; /* JOB_CLEANUP: what stage 5 removed, for the last detail; owned */
+    char *name;    /* owned */
     union stage_address *addresses; /* owned; best first, the one in use at the front */
     uint8_t address_count;
     bool name_is_address; /* given as an address: its name can't be checked */
     bool running;         /* a stage was asked for and has not ended */
     bool read_back;       /* of the request */
     bool look_only;       /* of the request */
+    bool await;           /* of the request */
     bool hold_logon;      /* of the request */
     bool logged_on;       /* since ACCESS began: the account got in */
     bool held;            /* said `connected`, waits for stage_logon */
@@ -107,6 +110,10 @@ void target_pass(struct stage_target *target, const char *format, ...)
 /* STAGE_EFFECT_UNKNOWN instead of STAGE_FAILED while the target is `uncertain`. */
 void target_fail(struct stage_target *target, enum reason reason, enum code_kind kind,
                  uint32_t code, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* Ends it with a verdict of any kind: verdict, reason, code, detail and what a waited-for job adds
+ * are the caller's to fill. Takes `output` (from mem_new; NULL: none) over. */
+void target_end(struct stage_target *target, const struct stage_result *result, uint8_t *output);
 
 /* A connection of the job is closed for good. */
 void stage_job_session_ended(struct stage_runner *runner, struct stage_job *job);

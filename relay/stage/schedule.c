@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/base/mem.h"
 #include "relay/rpc/rpc_auth.h"
@@ -24,6 +25,7 @@
 #define LOOK_PAUSE_MS 1000 /* before looking for a task after the pipe broke */
 #define PIPE_ACCESS 0x3U   /* read and write data: enough for a pipe */
 
+/* Below WRAP_STEP. */
 enum schedule_step { SCHEDULE_TREE = 1, SCHEDULE_OPEN, SCHEDULE_IO, SCHEDULE_CLOSE };
 
 /* --- Ending --- */
@@ -41,6 +43,7 @@ static void schedule_release(struct session *session)
     if (session->schedule == NULL)
         return;
     client_free(session->schedule);
+    await_free(session->schedule->await);
     free(session->schedule);
     session->schedule = NULL;
 }
@@ -64,8 +67,32 @@ void schedule_pass(struct session *session, const char *detail)
 void schedule_fail(struct session *session, enum reason reason, enum code_kind kind, uint32_t code,
                    const char *what, const char *name)
 {
+    if (await_failed(session, what))
+        return;
     pipe_close(session);
     session_fail(session, reason, kind, code, "%s%s%s", what, name[0] != '\0' ? ": " : "", name);
+}
+
+void schedule_fail_copy(struct session *session, uint32_t status, const char *what)
+{
+    const char *name = ntstatus_name(status);
+    schedule_fail(session, status_reason(STAGE_COPY, status), CODE_NTSTATUS, status, what,
+                  name != NULL ? name : "unknown status");
+}
+
+void schedule_finish(struct session *session, const struct stage_result *result, uint8_t *output)
+{
+    pipe_close(session);
+    session_finish(session, result, output);
+}
+
+int64_t schedule_target_now_s(const struct session *session)
+{
+    uint64_t system_time = smb_conn_server(session->conn)->system_time;
+    uint64_t elapsed_ms = uv_now(session->runner->config.loop) - session->negotiated_ms;
+    if (system_time == 0) /* the target tells no time: ours is the best guess */
+        return (int64_t)time(NULL);
+    return filetime_to_unix_s(system_time) + (int64_t)(elapsed_ms / 1000);
 }
 
 /* Remembers a failure that doesn't tell whether the task was registered. */
@@ -81,6 +108,9 @@ void schedule_note(struct schedule_state *schedule, enum reason reason, enum cod
 static void schedule_lost(struct session *session, const struct session_loss *loss)
 {
     struct session_loss once = *loss;
+    if (session->schedule != NULL && session->schedule->await != NULL &&
+        await_lost(session, loss->text))
+        return;
     if (session->schedule != NULL && session->schedule->submitted)
         once.again = false; /* looking for the task is for a session of its own */
     session_lost_default(session, &once);
@@ -132,7 +162,8 @@ static void pipe_lost(struct session *session, uint32_t status, const char *what
         session_pause(session, LOOK_PAUSE_MS, pipe_open);
         return;
     }
-    if (reason == REASON_RPC_UNAVAILABLE && ++schedule->pipe_tries < PIPE_TRIES) {
+    if (reason == REASON_RPC_UNAVAILABLE && !await_decided(session) &&
+        ++schedule->pipe_tries < PIPE_TRIES) {
         session->target->tries++;
         session_pause(session, PIPE_PAUSE_MS, pipe_open);
         return;
@@ -232,13 +263,30 @@ static void schedule_start(struct session *session)
     const struct job *job = &session->job->job;
     struct schedule_state *schedule = mem_new(1, sizeof *schedule);
     session->schedule = schedule;
-    schedule->looking = session->target->read_back ? LOOKING_BACK : LOOKING_NOT;
-    (void)task_path(job->push.bytes, job->generation, schedule->path);
+    /* A job that is waited for looks first in any case: the files of a script that may be running
+     * must not be written again. */
+    bool look = session->target->read_back || session->target->await || job->wait ||
+                job->action == JOB_CLEANUP;
+    schedule->looking = look ? LOOKING_BACK : LOOKING_NOT;
+    if (session->target->await)
+        schedule->await = await_new();
+    if (job->action == JOB_CLEANUP)
+        (void)task_path(job->of_push.bytes, job->of_generation, schedule->path);
+    else
+        (void)task_path(job->push.bytes, job->generation, schedule->path);
     pipe_connect(session);
 }
 
 static void schedule_reply(struct session *session, const struct smb_reply *reply)
 {
+    if (session_step(reply->tag) >= AWAIT_STEP) {
+        await_reply(session, reply);
+        return;
+    }
+    if (session_step(reply->tag) >= WRAP_STEP) {
+        wrap_reply(session, reply);
+        return;
+    }
     switch (session_step(reply->tag)) {
     case SCHEDULE_TREE:
         if (ntstatus_is_error(reply->status)) {

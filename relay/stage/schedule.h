@@ -1,5 +1,6 @@
-/* Inside of stage 6: what schedule.c (connection, pipe, steps) and schedule_call.c (the scheduler's
- * calls and what their answers mean) share. */
+/* Inside of stage 6: what schedule.c (connection, pipe, steps), schedule_call.c (the scheduler's
+ * calls and what their answers mean), wrapfile.c (the script of a job that is waited for) and
+ * await.c (whether it has ended) share. */
 #ifndef PUSHER_RELAY_STAGE_SCHEDULE_H
 #define PUSHER_RELAY_STAGE_SCHEDULE_H
 
@@ -14,7 +15,14 @@ enum schedule_call {
     CALL_REGISTER,        /* SchRpcRegisterTask */
     CALL_RETRIEVE,        /* SchRpcRetrieveTask: is there a task, and is it ours? */
     CALL_TASK_SECURITY,   /* SchRpcGetSecurity of it */
+    CALL_TASK_INFO,       /* SchRpcGetTaskInfo: does it run now? */
+    CALL_LAST_RUN,        /* SchRpcGetLastRunInfo: has it run, and how did it end? */
+    CALL_DISABLE,         /* SchRpcEnableTask(false) */
 };
+
+/* Steps of answers on C$: which file they are for. SWEEP_STEP is the next. */
+#define WRAP_STEP 0x10U
+#define AWAIT_STEP 0x20U
 
 /* Why a task is being looked for. */
 enum looking {
@@ -23,6 +31,8 @@ enum looking {
     LOOKING_EXISTS, /* the scheduler says that it exists */
     LOOKING_FAILED, /* our call went wrong in a way that doesn't tell */
 };
+
+struct await_state; /* await.c */
 
 struct schedule_state {
     uint32_t tree; /* IPC$ */
@@ -37,6 +47,11 @@ struct schedule_state {
     struct start_plan plan;
     char path[TASK_PATH_SIZE];
     char seen_start[TASK_TIME_SIZE]; /* of a task that was found */
+    char seen_end[TASK_TIME_SIZE];
+    uint32_t wrap_at; /* wrapfile.c: file in work, the open file, bytes of the script */
+    struct smb_file wrap_file;
+    size_t wrap_size;
+    struct await_state *await; /* owned; NULL: registers, or cleans up after another push */
     /* what to report when the task is not found after all (LOOKING_FAILED) */
     enum reason reason;
     enum code_kind kind;
@@ -48,6 +63,12 @@ struct schedule_state {
 void schedule_pass(struct session *session, const char *detail);
 void schedule_fail(struct session *session, enum reason reason, enum code_kind kind, uint32_t code,
                    const char *what, const char *name);
+/* schedule.c: a status on C$; the reason is the one that it has for a copied file. */
+void schedule_fail_copy(struct session *session, uint32_t status, const char *what);
+/* schedule.c: ends the stage with a verdict of any kind; as target_end. */
+void schedule_finish(struct session *session, const struct stage_result *result, uint8_t *output);
+/* schedule.c: the target's clock, as well as we know it. */
+int64_t schedule_target_now_s(const struct session *session);
 /* schedule.c: does what the RPC client wants next. */
 void schedule_pump(struct session *session);
 /* schedule.c: remembers a failure that doesn't tell whether the task was registered. */
@@ -56,7 +77,31 @@ void schedule_note(struct schedule_state *schedule, enum reason reason, enum cod
 
 /* schedule_call.c: the first call on a pipe that is bound. */
 void schedule_call_first(struct session *session);
+/* schedule_call.c: makes a call. */
+void schedule_call_make(struct session *session, enum schedule_call call);
 /* schedule_call.c: the client has an answer. */
 void schedule_call_answered(struct session *session);
+/* schedule_call.c: ends the stage as an HRESULT says. */
+void schedule_call_failed(struct session *session, uint32_t hresult, const char *what);
+
+/* wrapfile.c: writes the script, then goes on with CALL_FOLDER. */
+void wrap_begin(struct session *session);
+void wrap_reply(struct session *session, const struct smb_reply *reply);
+
+/* await.c: the task is there and ours: looks whether it has ended, and ends the stage. */
+struct await_state *await_new(void);
+void await_free(struct await_state *await);
+void await_found(struct session *session);
+/* await.c: answers to its own calls, and on C$. */
+void await_info(struct session *session, const struct rpc_answer *answer);
+void await_last_run(struct session *session, const struct rpc_answer *answer);
+void await_disabled(struct session *session);
+void await_reply(struct session *session, const struct smb_reply *reply);
+/* await.c: the connection broke. False when nothing is known yet. */
+bool await_lost(struct session *session, const char *why);
+/* await.c: a call failed. False when nothing is known yet. */
+bool await_failed(struct session *session, const char *why);
+/* await.c: the outcome is known, the rest is clean-up. */
+bool await_decided(const struct session *session);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/pkg/wrapper.h"
 #include "relay/sd/sd.h"
 #include "relay/stage/schedule.h"
 #include "relay/stage/statusmap.h"
@@ -39,6 +40,7 @@ static enum task_principal principal_of(enum run_as run_as)
 /* The texts that a struct task borrows. */
 struct task_texts {
     char command[LIMIT_COMMAND_SIZE];
+    char wrapper[WRAPPER_ARGUMENTS_SIZE];
     char description[TASK_DESCRIPTION_SIZE];
 };
 
@@ -67,8 +69,9 @@ static struct task task_of(const struct session *session, struct task_texts *tex
         .utc = schedule->plan.utc,
         .execution_limit_s = job->run_timeout_s,
         .delete_expired_after_s = KEEP_EXPIRED_S,
-        .command = texts->command,
-        .arguments = job->arguments,
+        .command = job->wait ? WRAPPER_COMMAND : texts->command,
+        .arguments = job->wait ? wrapper_arguments(&job->push, job->generation, texts->wrapper)
+                               : job->arguments,
         .working_directory = "C:\\" STAGE_FOLDER,
     };
 }
@@ -125,11 +128,20 @@ static int encode_call(struct session *session, struct buf *stub, uint16_t *opnu
     case CALL_TASK_SECURITY:
         *opnum = TSCH_GET_SECURITY;
         return tsch_encode_get_security(stub, schedule->path, parts, err);
+    case CALL_TASK_INFO:
+        *opnum = TSCH_GET_TASK_INFO;
+        return tsch_encode_get_task_info(stub, schedule->path, err);
+    case CALL_LAST_RUN:
+        *opnum = TSCH_GET_LAST_RUN_INFO;
+        return tsch_encode_get_last_run_info(stub, schedule->path, err);
+    case CALL_DISABLE:
+        *opnum = TSCH_ENABLE_TASK;
+        return tsch_encode_enable_task(stub, schedule->path, false, err);
     }
     return err_set(err, ERR_INTERNAL, "no such call");
 }
 
-static void call_make(struct session *session, enum schedule_call call)
+void schedule_call_make(struct session *session, enum schedule_call call)
 {
     struct schedule_state *schedule = session->schedule;
     struct buf stub;
@@ -157,7 +169,8 @@ static void call_make(struct session *session, enum schedule_call call)
 
 void schedule_call_first(struct session *session)
 {
-    call_make(session, session->schedule->looking != LOOKING_NOT ? CALL_RETRIEVE : CALL_FOLDER);
+    schedule_call_make(session,
+                       session->schedule->looking != LOOKING_NOT ? CALL_RETRIEVE : CALL_FOLDER);
 }
 
 /* --- Answers --- */
@@ -165,7 +178,7 @@ void schedule_call_first(struct session *session)
 /* [MS-TSCH] 2.3.14 SCHED_S_SOME_TRIGGERS_FAILED: a success, but our tasks have one trigger only. */
 #define HRESULT_SOME_TRIGGERS_FAILED 0x0004131BU
 
-static void hresult_fail(struct session *session, uint32_t hresult, const char *what)
+void schedule_call_failed(struct session *session, uint32_t hresult, const char *what)
 {
     const char *text = hresult_text(hresult);
     schedule_fail(session, hresult_reason(hresult), CODE_HRESULT, hresult, what,
@@ -185,6 +198,12 @@ static const char *call_words(enum schedule_call call)
         return "read the task back";
     case CALL_TASK_SECURITY:
         return "read the task's rights";
+    case CALL_TASK_INFO:
+        return "ask whether the task runs";
+    case CALL_LAST_RUN:
+        return "ask how the task ended";
+    case CALL_DISABLE:
+        return "disable the task";
     }
     return "call the Task Scheduler";
 }
@@ -208,7 +227,7 @@ static bool security_checked(struct session *session, const struct rpc_answer *a
         return false;
     }
     if (hresult_kind(hresult) != HRESULT_OK) {
-        hresult_fail(session, hresult, call_words(session->schedule->call));
+        schedule_call_failed(session, hresult, call_words(session->schedule->call));
         return false;
     }
     if (sd_is_safe(&sd, object, why, sizeof why))
@@ -216,6 +235,19 @@ static bool security_checked(struct session *session, const struct rpc_answer *a
     session->target->uncertain = false;
     schedule_fail(session, REASON_NAME_CONFLICT, CODE_NONE, 0, what, why);
     return false;
+}
+
+/* The task is registered. */
+static void scheduled(struct session *session, const char *word, const char *start,
+                      int64_t start_unix_s)
+{
+    struct stage_result result = {.verdict = STAGE_PASSED};
+    int64_t wait_s = start_unix_s - schedule_target_now_s(session);
+    wait_s = wait_s < 0 ? 0 : wait_s;
+    result.starts_in_ms = wait_s < UINT32_MAX / 1000 ? (uint32_t)(wait_s * 1000) : UINT32_MAX;
+    (void)snprintf(result.detail, sizeof result.detail, "%sstarts %s by the target's clock", word,
+                   start);
+    schedule_finish(session, &result, NULL);
 }
 
 static void registered(struct session *session, const struct tsch_register_result *result)
@@ -227,18 +259,17 @@ static void registered(struct session *session, const struct tsch_register_resul
     schedule->submitted = false;
     session->target->uncertain = hresult_kind(result->hresult) == HRESULT_EXISTS;
     if (result->hresult == HRESULT_SOME_TRIGGERS_FAILED) {
-        hresult_fail(session, result->hresult, "the task is registered and will not start");
+        schedule_call_failed(session, result->hresult, "the task is registered and will not start");
         return;
     }
     if (hresult_kind(result->hresult) == HRESULT_OK) {
-        (void)snprintf(detail, sizeof detail, "starts %s by the target's clock",
-                       start_plan_text(&schedule->plan, start));
-        schedule_pass(session, detail);
+        scheduled(session, "", start_plan_text(&schedule->plan, start),
+                  start_plan_earliest(schedule->plan.start_unix_s, schedule->plan.utc));
         return;
     }
     if (hresult_kind(result->hresult) == HRESULT_EXISTS) {
         schedule->looking = LOOKING_EXISTS;
-        call_make(session, CALL_RETRIEVE);
+        schedule_call_make(session, CALL_RETRIEVE);
         return;
     }
     if (result->has_error_info) {
@@ -250,13 +281,27 @@ static void registered(struct session *session, const struct tsch_register_resul
                       detail, "");
         return;
     }
-    hresult_fail(session, result->hresult, call_words(CALL_REGISTER));
+    schedule_call_failed(session, result->hresult, call_words(CALL_REGISTER));
+}
+
+/* The last detail of cleaning up is the one that the row shows: it says it all. */
+static void cleaned(struct session *session, const char *task)
+{
+    char detail[LIMIT_DETAIL_SIZE];
+    const char *files = session->target->cleaned;
+    (void)snprintf(detail, sizeof detail, "%.160s%s%s", files != NULL ? files : "",
+                   files != NULL ? "; " : "", task);
+    schedule_pass(session, detail);
 }
 
 /* There is no such task. */
 static void not_found(struct session *session, uint32_t hresult)
 {
     struct schedule_state *schedule = session->schedule;
+    if (schedule->await != NULL) { /* and what became of it nobody can say */
+        schedule_call_failed(session, hresult, "the task is not there any more");
+        return;
+    }
     session->target->uncertain = false;
     schedule->submitted = false;
     switch (schedule->looking) {
@@ -266,8 +311,15 @@ static void not_found(struct session *session, uint32_t hresult)
                           "the task was never registered, and may not be any more", "");
             return;
         }
+        if (session->job->job.action == JOB_CLEANUP) {
+            cleaned(session, "there is no task");
+            return;
+        }
         schedule->looking = LOOKING_NOT;
-        call_make(session, CALL_FOLDER);
+        if (session->job->job.wait)
+            wrap_begin(session);
+        else
+            schedule_call_make(session, CALL_FOLDER);
         return;
     case LOOKING_FAILED:
         schedule_fail(session, schedule->reason, schedule->kind, schedule->code, schedule->text,
@@ -277,7 +329,23 @@ static void not_found(struct session *session, uint32_t hresult)
     case LOOKING_NOT:
         break;
     }
-    hresult_fail(session, hresult, "the task exists, and yet does not");
+    schedule_call_failed(session, hresult, "the task exists, and yet does not");
+}
+
+/* Whether the task is this job's; for cleaning up, whether it is one of ours at all: its name is
+ * the other push's, whose command we don't know. */
+static bool seen_is_ours(const struct session *session, const struct task_seen *seen, char *why,
+                         size_t why_size)
+{
+    struct task_texts texts;
+    if (session->job->job.action == JOB_CLEANUP) {
+        bool ours = task_description_is_ours(seen->description);
+        if (!ours)
+            (void)text_copy(why, why_size, "its description is not a push's");
+        return ours;
+    }
+    struct task expected = task_of(session, &texts);
+    return task_matches(&expected, seen, why, why_size);
 }
 
 static void retrieved(struct session *session, const struct rpc_answer *answer)
@@ -298,11 +366,9 @@ static void retrieved(struct session *session, const struct rpc_answer *answer)
         return;
     }
     if (hresult_kind(hresult) != HRESULT_OK) {
-        hresult_fail(session, hresult, call_words(CALL_RETRIEVE));
+        schedule_call_failed(session, hresult, call_words(CALL_RETRIEVE));
         return;
     }
-    struct task_texts texts;
-    struct task expected = task_of(session, &texts);
     struct task_seen *seen = mem_new(1, sizeof *seen);
     bool ours = false;
     if (xml == NULL)
@@ -310,25 +376,56 @@ static void retrieved(struct session *session, const struct rpc_answer *answer)
     else if (task_xml_read(xml, xml_size, seen, &err) != 0)
         (void)snprintf(why, sizeof why, "%.200s", err.text);
     else
-        ours = task_matches(&expected, seen, why, sizeof why);
+        ours = seen_is_ours(session, seen, why, sizeof why);
     (void)text_printable(schedule->seen_start, sizeof schedule->seen_start, seen->start_boundary);
+    (void)text_printable(schedule->seen_end, sizeof schedule->seen_end, seen->end_boundary);
     free(seen);
-    if (ours) {
-        call_make(session, CALL_TASK_SECURITY);
+    if (ours && schedule->await != NULL) {
+        await_found(session);
         return;
     }
-    session->target->uncertain = false;
+    if (ours) {
+        schedule_call_make(session, CALL_TASK_SECURITY);
+        return;
+    }
+    session->target->uncertain = schedule->await != NULL;
     schedule_fail(session, REASON_NAME_CONFLICT, CODE_NONE, 0,
                   "a task of this name exists and is not ours", why);
 }
 
 static void found_ours(struct session *session)
 {
-    char detail[LIMIT_DETAIL_SIZE];
-    (void)snprintf(detail, sizeof detail, "already registered; starts %s by the target's clock",
-                   session->schedule->seen_start);
+    int64_t start = 0;
+    bool utc = true;
+    const char *text = session->schedule->seen_start;
+    if (session->job->job.action == JOB_CLEANUP) {
+        schedule_call_make(session, CALL_DISABLE);
+        return;
+    }
+    if (boundary_parse(text, &start, &utc) == 0)
+        start = start_plan_earliest(start, utc);
     session->target->uncertain = false;
-    schedule_pass(session, detail);
+    scheduled(session, "already registered; ", text, start);
+}
+
+static void disabled(struct session *session, const struct rpc_answer *answer)
+{
+    uint32_t hresult = 0;
+    struct err err;
+    if (session->schedule->await != NULL) {
+        await_disabled(session);
+        return;
+    }
+    if (tsch_decode_hresult(answer->stub, answer->stub_size, &hresult, &err) != 0) {
+        schedule_fail(session, REASON_PROTOCOL_ERROR, CODE_NONE, 0, err.text, "");
+        return;
+    }
+    if (hresult_kind(hresult) != HRESULT_OK) {
+        schedule_call_failed(session, hresult, call_words(CALL_DISABLE));
+        return;
+    }
+    session->target->uncertain = false;
+    cleaned(session, "the task is disabled and stays as a mark");
 }
 
 static void call_faulted(struct session *session, const struct rpc_answer *answer)
@@ -341,7 +438,7 @@ static void call_faulted(struct session *session, const struct rpc_answer *answe
         if (!answer->did_not_execute && reason != REASON_ACCESS_DENIED) {
             schedule_note(schedule, reason, CODE_RPC, answer->status, what, name);
             schedule->looking = LOOKING_FAILED;
-            call_make(session, CALL_RETRIEVE);
+            schedule_call_make(session, CALL_RETRIEVE);
             return;
         }
         session->target->uncertain = false;
@@ -356,11 +453,11 @@ static void folder_made(struct session *session, const struct rpc_answer *answer
     if (tsch_decode_hresult(answer->stub, answer->stub_size, &hresult, &err) != 0)
         schedule_fail(session, REASON_PROTOCOL_ERROR, CODE_NONE, 0, err.text, "");
     else if (hresult_kind(hresult) == HRESULT_OK)
-        call_make(session, CALL_REGISTER);
+        schedule_call_make(session, CALL_REGISTER);
     else if (hresult_kind(hresult) == HRESULT_EXISTS)
-        call_make(session, CALL_FOLDER_SECURITY);
+        schedule_call_make(session, CALL_FOLDER_SECURITY);
     else
-        hresult_fail(session, hresult, call_words(CALL_FOLDER));
+        schedule_call_failed(session, hresult, call_words(CALL_FOLDER));
 }
 
 void schedule_call_answered(struct session *session)
@@ -380,7 +477,7 @@ void schedule_call_answered(struct session *session)
         return;
     case CALL_FOLDER_SECURITY:
         if (security_checked(session, &answer, SD_TASK_FOLDER, "the task folder " TASK_FOLDER))
-            call_make(session, CALL_REGISTER);
+            schedule_call_make(session, CALL_REGISTER);
         return;
     case CALL_REGISTER:
         if (tsch_decode_register(answer.stub, answer.stub_size, &result, &err) == 0)
@@ -394,6 +491,15 @@ void schedule_call_answered(struct session *session)
     case CALL_TASK_SECURITY:
         if (security_checked(session, &answer, SD_TASK, "the task of this name"))
             found_ours(session);
+        return;
+    case CALL_TASK_INFO:
+        await_info(session, &answer);
+        return;
+    case CALL_LAST_RUN:
+        await_last_run(session, &answer);
+        return;
+    case CALL_DISABLE:
+        disabled(session, &answer);
         return;
     }
 }

@@ -23,13 +23,13 @@
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
-static const struct stage_steps *steps_of(enum stage stage)
+static const struct stage_steps *steps_of(const struct stage_target *target)
 {
-    switch (stage) {
+    switch (target->stage) {
     case STAGE_PATH:
         return &path_steps;
     case STAGE_COPY:
-        return &copy_steps;
+        return target->job->job.action == JOB_CLEANUP ? &cleanup_steps : &copy_steps;
     case STAGE_SCHEDULE:
         return &schedule_steps;
     case STAGE_ACCESS:
@@ -174,6 +174,21 @@ void session_fail(struct session *session, enum reason reason, enum code_kind ki
     struct stage_target *target = session->target;
     stage_over(session);
     target_fail(target, reason, kind, code, "%s", text);
+}
+
+void session_finish(struct session *session, const struct stage_result *result, uint8_t *output)
+{
+    struct stage_target *target = session->target;
+    stage_over(session);
+    target_end(target, result, output);
+}
+
+void session_finish_lost(struct session *session, const struct stage_result *result,
+                         uint8_t *output)
+{
+    struct stage_target *target = session->target;
+    session_close(session);
+    target_end(target, result, output);
 }
 
 void session_fail_status(struct session *session, uint32_t status, const char *what)
@@ -534,7 +549,7 @@ uint32_t session_step(uint64_t tag)
 static void stage_start(struct session *session)
 {
     session->generation++;
-    session->steps = steps_of(session->target->stage);
+    session->steps = steps_of(session->target);
     session_arm(session);
     session->steps->start(session);
     if (!session->closed)
@@ -554,7 +569,7 @@ void session_stage_begin(struct stage_target *target)
 {
     if (target->stage == STAGE_ACCESS)
         session_end(target);
-    uint32_t total_ms = steps_of(target->stage)->total_ms;
+    uint32_t total_ms = steps_of(target)->total_ms;
     struct session *session = target->session;
     bool fresh = session == NULL;
     if (fresh)

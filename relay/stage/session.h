@@ -45,6 +45,7 @@ struct stage_steps {
 extern const struct stage_steps access_steps;
 extern const struct stage_steps path_steps;
 extern const struct stage_steps copy_steps;
+extern const struct stage_steps cleanup_steps; /* instead of copying, for JOB_CLEANUP */
 extern const struct stage_steps schedule_steps;
 
 #define PATH_STALE_MAX 8        /* temporary files of crashes that one push sweeps */
@@ -64,6 +65,7 @@ struct path_state {
 
 struct copy_state;     /* copy.c */
 struct schedule_state; /* schedule.c */
+struct cleanup_state;  /* cleanup.c */
 
 struct session {
     struct session *previous, *next; /* in the runner's list */
@@ -90,6 +92,7 @@ struct session {
     struct path_state path;                    /* while that stage runs */
     struct copy_state *copy;                   /* while that stage runs */
     struct schedule_state *schedule;           /* while that stage runs */
+    struct cleanup_state *cleanup;             /* while that stage runs */
 };
 
 /* Starts stage 3, 4, 5 or 6 of the target. ACCESS always makes a new connection. */
@@ -113,6 +116,11 @@ void session_pause(struct session *session, uint32_t ms, void (*action)(struct s
 void session_pass(struct session *session, const char *detail);
 void session_fail(struct session *session, enum reason reason, enum code_kind kind, uint32_t code,
                   const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* Ends the stage with a verdict of any kind; as target_end. */
+void session_finish(struct session *session, const struct stage_result *result, uint8_t *output);
+/* The same for `lost` of a stage that knows its result already: the connection is closed. */
+void session_finish_lost(struct session *session, const struct stage_result *result,
+                         uint8_t *output);
 /* An answer with an error status: reason from the status map, detail "WHAT: NAME". */
 void session_fail_status(struct session *session, uint32_t status, const char *what);
 /* A request could not be queued: our own limit or bug. Takes the connection down. */

@@ -2,6 +2,7 @@
 #include "relay/stage/starttime.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #define FILETIME_PER_SECOND 10000000ULL
@@ -45,4 +46,24 @@ char *start_plan_text(const struct start_plan *plan, char text[STARTTIME_TEXT_SI
                  &parts) == 0)
         (void)snprintf(text, STARTTIME_TEXT_SIZE, "?");
     return text;
+}
+
+int64_t start_plan_earliest(int64_t boundary_unix_s, bool utc)
+{
+    return utc ? boundary_unix_s : boundary_unix_s - STARTTIME_ZONE_EAST_S;
+}
+
+int boundary_parse(const char *text, int64_t *unix_s, bool *utc)
+{
+    struct tm parts = {0};
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
+    if (end == NULL)
+        return -1;
+    if (*end == '.') /* a scheduler may add a fraction */
+        end += 1 + strspn(end + 1, "0123456789");
+    if (*end != '\0' && strcmp(end, "Z") != 0)
+        return -1;
+    *utc = *end == 'Z';
+    *unix_s = timegm(&parts);
+    return 0;
 }

@@ -9,6 +9,10 @@
 #include "common/model/job.h"
 
 #define STARTTIME_MARGIN_S 15 /* longer than the registering call may take */
+/* How far local times are from UTC: one of an unknown zone is reached no earlier than this before
+ * the same digits in UTC, and surely reached this long after them. */
+#define STARTTIME_ZONE_EAST_S (14 * 3600)
+#define STARTTIME_ZONE_WEST_S (12 * 3600)
 #define STARTTIME_TEXT_SIZE 40
 
 struct start_plan {
@@ -31,5 +35,10 @@ int start_plan_make(const struct job *job, uint64_t system_time, uint64_t elapse
                     struct start_plan *plan, struct err *err);
 /* "2026-01-31T12:00:00Z" (RFC 3339), without Z on the target's wall clock. Returns `text`. */
 char *start_plan_text(const struct start_plan *plan, char text[STARTTIME_TEXT_SIZE]);
+/* The earliest moment that a boundary can mean: itself in UTC, else in the easternmost zone. */
+int64_t start_plan_earliest(int64_t boundary_unix_s, bool utc);
+/* A boundary as a task's XML has it ("2026-01-31T12:00:00" and maybe "Z"); local times give the
+ * seconds of the same digits in UTC, and utc = false. Returns 0, or -1 for anything else. */
+int boundary_parse(const char *text, int64_t *unix_s, bool *utc);
 
 #endif

@@ -70,6 +70,14 @@ char *task_description(const struct task_job *job, char text[TASK_DESCRIPTION_SI
     return text;
 }
 
+bool task_description_is_ours(const char *description)
+{
+    size_t prefix = strlen(DESCRIPTION_PREFIX);
+    return strncmp(description, DESCRIPTION_PREFIX, prefix) == 0 &&
+           strlen(description + prefix) == 2 * SHA256_DIGEST_SIZE &&
+           strspn(description + prefix, "0123456789abcdef") == 2 * SHA256_DIGEST_SIZE;
+}
+
 /* Whether XML 1.0 can carry the text and no control character is in it. XML allows tab and line
  * breaks, and C1 controls; none has any business in a command line or a name. */
 static bool text_fits_xml(const char *text)

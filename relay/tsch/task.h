@@ -87,6 +87,8 @@ char *task_path(const uint8_t push_id[TASK_PUSH_ID_BYTES], uint32_t generation,
                 char path[TASK_PATH_SIZE]);
 /* "Pusher job <64 digits>": SHA-256 over the job's fields, each with its length. Returns `text`. */
 char *task_description(const struct task_job *job, char text[TASK_DESCRIPTION_SIZE]);
+/* Whether a description has the form that task_description gives it, of whatever job. */
+bool task_description_is_ours(const char *description);
 
 /* Appends the definition as UTF-16LE without BOM and NUL. Errors: ERR_INVALID (a string that is not
  * UTF-8 or has a character that XML 1.0 forbids or a control character; a command that is empty; an

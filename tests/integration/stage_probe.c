@@ -5,8 +5,10 @@
  * One line per stage that ended, tab-separated: target, stage, verdict, reason, code kind, code,
  * tries, bytes, name check, address, elapsed ms, detail. With --hold also "TARGET connected" for
  * each connection that asks to log on; with --counts at last "counts", requests, messages and round
- * trips of SMB. Options: see `options` below. Exit status 0 when every
- * target got an end, 1 when one did not, 2 for usage.
+ * trips of SMB. Of a job with --wait a second line follows for the last stage: target, "exit", exit
+ * code or "-", ms until it starts, bytes of output; --await looks whether it has ended, --output
+ * FOLDER keeps what it printed there under the target's name. Options: see `options` below. Exit
+ * status 0 when every target got an end, 1 when one did not, 2 for usage.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -41,7 +43,10 @@ struct probe {
     enum stage last; /* stop after it */
     bool keep_read_back;
     bool look_only;
-    bool counts;            /* say at the end what was sent */
+    bool counts; /* say at the end what was sent */
+    bool wait;
+    bool await;
+    const char *output;     /* folder, NULL: output is not kept */
     uint64_t drop_after_ms; /* drop every target then; 0: never */
     bool hold;              /* each logon waits for hold_ms */
     uint64_t hold_ms;
@@ -68,6 +73,14 @@ static const struct option options[] = {
     {"end", required_argument, NULL, 'e'},
     {"verify", no_argument, NULL, 'V'},
     {"run-as", required_argument, NULL, 'A'}, /* a line each */
+    {"wait", no_argument, NULL, 'W'},
+    {"await", no_argument, NULL, 'T'},
+    {"success", required_argument, NULL, 'x'},
+    {"cleanup", no_argument, NULL, 'K'},
+    {"cleanup-of", required_argument, NULL, 'O'}, /* PUSH */
+    {"run-timeout", required_argument, NULL, 't'},
+    {"target-zone", no_argument, NULL, 'z'},
+    {"output", required_argument, NULL, 'o'},
     {"read-back", no_argument, NULL, 'B'},
     {"look-only", no_argument, NULL, 'L'},
     {"drop-after", required_argument, NULL, 'D'},
@@ -105,6 +118,7 @@ static void run_stage(struct probe *probe, size_t at, enum stage stage)
                                     .target = target->name,
                                     .read_back = target->read_back || probe->keep_read_back,
                                     .look_only = probe->look_only,
+                                    .await = probe->await,
                                     .hold_logon = probe->hold};
     target->started_ms = uv_now(&probe->loop);
     stage_run(probe->runner, &request);
@@ -179,6 +193,26 @@ static const char *verdict_word(enum stage_verdict verdict)
     return "?";
 }
 
+static void print_exit(const struct probe *probe, const struct probe_target *target,
+                       const struct stage_result *result)
+{
+    char code[16] = "-";
+    char path[1024];
+    if (result->has_exit_code)
+        (void)snprintf(code, sizeof code, "%u", result->exit_code);
+    (void)printf("%s\texit\t%s\t%u\t%zu\n", target->name, code, result->starts_in_ms,
+                 result->output_size);
+    if (probe->output == NULL)
+        return;
+    (void)snprintf(path, sizeof path, "%s/%s", probe->output, target->name);
+    FILE *file = fopen(path, "we");
+    if (file == NULL)
+        return;
+    if (result->output_size > 0)
+        (void)fwrite(result->output, 1, result->output_size, file);
+    (void)fclose(file);
+}
+
 static void on_done(void *context, const struct stage_result *result)
 {
     struct probe *probe = context;
@@ -193,13 +227,21 @@ static void on_done(void *context, const struct stage_result *result)
                  (unsigned long long)(uv_now(&probe->loop) - target->started_ms),
                  text_printable(detail, sizeof detail, result->detail));
     bool passed = result->verdict == STAGE_PASSED;
+    if (result->stage == STAGE_SCHEDULE && probe->wait)
+        print_exit(probe, target, result);
+    if (probe->await && result->stage == STAGE_SCHEDULE) {
+        target_ended(probe, result->key - 1);
+        start_more(probe);
+        return;
+    }
     if (result->verdict == STAGE_EFFECT_UNKNOWN && target->unknown_count++ == 0) {
         target->read_back = true;
         run_stage(probe, result->key - 1, STAGE_ACCESS);
         return;
     }
     if (passed && result->stage < probe->last) {
-        bool skip_to_schedule = target->read_back && result->stage == STAGE_ACCESS;
+        bool skip_to_schedule =
+            (target->read_back || probe->await) && result->stage == STAGE_ACCESS;
         run_stage(probe, result->key - 1,
                   skip_to_schedule ? STAGE_SCHEDULE : (enum stage)(result->stage + 1));
         return;
@@ -303,6 +345,36 @@ static int take_option(struct probe *probe, struct job *job, struct credential *
         return text_to_u64(optarg, 60000, &probe->hold_ms);
     case 'S':
         return scope_add(&probe->scope, optarg, NULL);
+    case 'W':
+        job->wait = probe->wait = true;
+        return 0;
+    case 'T':
+        probe->await = true;
+        return 0;
+    case 'x':
+        if (job->success_code_count == LIMIT_SUCCESS_CODES ||
+            text_to_u64(optarg, UINT32_MAX, &number) != 0)
+            return -1;
+        job->success_codes[job->success_code_count++] = (uint32_t)number;
+        return 0;
+    case 'K':
+        job->cleanup = true;
+        return 0;
+    case 'O':
+        job->action = JOB_CLEANUP;
+        job->of_generation = 1;
+        return push_id_from_text(optarg, &job->of_push);
+    case 't':
+        if (text_to_u64(optarg, UINT32_MAX, &number) != 0)
+            return -1;
+        job->run_timeout_s = (uint32_t)number;
+        return 0;
+    case 'z':
+        job->zone = TIME_ZONE_TARGET;
+        return 0;
+    case 'o':
+        probe->output = optarg;
+        return 0;
     case 'B':
         probe->keep_read_back = true;
         return 0;

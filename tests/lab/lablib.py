@@ -121,7 +121,7 @@ class Lab:
     def _remove_files(self):
         for name in (
             "smbd", "targets", "hosts", "np", "nopipe", "dns", "etc", "log", "scheduler", "passwords",
-            "password", "resolv.conf", "control.sock", "line.json", "tamper.json", "lab.json",
+            "password", "resolv.conf", "wine", "control.sock", "line.json", "tamper.json", "lab.json",
         ):
             path = f"{self.directory}/{name}"
             if os.path.isdir(path):
@@ -304,7 +304,7 @@ class Lab:
             time.sleep(0.1)
 
     def behave(self, host, **behaviour):
-        """How programs end on a target: exit_code, seconds, output, programs={name: {...}}, logged_on."""
+        """How programs end on a target, as in behaviour.json: exit_code=3, seconds=2, never=True..."""
         path = f"{self.directory}/hosts/{self.address(host)}/behaviour.json"
         with open(f"{path}.new", "w", encoding="utf-8") as file:
             json.dump(behaviour, file)

@@ -37,7 +37,7 @@ RULE = {
     "relay/sd/": [BASE],
     "relay/rpc/": [BASE, "relay/auth/"],
     "relay/tsch/": [BASE, "relay/rpc/"],
-    "relay/stage/": [BASE, MODEL, "relay/auth/", "relay/smb/", "relay/sd/", "relay/rpc/", "relay/tsch/"],
+    "relay/stage/": [BASE, MODEL, "common/pkg/", "relay/auth/", "relay/smb/", "relay/sd/", "relay/rpc/", "relay/tsch/"],
     "coordinator/cli/": ["common/"],
     "coordinator/": ["common/", "coordinator/"],
     "relay/": ["common/", "relay/"],

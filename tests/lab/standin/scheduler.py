@@ -54,7 +54,10 @@ class Scheduler:
         self.store = taskstore.Store(f"{directory}/scheduler/tasks.db")
         self.faults = Faults(f"{directory}/scheduler/faults.json")
         hosts = {address: target["netbios"] for address, target in self.targets.items()}
-        self.runner = taskrun.Runner(self.store, directory, hosts, self.lab["options"].get("catch_up_s", 600))
+        options = self.lab["options"]
+        self.runner = taskrun.Runner(
+            self.store, directory, hosts, options.get("catch_up_s", 600), options.get("wine", False)
+        )
 
     async def run(self):
         path = f"{self.directory}/np/np/atsvc"

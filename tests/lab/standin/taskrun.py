@@ -1,9 +1,13 @@
 """Starting tasks: when their triggers are due, and what "running" the package means here.
 
-Nothing is executed. The command and its arguments are matched to files on the target's drive; what was there at that
+Nothing is executed, unless the lab was made with `wine` and the task is that of a push which waits. The command and its arguments are matched to files on the target's drive; what was there at that
 moment is recorded with its SHA-256, and hosts/ADDRESS/behaviour.json decides how the program ends:
 
     {"exit_code": 0, "seconds": 0, "output": "text"}       all optional; {"programs": {"setup.exe": {...}}} per file
+
+The task of a push that waits runs a script, which is read as cmd would (script.py): it starts the package, and leaves
+output and exit code in files. There also count "output_bytes": N, "end": "none" or a number (what the script leaves instead
+of the exit code), "killed": true (the scheduler ends it after "seconds"), "never": true (the trigger starts nothing).
 
 "logged_on": true there means that a user is: tasks of a group, or with LogonType InteractiveToken, start only then.
 """
@@ -17,12 +21,13 @@ import time
 import uuid
 from datetime import timedelta, timezone
 
-from . import taskxml
+from . import script, taskxml
 
 HAS_NOT_RUN = 0x41303
 RUNNING = 0x41301
 FILE_NOT_FOUND = 0x80070002
 TERMINATED = 0x41306  # SCHED_S_TASK_TERMINATED
+NOT_RECOGNIZED = 9009  # cmd: no such program
 PRODUCT_MISSING = 1619  # msiexec: the package could not be opened
 
 SYSTEM_PROGRAMS = {"cmd", "msiexec", "powershell", "pwsh", "wscript", "cscript", "rundll32", "reg", "wusa"}
@@ -51,7 +56,7 @@ def find_on_drive(drive, windows_path):
 class Runner:
     """The clock and the processes of all targets."""
 
-    def __init__(self, store, directory, hosts, catch_up_s=600):
+    def __init__(self, store, directory, hosts, catch_up_s=600, wine=False):
         self.store = store
         self.directory = directory
         self.hosts = hosts  # address -> NetBIOS name
@@ -60,7 +65,9 @@ class Runner:
         self.zones = {}  # address -> minutes by which local time is ahead of UTC
         self.on_battery = set()
         self._due = {}  # (target, path) -> asyncio handle
-        self._running = {}  # instance -> (target, path, run id, handle)
+        self._running = {}  # instance -> (target, path, run id, how its script ends)
+        self._wine = script.Wine(f"{directory}/wine") if wine else None
+        self._tasks = set()  # of asyncio, until they are done
 
     def now(self, target):
         return time.time() + self.offsets.get(target, 0.0)
@@ -152,6 +159,8 @@ class Runner:
         mains_only = taskxml.is_true(definition.value("Settings/DisallowStartIfOnBatteries"), True)
         if reason == "trigger" and mains_only and target in self.on_battery:
             return None
+        if reason == "trigger" and self._behaviour(target, None).get("never"):
+            return None
         interactive = definition.value("Principals/Principal/GroupId") is not None or definition.value(
             "Principals/Principal/LogonType"
         ) in ("InteractiveToken", "InteractiveTokenOrPassword")
@@ -161,26 +170,33 @@ class Runner:
         ended = self._begin(target, path, reason, instance, definition)
         if ended is None:
             return instance
-        seconds, result, run_id = ended
+        seconds, result, run_id, finish = ended
         limit = taskxml.seconds(definition.value("Settings/ExecutionTimeLimit", "PT72H"))
         if limit and seconds > limit:
-            seconds, result = limit, TERMINATED
-        self._running[instance] = (target, path, run_id)
+            seconds, result, finish = limit, TERMINATED, None
+        self._running[instance] = (target, path, run_id, finish)
         self.store.change_task(target, path, last_run=self.now(target), last_result=RUNNING, running=instance)
-        if seconds <= 0:
+        if isinstance(finish, script.Script):
+            task = asyncio.get_running_loop().create_task(self._really(instance, finish))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif seconds <= 0:
             self.end(instance, result)
         else:
             asyncio.get_running_loop().call_later(seconds, self.end, instance, result)
         return instance
 
     def _begin(self, target, path, reason, instance, definition):
-        """Records the start of the first Exec action; (seconds, result, run id)."""
+        """Records the start of the first Exec action; (seconds, result, run id, how a script ends or None)."""
         drive = f"{self.directory}/hosts/{target}/C"
         host = self.hosts.get(target, target)
         action = definition.find("Actions/Exec")
         command = _expand((action.value("Command") if action else "").strip('"'), host)
         arguments = _expand(action.value("Arguments", "") if action else "", host)
         directory = action.value("WorkingDirectory", "") if action else ""
+        wrapped = self._script(drive, host, command, arguments)
+        if wrapped:
+            command, arguments = wrapped.command, wrapped.arguments
         file, missing = self._program(drive, command, arguments, directory)
         digest = None
         if file:
@@ -191,11 +207,51 @@ class Runner:
             arguments=arguments, directory=directory, file=os.path.relpath(file, drive) if file else None,
             sha256=digest,
         )
+        if wrapped and self._wine:
+            return 0, 0, run_id, wrapped
         if missing is not None:
-            return 0, missing, run_id
+            missing = NOT_RECOGNIZED if wrapped and missing == FILE_NOT_FOUND else missing
+            return 0, missing, run_id, wrapped.write_end if wrapped else None
         behaviour = self._behaviour(target, os.path.basename(file) if file else None)
+        if wrapped:
+            return *self._wrapped(wrapped, behaviour), run_id, self._wrapped_end(wrapped, behaviour)
         self._redirect(drive, host, arguments, behaviour)
-        return float(behaviour.get("seconds", 0)), int(behaviour.get("exit_code", 0)) & 0xFFFFFFFF, run_id
+        return float(behaviour.get("seconds", 0)), int(behaviour.get("exit_code", 0)) & 0xFFFFFFFF, run_id, None
+
+    @staticmethod
+    def _script(drive, host, command, arguments):
+        """The script of a push that waits, when that is what the task runs."""
+        call = script.CALL.match(arguments)
+        if call is None or not command.lower().endswith("\\cmd.exe"):
+            return None
+        file = find_on_drive(drive, call.group(1))
+        if file is None:
+            return None
+        return script.Script(os.path.dirname(file), os.path.basename(file), lambda text: _expand(text, host))
+
+    @staticmethod
+    def _wrapped(wrapped, behaviour):
+        """The package starts: what it prints is there at once; (seconds, result)."""
+        output = behaviour.get("output", "").encode()
+        count = int(behaviour.get("output_bytes", len(output)))
+        pattern = b"".join(b"line %07d\r\n" % number for number in range(count // 14 + 1))
+        wrapped.write_output(output if count == len(output) else pattern[:count])
+        code = TERMINATED if behaviour.get("killed") else int(behaviour.get("exit_code", 0)) & 0xFFFFFFFF
+        return float(behaviour.get("seconds", 0)), code
+
+    @staticmethod
+    def _wrapped_end(wrapped, behaviour):
+        """What the script does when the package has ended; None when it does not get that far."""
+
+        def finish(code):
+            said = behaviour.get("end", code)
+            if said != "none":
+                wrapped.write_end(int(said) & 0xFFFFFFFF)
+
+        return None if behaviour.get("killed") else finish
+
+    async def _really(self, instance, wrapped):
+        self.end(instance, await self._wine.run(wrapped))
 
     @staticmethod
     def _program(drive, command, arguments, directory):
@@ -246,12 +302,14 @@ class Runner:
             with open(f"{folder}/{target.rpartition(chr(92))[2]}", "w", encoding="utf-8", newline="") as file:
                 file.write(output + "\r\n")
 
-    def end(self, instance, result):
+    def end(self, instance, result, stopped=False):
         """The instance ends with RESULT; nothing when it has ended already."""
         found = self._running.pop(instance, None)
         if found is None:
             return
-        target, path, run_id = found
+        target, path, run_id, finish = found
+        if callable(finish) and not stopped:
+            finish(result)
         self.store.end_run(run_id, self.now(target), result)
         task = self.store.task(target, path)
         if task and task["running"] == instance:
@@ -259,14 +317,14 @@ class Runner:
 
     def stop(self, target, path):
         """Ends the task's instances; how many there were."""
-        mine = [guid for guid, (t, p, _) in self._running.items() if t == target and p.lower() == path.lower()]
+        mine = [guid for guid, (t, p, *_) in self._running.items() if t == target and p.lower() == path.lower()]
         for guid in mine:
-            self.end(guid, TERMINATED)
+            self.end(guid, TERMINATED, stopped=True)
         return len(mine)
 
     def instances(self, target, path=None):
         return [
-            (guid, p) for guid, (t, p, _) in self._running.items()
+            (guid, p) for guid, (t, p, *_) in self._running.items()
             if t == target and (path is None or p.lower() == path.lower())
         ]
 

@@ -422,7 +422,7 @@ class Calls:
         guid, task = self._instance(request)
         self._note(task["path"])
         self._require(task["sddl"], sddl.EXECUTE)
-        self.runner.end(guid, taskrun.TERMINATED)
+        self.runner.end(guid, taskrun.TERMINATED, stopped=True)
         return S_OK
 
     def SchRpcStop(self, request, _response):
