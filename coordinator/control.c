@@ -7,7 +7,6 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/pkg/name.h"
-#include "common/trust/signed.h"
 #include "common/wire/wire.h"
 #include "coordinator/coordinator.h"
 
@@ -105,32 +104,9 @@ static void package_data(struct coordinator *c, const struct link_peer *peer,
 
 /* ---- looking ---- */
 
-/* What the push is for stands in its job. */
-static int add_terms(struct coordinator *c, uint64_t key, struct push_summary *out, struct err *err)
-{
-    struct buf bytes;
-    struct signed_view view;
-    struct job *job = mem_new(1, sizeof *job);
-    buf_init(&bytes, LIMIT_MESSAGE_BYTES_MAX);
-    int result = store_push_blobs(c->store, key, &bytes, NULL, err);
-    if (result == 0)
-        result = signed_open(bytes.data, bytes.size, SIGNED_JOB, NULL, &view, err);
-    if (result == 0)
-        result = wire_decode_job(view.payload, view.payload_size, job, err);
-    if (result == 0) {
-        out->wait = job->wait;
-        out->action = job->action;
-        out->of_push = job->of_push;
-        out->run_as = job->run_as;
-    }
-    buf_release(&bytes);
-    free(job);
-    return result;
-}
-
 int control_summary(struct coordinator *c, uint64_t key, struct push_summary *out, struct err *err)
 {
-    if (store_summary(c->store, key, out, err) != 0 || add_terms(c, key, out, err) != 0)
+    if (store_summary(c->store, key, out, err) != 0)
         return -1;
     /* Leases live in the core alone: what a relay holds is queued in the store. */
     uint32_t leased = dispatch_push_leased(c->core, key);

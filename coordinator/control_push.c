@@ -215,21 +215,6 @@ static int check_package(struct coordinator *c, const struct job *job, struct er
     return 0;
 }
 
-/* What a push left may be removed once nothing of it is under way any more. */
-static int check_cleanup(struct coordinator *c, const struct job *job, struct err *err)
-{
-    struct push_summary of = {0};
-    uint64_t key = 0;
-    if (store_find_id(c->store, &job->of_push, &key, err) != 0 ||
-        store_summary(c->store, key, &of, err) != 0)
-        return err_wrap(err, "cleanup");
-    if (of.state != PUSH_CLOSED)
-        return err_set(err, ERR_INVALID, "cleanup: that push is not over");
-    if (of.generation != job->of_generation || strcmp(of.package_name, job->package_name) != 0)
-        return err_set(err, ERR_INVALID, "cleanup: that push is of another package or generation");
-    return 0;
-}
-
 static int commit_new(struct coordinator *c, const struct commit *commit, struct err *err)
 {
     struct upload *upload = find_upload(c, &commit->said->push);
@@ -238,20 +223,9 @@ static int commit_new(struct coordinator *c, const struct commit *commit, struct
     if (upload->received != upload->target_count)
         return err_set(err, ERR_INVALID, "%u of %u targets are here", upload->received,
                        upload->target_count);
-    if (check_targets(commit->job, upload->tree, err) != 0)
+    if (check_targets(commit->job, upload->tree, err) != 0 ||
+        check_package(c, commit->job, err) != 0)
         return -1;
-    switch (commit->job->action) {
-    case JOB_PUSH:
-        if (check_package(c, commit->job, err) != 0)
-            return -1;
-        break;
-    case JOB_CLEANUP: /* takes no package along */
-        if (check_cleanup(c, commit->job, err) != 0)
-            return -1;
-        break;
-    case JOB_ACTION_COUNT:
-        return err_set(err, ERR_INTERNAL, "a job without an action");
-    }
     struct store_push push = store_push_of(commit);
     uint64_t key = upload->key;
     if (store_push_commit(c->store, key, &push, err) != 0 ||
