@@ -40,22 +40,30 @@ bool buf_ok(const struct buf *b)
     return !b->failed;
 }
 
-/* Makes room for `size` more bytes; false and failed when that passes the maximum. */
-static bool make_room(struct buf *b, size_t size)
+/* The rare part of make_room. */
+static bool grow(struct buf *b, size_t size)
 {
     if (b->failed || size > b->size_max - b->size) {
         b->failed = true;
         return false;
     }
     size_t wanted = b->size + size;
-    if (wanted <= b->capacity)
-        return true;
     size_t capacity = b->capacity > 0 ? b->capacity : BUF_FIRST_CAPACITY;
     while (capacity < wanted)
         capacity = capacity > SIZE_MAX / 2 ? wanted : capacity * 2;
     b->data = mem_resize(b->data, capacity, 1);
     b->capacity = capacity;
     return true;
+}
+
+/* Makes room for `size` more bytes; false and failed when that passes the maximum. */
+static inline bool make_room(struct buf *b, size_t size)
+{
+    /* The memory may be larger than the maximum: it grows by doubling. */
+    size_t most = b->capacity < b->size_max ? b->capacity : b->size_max;
+    if (!b->failed && size <= most - b->size)
+        return true;
+    return grow(b, size);
 }
 
 uint8_t *buf_reserve(struct buf *b, size_t size)
@@ -78,20 +86,22 @@ void buf_bytes(struct buf *b, const void *data, size_t size)
     b->size += size;
 }
 
-static void write_le(struct buf *b, uint64_t value, size_t size)
+static inline void write_le(struct buf *b, uint64_t value, size_t size)
 {
-    uint8_t bytes[8];
+    if (!make_room(b, size))
+        return;
     for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(value >> (8 * i));
-    buf_bytes(b, bytes, size);
+        b->data[b->size + i] = (uint8_t)(value >> (8 * i));
+    b->size += size;
 }
 
-static void write_be(struct buf *b, uint64_t value, size_t size)
+static inline void write_be(struct buf *b, uint64_t value, size_t size)
 {
-    uint8_t bytes[8];
+    if (!make_room(b, size))
+        return;
     for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(value >> (8 * (size - 1 - i)));
-    buf_bytes(b, bytes, size);
+        b->data[b->size + i] = (uint8_t)(value >> (8 * (size - 1 - i)));
+    b->size += size;
 }
 
 void buf_u8(struct buf *b, uint8_t value)

@@ -30,10 +30,25 @@ int utf8_valid(const char *text)
 {
     const uint8_t *at = (const uint8_t *)text;
     while (*at != 0) {
-        if (next_code_point(&at) < 0)
+        if (*at < 0x80)
+            at++;
+        else if (next_code_point(&at) < 0)
             return 0;
     }
     return 1;
+}
+
+/* Writes the ASCII characters at the start of the text, most of all texts here, in one go; returns
+ * what follows. */
+static const uint8_t *put_ascii(struct buf *out, const uint8_t *text)
+{
+    size_t count = 0;
+    while (text[count] != 0 && text[count] < 0x80)
+        count++;
+    uint8_t *to = count > 0 ? buf_reserve(out, 2 * count) : NULL;
+    for (size_t i = 0; to != NULL && i < count; i++)
+        to[2 * i] = text[i];
+    return text + count;
 }
 
 int utf16_from_utf8(struct buf *out, const char *text)
@@ -41,7 +56,7 @@ int utf16_from_utf8(struct buf *out, const char *text)
     if (!utf8_valid(text))
         return -1;
     const uint8_t *at = (const uint8_t *)text;
-    while (*at != 0) {
+    while (*(at = put_ascii(out, at)) != 0) {
         uint32_t code = (uint32_t)next_code_point(&at);
         if (code < 0x10000) {
             buf_u16le(out, (uint16_t)code);

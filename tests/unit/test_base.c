@@ -113,6 +113,38 @@ static void hex_wrong_length_or_digit_is_refused(void **state)
     assert_string_equal(text, "01ff");
 }
 
+static void utf16_ascii_around_others_is_written_in_order(void **state)
+{
+    (void)state;
+    struct buf wide;
+    buf_init(&wide, 8);
+    assert_int_equal(utf16_from_utf8(&wide, "ab\xc3\xa4z"), 0);
+    assert_true(buf_ok(&wide));
+    assert_int_equal(wide.size, 8);
+    assert_memory_equal(wide.data, "a\0b\0\xe4\0z\0", 8);
+    assert_int_equal(utf16_from_utf8(&wide, "!"), 0); /* one more than fits */
+    assert_false(buf_ok(&wide));
+    assert_int_equal(wide.size, 8);
+    buf_release(&wide);
+}
+
+static void buf_memory_over_maximum_is_not_used(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 70); /* the memory has 128 bytes by then */
+    for (int i = 0; i < 17; i++)
+        buf_u32le(&b, 7);
+    assert_true(buf_ok(&b));
+    buf_u16be(&b, 0x0102);
+    assert_true(buf_ok(&b));
+    assert_int_equal(b.data[69], 2);
+    buf_u8(&b, 1);
+    assert_false(buf_ok(&b));
+    assert_int_equal(b.size, 70);
+    buf_release(&b);
+}
+
 static void utf16_round_trip_keeps_astral_characters(void **state)
 {
     (void)state;
@@ -164,6 +196,8 @@ int main(void)
         cmocka_unit_test(buf_patch_align_consume_work),
         cmocka_unit_test(err_wrap_prefixes_and_keeps_code),
         cmocka_unit_test(hex_wrong_length_or_digit_is_refused),
+        cmocka_unit_test(utf16_ascii_around_others_is_written_in_order),
+        cmocka_unit_test(buf_memory_over_maximum_is_not_used),
         cmocka_unit_test(utf16_round_trip_keeps_astral_characters),
         cmocka_unit_test(text_printable_escapes_what_moves_a_terminal),
         cmocka_unit_test(text_to_u64_refuses_overflow_and_signs),
