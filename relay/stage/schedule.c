@@ -253,6 +253,11 @@ static void pipe_moved(struct session *session, const struct smb_reply *reply)
         client_failed(session, before, &err);
         return;
     }
+    if (before == RPC_BINDING && rpc_client_state(schedule->rpc) != RPC_BINDING) {
+        /* The keys are out; a context of GSSAPI's takes more memory than all the session beside. */
+        auth_context_free(schedule->auth);
+        schedule->auth = NULL;
+    }
     schedule_pump(session);
 }
 

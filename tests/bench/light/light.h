@@ -94,6 +94,7 @@ struct light_conn {
     bool pipe_open;
     uint64_t file_last;    /* number of the file opened last, its kind in the low bits */
     uint64_t file_related; /* what a related request of the same frame means */
+    uint32_t tree_related; /* the same for trees */
     uint64_t file_bytes;   /* written to it */
     uint32_t status;       /* of the answer before, for related requests */
 };

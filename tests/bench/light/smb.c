@@ -444,9 +444,10 @@ static int handle_message(struct light_conn *conn, struct request *request, bool
         smb_preauth_hash(conn->preauth, request->bytes, request->size);
     size_t at = conn->reply.size;
     buf_zero(&conn->reply, SMB_HEADER_SIZE);
-    if (request->tree == UINT32_MAX)
-        request->tree = conn->file_related % FILE_KINDS == FILE_PIPE ? TREE_PIPE : TREE_DISK;
+    if (request->tree == UINT32_MAX) /* 3.3.5.2.7.2: as in the request before */
+        request->tree = conn->tree_related;
     conn->status = dispatch(conn, request, at);
+    conn->tree_related = request->tree;
     if (!buf_ok(&conn->reply))
         return -1;
     put_header(conn, request, at, conn->status, conn->crypto != NULL && !sealed);
