@@ -31,9 +31,12 @@
 #define STUCK_MAX 100    /* times that one probe may meet ENOBUFS before it counts as a try */
 #define COOKIES_DRAWN 16 /* at once, to save system calls: 256 bytes, which come whole */
 
+#define ONLINK_LAST TRY_COUNT /* the queue for the last try on the relay's own links */
+
 /* How long to wait after the n-th try; the last one is the deadline: 2.5 s in all. An answer to an
- * earlier try counts as long as the probe lives. */
-static const uint32_t wait_ms[TRY_COUNT] = {500, 750, 1250};
+ * earlier try counts as long as the probe lives. On the relay's own links 3.25 s: there the kernel
+ * gives up after 3 s (mcast_solicit x retrans_time), says so, and frees the neighbour's place. */
+static const uint32_t wait_ms[TRY_COUNT + 1] = {500, 750, 1250, [ONLINK_LAST] = 2000};
 
 struct ping_probe {
     struct ping_probe *previous, *next;
@@ -60,13 +63,13 @@ struct ping_queue {
 
 struct pinger {
     struct stage_runner *runner;
-    struct ping_socket sockets[2];        /* by enum ping_family */
-    struct ping_queue staggered;          /* their turn has not come */
-    struct ping_queue fresh;              /* no slot yet; reached by a router */
-    struct ping_queue fresh_onlink[2];    /* the same on the relay's own links, by family */
-    struct ping_queue sending;            /* to be sent */
-    struct ping_queue waiting[TRY_COUNT]; /* sent n + 1 times */
-    struct ping_probe **slots;            /* SLOT_COUNT; NULL: free */
+    struct ping_socket sockets[2];            /* by enum ping_family */
+    struct ping_queue staggered;              /* their turn has not come */
+    struct ping_queue fresh;                  /* no slot yet; reached by a router */
+    struct ping_queue fresh_onlink[2];        /* the same on the relay's own links, by family */
+    struct ping_queue sending;                /* to be sent */
+    struct ping_queue waiting[TRY_COUNT + 1]; /* sent n + 1 times; ONLINK_LAST */
+    struct ping_probe **slots;                /* SLOT_COUNT; NULL: free */
     uint32_t slot_next;
     uint32_t slot_used;
     uint32_t onlink_used[2]; /* of them on-link, by family */
@@ -283,8 +286,9 @@ static void probe_sent(struct pinger *pinger, struct ping_probe *probe, int erro
         return;
     }
     probe->stuck_count = 0;
-    probe->due_ms = uv_now(pinger->runner->config.loop) + wait_ms[probe->try_count];
-    queue_append(&pinger->waiting[probe->try_count], probe);
+    int wait = probe->onlink && probe->try_count + 1 == TRY_COUNT ? ONLINK_LAST : probe->try_count;
+    probe->due_ms = uv_now(pinger->runner->config.loop) + wait_ms[wait];
+    queue_append(&pinger->waiting[wait], probe);
     probe->try_count++;
     if (probe->try_count == 1 && probe == target->probe && probe->at + 1 < target->address_count)
         address_begin(pinger, target, (uint8_t)(probe->at + 1), STAGGER_MS);
@@ -348,7 +352,7 @@ static void timer_adjust(struct pinger *pinger)
 {
     bool waiting = pinger->fresh.first != NULL || pinger->fresh_onlink[PING_V4].first != NULL ||
                    pinger->fresh_onlink[PING_V6].first != NULL || pinger->staggered.first != NULL;
-    for (int i = 0; i < TRY_COUNT; i++)
+    for (int i = 0; i <= ONLINK_LAST; i++)
         waiting = waiting || pinger->waiting[i].first != NULL;
     uint64_t wanted = pinger->sending.first != NULL ? SEND_TICK_MS : waiting ? TICK_MS : 0;
     if (wanted == pinger->timer_ms)
@@ -368,9 +372,9 @@ static void take_due(struct pinger *pinger, uint64_t now)
         queue_remove(probe);
         queue_fresh(pinger, probe);
     }
-    for (int i = TRY_COUNT - 1; i >= 0; i--)
+    for (int i = ONLINK_LAST; i >= 0; i--)
         while ((probe = pinger->waiting[i].first) != NULL && probe->due_ms <= now) {
-            if (i + 1 == TRY_COUNT) {
+            if (i + 1 >= TRY_COUNT) {
                 probe_failed(pinger, probe);
                 continue;
             }

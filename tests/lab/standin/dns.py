@@ -15,6 +15,40 @@ def _kind(target):
     return faults.split(target["fault"])[0].dns if target["fault"] else None
 
 
+# Zones with another name of the first target each, under its own first label.
+CNAME_ZONE, CHAIN_ZONE = "alias.test", "chain.test"  # an alias, and an alias of the alias
+DEAD_FIRST_ZONE = "dead-first.test"  # an address where nobody answers, then the right one
+MANY_ZONE = "many.test"  # 60 addresses, too many for a UDP answer; the right one is the first
+NODATA_ZONE = "nodata.test"  # the name is there, but without an address
+SPLIT4_ZONE, SPLIT6_ZONE = "split4.test", "split6.test"  # the first target's A; the second's AAAA under the same name
+ODD_ZONE = "odd.test"  # addresses that no machine can have
+MAPPED_ZONE = "mapped.test"  # the IPv4 address, told as an IPv4-mapped AAAA
+
+
+def _extra_hosts(targets):
+    """Lines of the hosts file."""
+    first, second = targets[0], targets[min(1, len(targets) - 1)]
+    host, address = first["host"], first["address"]
+    yield f"{SILENT_ADDRESS} {host}.{DEAD_FIRST_ZONE}"
+    yield f"{address} {host}.{DEAD_FIRST_ZONE}"
+    yield f"{address} {host}.{MANY_ZONE}"
+    for number in range(1, 60):
+        yield f"10.50.254.{number} {host}.{MANY_ZONE}"
+    yield f"{address} {host}.{SPLIT4_ZONE}"
+    yield f"{net.address6(second['address'])} {host}.{SPLIT6_ZONE}"
+    for odd in ("0.0.0.0", "224.0.0.9", "ff02::1", "fe80::1"):
+        yield f"{odd} {host}.{ODD_ZONE}"
+    yield f"::ffff:{address} {host}.{MAPPED_ZONE}"
+
+
+def _extra_lines(targets):
+    """Lines of dnsmasq.conf."""
+    host, fqdn = targets[0]["host"], targets[0]["fqdn"]
+    yield f"cname={host}.{CNAME_ZONE},{fqdn}"
+    yield f"cname={host}.{CHAIN_ZONE},{host}.{CNAME_ZONE}"
+    yield f"txt-record={host}.{NODATA_ZONE},nothing else"
+
+
 def write(directory, targets):
     """Writes the configuration and the hosts file; returns the command to run."""
     folder = os.path.join(directory, "dns")
@@ -29,6 +63,7 @@ def write(directory, targets):
             if kind == "two":
                 hosts.write(f"{SILENT_ADDRESS} {target['fqdn']}\n")
         hosts.write(f"{net.ROUTER_ADDRESS} dns.{ZONE}\n")
+        hosts.writelines(f"{line}\n" for line in _extra_hosts(targets))
     with open(os.path.join(folder, "dnsmasq.conf"), "w", encoding="ascii") as conf:
         conf.write(
             "no-resolv\nno-poll\nno-round-robin\nno-hosts\nno-daemon\nkeep-in-foreground\nbind-interfaces\n"
@@ -39,6 +74,7 @@ def write(directory, targets):
             + "".join(
                 f"server=/{target['fqdn']}/{net.DEAD_DNS_ADDRESS}\n" for target in targets if _kind(target) == "silent"
             )
+            + "".join(f"{line}\n" for line in _extra_lines(targets))
             + "address=/#/\n"  # everything else does not exist, without asking anybody
             "dns-forward-max=10000\ncache-size=0\nuser=root\ngroup=root\n"
             f"pid-file={folder}/dnsmasq.pid\n"
