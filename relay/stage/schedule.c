@@ -7,7 +7,8 @@
  *
  * From the first byte of that call on, until the scheduler has answered, the target is `uncertain`:
  * whatever breaks then is an unknown effect, never a failure. When only the pipe breaks, the task
- * is looked for at once on a new pipe; registering is not tried again in this stage.
+ * is looked for at once on a new pipe; registering is not tried again in this stage. A task that is
+ * not there then may still come: that is an unknown effect, to be read back later.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,10 +156,10 @@ static void pipe_lost(struct session *session, uint32_t status, const char *what
     enum reason reason = status_reason(STAGE_SCHEDULE, status);
     name = name != NULL ? name : "unknown status";
     pipe_close(session);
-    if (schedule->submitted && schedule->looking != LOOKING_FAILED) {
+    if (schedule->submitted && schedule->looking != LOOKING_LOST) {
         schedule_note(schedule, reason, CODE_NTSTATUS, status,
                       "the pipe broke while the task was registered", name);
-        schedule->looking = LOOKING_FAILED;
+        schedule->looking = LOOKING_LOST;
         session_pause(session, LOOK_PAUSE_MS, pipe_open);
         return;
     }

@@ -29,7 +29,8 @@ enum looking {
     LOOKING_NOT,
     LOOKING_BACK,   /* an earlier session may have registered it */
     LOOKING_EXISTS, /* the scheduler says that it exists */
-    LOOKING_FAILED, /* our call went wrong in a way that doesn't tell */
+    LOOKING_FAILED, /* our call was answered in a way that doesn't tell */
+    LOOKING_LOST,   /* the pipe broke before the answer to our call */
 };
 
 struct await_state; /* await.c */
@@ -52,7 +53,7 @@ struct schedule_state {
     struct smb_file wrap_file;
     size_t wrap_size;
     struct await_state *await; /* owned; NULL: registers, or cleans up after another push */
-    /* what to report when the task is not found after all (LOOKING_FAILED) */
+    /* what to report when the task is not found after all (LOOKING_FAILED, LOOKING_LOST) */
     enum reason reason;
     enum code_kind kind;
     uint32_t code;

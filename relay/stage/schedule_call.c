@@ -321,6 +321,11 @@ static void not_found(struct session *session, uint32_t hresult)
         else
             schedule_call_make(session, CALL_FOLDER);
         return;
+    case LOOKING_LOST: /* not yet: a scheduler that is slow may still register it */
+        session->target->uncertain = true;
+        schedule_fail(session, schedule->reason, schedule->kind, schedule->code, schedule->text,
+                      "");
+        return;
     case LOOKING_FAILED:
         schedule_fail(session, schedule->reason, schedule->kind, schedule->code, schedule->text,
                       "");
