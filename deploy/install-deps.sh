@@ -11,7 +11,7 @@ build='build-essential cmake ninja-build pkg-config git ca-certificates
 runtime='gss-ntlmssp'
 check='libcmocka-dev clang clang-tidy clang-format cppcheck valgrind gcovr'
 lab='samba samba-common-bin samba-vfs-modules smbclient python3 python3-impacket python3-samba
-     iproute2 nftables dnsmasq-base attr acl libcap2-bin procps util-linux sqlite3 fping'
+     wine iproute2 nftables dnsmasq-base attr acl libcap2-bin procps util-linux sqlite3 fping'
 
 case "${1-}" in
     --runtime) wanted="$build $runtime" ;;

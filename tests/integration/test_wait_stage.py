@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "lab"))
 
 from impacket.smbconnection import SMBConnection  # noqa: E402
 from lablib import Lab  # noqa: E402
-from standin import checks, ntacl  # noqa: E402
+from standin import checks, ntacl, program  # noqa: E402
 
 if os.geteuid() != 0:
     sys.exit("needs root for network namespaces")
@@ -472,6 +472,27 @@ class CleanUp(WaitCase):
         while self.clean("pc-0006", push)[-1]["verdict"] != "passed" and time.monotonic() < deadline:
             time.sleep(0.2)
         self.assertEqual(self.files("pc-0006"), [])
+
+
+class Really(WaitCase):
+    """The script run by Wine's cmd, from the push to the exit code."""
+
+    OPTIONS = {"targets": 2, "wine": True}
+
+    def test_program_ends_and_tells(self):
+        push = secrets.token_hex(16)
+        arguments = '/S "a & b" & 100% ^ (c) <d> "'
+        hosts = ["pc-0001", "pc-0002"]
+        program.write(self.package, exit_code=3010)
+        options = ["--wait", "--arguments", arguments]
+        for end in self.probe(hosts, *options, push=push).values():
+            self.ended(end, "passed", "-", "-")
+        self.wait_until_ended(hosts)
+        for host in hosts:
+            end = self.look(host, "--arguments", arguments, "--success", "3010", "--cleanup", push=push)
+            self.ended(end, "passed", "-", "3010", "exit 3010")
+            self.assertEqual(self.output(host).decode(), f'"C:\\SPDISTRO\\package.exe" {arguments}\r\n')
+            self.assertEqual(self.files(host), [])
 
 
 if __name__ == "__main__":

@@ -121,4 +121,4 @@ class Wine:
             code = script.read_end()
         except (OSError, ValueError):
             return status
-        return code if code & 0xFF == status else status
+        return code if (code & 0xFF or (code != 0)) == status else status  # Wine makes no failure a zero

@@ -1,7 +1,7 @@
 """Starting tasks: when their triggers are due, and what "running" the package means here.
 
-Nothing is executed, unless the lab was made with `wine` and the task is that of a push which waits. The command and its arguments are matched to files on the target's drive; what was there at that
-moment is recorded with its SHA-256, and hosts/ADDRESS/behaviour.json decides how the program ends:
+Nothing is executed, unless the lab was made with `wine` and the task is that of a push which waits. The command and its
+arguments are matched to files on the target's drive; what was there at that moment is recorded with its SHA-256, and hosts/ADDRESS/behaviour.json decides how the program ends:
 
     {"exit_code": 0, "seconds": 0, "output": "text"}       all optional; {"programs": {"setup.exe": {...}}} per file
 
