@@ -150,9 +150,11 @@ static void journal_intent(void *context, const struct agent_ref *ref)
     shell_step(context, &event);
 }
 
-static void journal_outcome(void *context, const struct agent_ref *ref, bool acked)
+static void journal_outcome(void *context, const struct agent_ref *ref, bool acked,
+                            uint32_t output_size)
 {
-    struct agent_event event = {.kind = AGENT_JOURNAL_OUTCOME, .journal = {*ref, acked}};
+    struct agent_event event = {.kind = AGENT_JOURNAL_OUTCOME,
+                                .journal = {*ref, acked, output_size}};
     shell_step(context, &event);
 }
 

@@ -51,20 +51,37 @@ static void defer_send(struct shell *shell, const struct message *message)
     item->size = bytes.size;
 }
 
-static int fill_row(struct shell *shell, const struct agent_ref *ref, bool cancelled,
+/* SEND_CANCELLED, SEND_SCHEDULED: rows that the journal has not. */
+static void fill_passing_row(const struct shell *shell, const struct agent_effect *effect,
+                             uint32_t i, struct result_row *row)
+{
+    const struct agent_ref *ref = &shell->effects.refs[effect->rows.first_ref + i];
+    if (effect->kind == AGENT_SEND_SCHEDULED) {
+        row->outcome = shell->effects.outcomes[effect->rows.first_outcome + i];
+        return;
+    }
+    row->outcome.state = ref->registered ? TARGET_SCHEDULED : TARGET_CANCELLED;
+    row->outcome.reason = REASON_CANCELLED;
+    row->outcome.stage = ref->reached;
+}
+
+static int fill_row(struct shell *shell, const struct agent_effect *effect, uint32_t i,
                     struct result_row *row, struct err *err)
 {
+    const struct agent_ref *ref = &shell->effects.refs[effect->rows.first_ref + i];
     *row = (struct result_row){
         .push = ref->push,
         .generation = ref->generation,
         .target_no = ref->target_no,
         .attempt = ref->attempt,
     };
-    if (!cancelled)
-        return spool_get_outcome(shell->spool, ref, &row->outcome, err);
-    row->outcome.state = TARGET_CANCELLED;
-    row->outcome.reason = REASON_CANCELLED;
-    row->outcome.stage = ref->reached;
+    if (effect->kind == AGENT_SEND_RESULTS)
+        return spool_get_outcome(shell->spool, ref, &row->outcome, err) != 0 ||
+                       spool_get_output(shell->spool, ref, &row->output, &row->output_size, err) !=
+                           0
+                   ? -1
+                   : 0;
+    fill_passing_row(shell, effect, i, row);
     return 0;
 }
 
@@ -72,20 +89,21 @@ static void defer_results(struct shell *shell, const struct agent_effect *effect
 {
     static struct result_row rows[LIMIT_ROWS_PER_MESSAGE];
     struct message message = {.kind = MESSAGE_RESULTS};
-    bool cancelled = effect->kind == AGENT_SEND_CANCELLED;
-    for (uint32_t i = 0; i < effect->rows.ref_count; i++) {
-        struct err err;
-        const struct agent_ref *ref = &shell->effects.refs[effect->rows.first_ref + i];
-        if (fill_row(shell, ref, cancelled, &rows[i], &err) != 0) {
-            shell_fail(shell, &err);
-            return;
-        }
-    }
+    uint32_t count = 0;
+    struct err err;
+    while (count < effect->rows.ref_count &&
+           fill_row(shell, effect, count, &rows[count], &err) == 0)
+        count++;
     message.results.epoch = effect->rows.epoch;
     message.results.sequence = effect->rows.sequence;
     message.results.rows = rows;
-    message.results.row_count = effect->rows.ref_count;
-    defer_send(shell, &message);
+    message.results.row_count = count;
+    if (count == effect->rows.ref_count)
+        defer_send(shell, &message);
+    else
+        shell_fail(shell, &err);
+    for (uint32_t i = 0; i < count; i++)
+        free(rows[i].output);
 }
 
 static void defer_run(struct shell *shell, const struct agent_effect *effect)
@@ -147,6 +165,10 @@ static int persist(struct shell *shell, const struct agent_effect *effect, struc
     case AGENT_PERSIST_OUTCOME:
         outcome = &shell->effects.outcomes[effect->persist.outcome_no];
         log_outcome(ref, outcome);
+        if (effect->persist.output_size > 0 &&
+            spool_put_output(shell->spool, ref, effect->persist.output, effect->persist.output_size,
+                             err) != 0)
+            return -1;
         return spool_put_outcome(shell->spool, ref, outcome, err);
     case AGENT_JOURNAL_RENEW:
         return spool_renew(shell->spool, ref, err);
@@ -158,6 +180,7 @@ static int persist(struct shell *shell, const struct agent_effect *effect, struc
     case AGENT_SEND_HEARTBEAT:
     case AGENT_SEND_RESULTS:
     case AGENT_SEND_CANCELLED:
+    case AGENT_SEND_SCHEDULED:
     case AGENT_RUN_STAGE:
     case AGENT_LOGON:
     case AGENT_DROP:
@@ -195,6 +218,7 @@ static void take_effect(struct shell *shell, const struct agent_effect *effect)
         break;
     case AGENT_SEND_RESULTS:
     case AGENT_SEND_CANCELLED:
+    case AGENT_SEND_SCHEDULED:
         defer_results(shell, effect);
         break;
     case AGENT_RUN_STAGE:

@@ -49,6 +49,7 @@ static struct shell_job *add_job(struct shell *shell, const struct job *job, uin
         .generation = job->generation,
         .counter = job->counter,
         .package_bytes = job->package_bytes,
+        .packageless = job->action == JOB_CLEANUP,
         .target_count = job->target_count,
     };
     memcpy(added->package_digest, job->package_digest, LIMIT_DIGEST_BYTES);
@@ -131,7 +132,7 @@ static void prepare_job(struct shell *shell, struct vetted_job *vetted, struct a
     event->job_no = job_no;
     event->credential_no = stage_runner_credential_no(shell->runner, job_no);
     event->local_account = local_account(vetted->credential->account);
-    event->package_ready = package_ready(shell, added);
+    event->package_ready = added->packageless || package_ready(shell, added);
 }
 
 static void log_job(const struct vetted_job *vetted)
@@ -159,12 +160,16 @@ void shell_on_job(struct shell *shell, const struct message_job *message)
         return;
     }
     const struct job *job = &vetted.job;
+    int64_t wait_until_s = job_wait_until_unix_s(job);
     struct agent_job event = {
         .push = job->push,
         .generation = job->generation,
         .counter = job->counter,
         .not_after_unix_ms =
             job->not_after_unix_s < INT64_MAX / 1000 ? job->not_after_unix_s * 1000 : INT64_MAX,
+        .cleanup = job->action == JOB_CLEANUP,
+        .wait = job->action == JOB_PUSH && job->wait,
+        .wait_until_unix_ms = wait_until_s < INT64_MAX / 1000 ? wait_until_s * 1000 : INT64_MAX,
     };
     if (vetted.accepted)
         refuse_old(shell, &vetted);
@@ -216,8 +221,10 @@ void shell_remove_job(struct shell *shell, uint32_t job_no)
     memcpy(digest, job->package_digest, sizeof digest);
     job->used = false;
     stage_runner_remove_job(shell->runner, job_no);
+    if (job->packageless)
+        return;
     for (uint32_t i = 0; i < shell->job_count; i++) {
-        if (shell->jobs[i].used &&
+        if (shell->jobs[i].used && !shell->jobs[i].packageless &&
             memcmp(shell->jobs[i].package_digest, digest, sizeof digest) == 0)
             return;
     }
@@ -256,7 +263,8 @@ void shell_package_done(void *context, const uint8_t digest[LIMIT_DIGEST_BYTES],
         log_info("package is here, whole and checked");
     for (uint32_t i = 0; i < shell->job_count; i++) {
         const struct shell_job *job = &shell->jobs[i];
-        if (job->used && memcmp(job->package_digest, digest, LIMIT_DIGEST_BYTES) == 0)
+        if (job->used && !job->packageless &&
+            memcmp(job->package_digest, digest, LIMIT_DIGEST_BYTES) == 0)
             package_event(shell, job, failure);
     }
 }

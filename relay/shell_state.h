@@ -27,6 +27,7 @@ struct shell_job {
     uint64_t counter;
     uint8_t package_digest[LIMIT_DIGEST_BYTES];
     uint64_t package_bytes;
+    bool packageless; /* a clean-up */
     uint8_t targets_root[LIMIT_DIGEST_BYTES];
     uint32_t target_count;
 };

@@ -16,7 +16,7 @@
 #include "common/wire/wire.h"
 
 #define APPLICATION_ID 0x50735270 /* "PsRp" */
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define OUTCOME_BYTES_MAX 4096U
 
 enum statement {
@@ -32,6 +32,16 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
 #undef STATEMENT
 };
 
+/* Since version 2: what packages printed, until the row is acknowledged. Apart from the outcomes,
+ * which are read through at each start. */
+#define SCHEMA_OUTPUT                                                                              \
+    "CREATE TABLE output (push BLOB NOT NULL, generation INTEGER NOT NULL,"                        \
+    " target_no INTEGER NOT NULL, body BLOB NOT NULL,"                                             \
+    " PRIMARY KEY (push, generation, target_no));"
+
+static const char migration[] = "BEGIN;" SCHEMA_OUTPUT "PRAGMA user_version = 2;"
+                                "COMMIT;";
+
 static const char schema[] =
     "BEGIN;"
     "CREATE TABLE intent (push BLOB NOT NULL, generation INTEGER NOT NULL,"
@@ -42,9 +52,9 @@ static const char schema[] =
     " body BLOB NOT NULL, PRIMARY KEY (push, generation, target_no)) WITHOUT ROWID;"
     "CREATE TABLE job (push BLOB NOT NULL, generation INTEGER NOT NULL,"
     " counter INTEGER NOT NULL, not_after_unix_s INTEGER NOT NULL, closed INTEGER NOT NULL,"
-    " PRIMARY KEY (push, generation)) WITHOUT ROWID;"
+    " PRIMARY KEY (push, generation)) WITHOUT ROWID;" SCHEMA_OUTPUT
     "PRAGMA application_id = 1349735024;"
-    "PRAGMA user_version = 1;"
+    "PRAGMA user_version = 2;"
     "COMMIT;";
 
 struct spool {
@@ -134,6 +144,10 @@ static int check_kind(struct spool *spool, struct err *err)
     }
     if (application != APPLICATION_ID)
         return damaged(spool, "no journal", err);
+    if (version == 1) /* a journal of before there was output: it only lacks the table */
+        return sqlite3_exec(spool->db, migration, NULL, NULL, NULL) == SQLITE_OK
+                   ? 0
+                   : db_fail(spool, err);
     if (version != SCHEMA_VERSION)
         return err_set(err, ERR_INVALID,
                        "journal %s has format %lld, this program knows %d: use the program that "
@@ -230,7 +244,7 @@ static int open_journal(struct spool *spool, struct err *err)
                        spool->path);
     }
     if (open_db(spool, spool->path, SQLITE_OPEN_READWRITE, err) != 0 ||
-        check_kind(spool, err) != 0 || check_sound(spool, err) != 0 || prepare(spool, err) != 0)
+        check_sound(spool, err) != 0 || check_kind(spool, err) != 0 || prepare(spool, err) != 0)
         return -1;
     return 0;
 }
@@ -292,7 +306,7 @@ static sqlite3_stmt *bind_ref(struct spool *spool, enum statement which,
 {
     sqlite3_stmt *statement = bind_push(spool, which, &ref->push, ref->generation);
     (void)sqlite3_bind_int64(statement, 3, ref->target_no);
-    if (sqlite3_bind_parameter_count(statement) >= 4)
+    if (sqlite3_bind_parameter_count(statement) >= 4 && which != STATEMENT_PUT_OUTPUT)
         (void)sqlite3_bind_int64(statement, 4, ref->attempt);
     return statement;
 }
@@ -328,6 +342,37 @@ int spool_put_outcome(struct spool *spool, const struct agent_ref *ref,
     return failed ? -1 : run_ref(spool, STATEMENT_DELETE_INTENT, ref, err);
 }
 
+int spool_put_output(struct spool *spool, const struct agent_ref *ref, const uint8_t *output,
+                     size_t output_size, struct err *err)
+{
+    if (output_size == 0 || output_size > LIMIT_OUTPUT_BYTES)
+        return err_set(err, ERR_LIMIT, "output of %zu bytes", output_size);
+    if (begin(spool, err) != 0)
+        return -1;
+    sqlite3_stmt *statement = bind_ref(spool, STATEMENT_PUT_OUTPUT, ref);
+    (void)sqlite3_bind_blob(statement, 4, output, (int)output_size, SQLITE_TRANSIENT);
+    return run(spool, STATEMENT_PUT_OUTPUT, err);
+}
+
+int spool_get_output(struct spool *spool, const struct agent_ref *ref, uint8_t **output,
+                     size_t *output_size, struct err *err)
+{
+    sqlite3_stmt *statement = bind_ref(spool, STATEMENT_GET_OUTPUT, ref);
+    int code = sqlite3_step(statement);
+    int failed = code == SQLITE_ROW || code == SQLITE_DONE ? 0 : db_fail(spool, err);
+    *output = NULL;
+    *output_size = 0;
+    if (code == SQLITE_ROW && sqlite3_column_bytes(statement, 0) > 0 &&
+        (size_t)sqlite3_column_bytes(statement, 0) <= LIMIT_OUTPUT_BYTES) {
+        *output_size = (size_t)sqlite3_column_bytes(statement, 0);
+        *output = mem_new(*output_size, 1);
+        memcpy(*output, sqlite3_column_blob(statement, 0), *output_size);
+    }
+    (void)sqlite3_reset(statement);
+    (void)sqlite3_clear_bindings(statement);
+    return failed;
+}
+
 int spool_renew(struct spool *spool, const struct agent_ref *ref, struct err *err)
 {
     return run_ref(spool, STATEMENT_RENEW, ref, err);
@@ -335,7 +380,11 @@ int spool_renew(struct spool *spool, const struct agent_ref *ref, struct err *er
 
 int spool_set_acked(struct spool *spool, const struct agent_ref *ref, struct err *err)
 {
-    return run_ref(spool, STATEMENT_SET_ACKED, ref, err);
+    if (run_ref(spool, STATEMENT_SET_ACKED, ref, err) != 0)
+        return -1;
+    if (sqlite3_changes(spool->db) == 0)
+        return 0;
+    return run_ref(spool, STATEMENT_DELETE_OUTPUT, ref, err);
 }
 
 int spool_get_outcome(struct spool *spool, const struct agent_ref *ref, struct outcome *outcome,
@@ -389,7 +438,7 @@ int spool_forget(struct spool *spool, const struct push_id *push, uint32_t gener
                  struct err *err)
 {
     static const enum statement steps[] = {STATEMENT_FORGET_INTENTS, STATEMENT_FORGET_OUTCOMES,
-                                           STATEMENT_CLOSE_JOB};
+                                           STATEMENT_FORGET_OUTPUT, STATEMENT_CLOSE_JOB};
     if (begin(spool, err) != 0)
         return -1;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
@@ -426,7 +475,7 @@ static int visit(struct spool *spool, enum statement which, const struct spool_v
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
         if (sqlite3_column_bytes(statement, 0) != PUSH_ID_BYTES)
             continue;
-        struct agent_ref ref;
+        struct agent_ref ref = {0};
         memcpy(ref.push.bytes, sqlite3_column_blob(statement, 0), PUSH_ID_BYTES);
         ref.generation = (uint32_t)sqlite3_column_int64(statement, 1);
         ref.target_no = (uint32_t)sqlite3_column_int64(statement, 2);
@@ -434,7 +483,8 @@ static int visit(struct spool *spool, enum statement which, const struct spool_v
         if (which == STATEMENT_ALL_INTENTS)
             visitor->intent(visitor->context, &ref);
         else
-            visitor->outcome(visitor->context, &ref, sqlite3_column_int64(statement, 4) != 0);
+            visitor->outcome(visitor->context, &ref, sqlite3_column_int64(statement, 4) != 0,
+                             (uint32_t)sqlite3_column_int64(statement, 5));
     }
     int failed = code == SQLITE_DONE ? 0 : db_fail(spool, err);
     (void)sqlite3_reset(statement);

@@ -32,9 +32,16 @@ int spool_put_intent(struct spool *spool, const struct agent_ref *ref, struct er
 /* Not acknowledged; its INTENT goes. */
 int spool_put_outcome(struct spool *spool, const struct agent_ref *ref,
                       const struct outcome *outcome, struct err *err);
+/* What the package printed, kept beside the outcome until that is acknowledged: 1 to
+ * LIMIT_OUTPUT_BYTES bytes. */
+int spool_put_output(struct spool *spool, const struct agent_ref *ref, const uint8_t *output,
+                     size_t output_size, struct err *err);
+/* *output is to be freed; NULL and 0 when there is none. */
+int spool_get_output(struct spool *spool, const struct agent_ref *ref, uint8_t **output,
+                     size_t *output_size, struct err *err);
 /* The outcome answers ref->attempt and is not acknowledged. */
 int spool_renew(struct spool *spool, const struct agent_ref *ref, struct err *err);
-/* Acknowledged; unless it was renewed for another attempt since. */
+/* Acknowledged, and its output dropped; unless it was renewed for another attempt since. */
 int spool_set_acked(struct spool *spool, const struct agent_ref *ref, struct err *err);
 /* Errors: ERR_NOT_FOUND, ERR_INVALID (its bytes make no sense), ERR_IO. */
 int spool_get_outcome(struct spool *spool, const struct agent_ref *ref, struct outcome *outcome,
@@ -52,7 +59,7 @@ struct spool_job {
 int spool_put_job(struct spool *spool, const struct spool_job *job, struct err *err);
 /* *found false: nothing is remembered. job->push and generation say which. */
 int spool_get_job(struct spool *spool, struct spool_job *job, bool *found, struct err *err);
-/* CLOSE: the push's intents and outcomes go, its job stays, closed. */
+/* CLOSE: the push's intents, outcomes and output go, its job stays, closed. */
 int spool_forget(struct spool *spool, const struct push_id *push, uint32_t generation,
                  struct err *err);
 /* Closed jobs past their not_after go. */
@@ -64,7 +71,7 @@ int spool_commit(struct spool *spool, struct err *err);
 /* Called for every INTENT without an outcome, then for every outcome. */
 struct spool_visitor {
     void (*intent)(void *context, const struct agent_ref *ref);
-    void (*outcome)(void *context, const struct agent_ref *ref, bool acked);
+    void (*outcome)(void *context, const struct agent_ref *ref, bool acked, uint32_t output_size);
     void *context;
 };
 

@@ -33,6 +33,31 @@ static int check_operator(const struct vet_config *config, const struct job *job
     return 0;
 }
 
+/* A relay that waits without bounds, or for no code that would be right, would never be done. */
+static int check_wait(const struct job *job, struct err *err)
+{
+    if (!job->wait)
+        return job->cleanup ? err_set(err, ERR_DENIED, "the job cleans up without waiting") : 0;
+    if (job->success_code_count == 0)
+        return err_set(err, ERR_DENIED, "the job waits for an exit code and names none as success");
+    if (job->success_code_count > LIMIT_SUCCESS_CODES)
+        return err_set(err, ERR_DENIED, "the job names more than %u exit codes",
+                       LIMIT_SUCCESS_CODES);
+    if (job->run_timeout_s == 0)
+        return err_set(err, ERR_DENIED, "the job waits for the package's end without a time limit");
+    return 0;
+}
+
+static int check_cleanup(const struct job *job, struct err *err)
+{
+    static const struct push_id none;
+    if (push_id_equal(&job->of_push, &none) || job->of_generation == 0)
+        return err_set(err, ERR_DENIED, "the job cleans up, and does not say after which push");
+    if (job->wait || job->cleanup)
+        return err_set(err, ERR_DENIED, "the job cleans up, and can't wait for an exit code");
+    return 0;
+}
+
 static int check_terms(const struct vet_config *config, const struct job *job, struct err *err)
 {
     if (config->now_unix_s + CLOCK_SKEW_MAX_S < job->not_before_unix_s)
@@ -44,8 +69,11 @@ static int check_terms(const struct vet_config *config, const struct job *job, s
     if (job->zone == TIME_ZONE_UTC && job->end_unix_s != 0 &&
         job->not_after_unix_s > job->end_unix_s)
         return err_set(err, ERR_DENIED, "the job may be registered after its own end");
-    if (job->target_count == 0 || job->generation == 0 || job->package_bytes == 0)
+    bool push = job->action == JOB_PUSH;
+    if (job->target_count == 0 || job->generation == 0 || (push && job->package_bytes == 0))
         return err_set(err, ERR_DENIED, "the job has no targets, generation or package");
+    if ((push ? check_wait(job, err) : check_cleanup(job, err)) != 0)
+        return -1;
     if (package_name_check(job->package_name, err) != 0)
         return -1;
     return job->action == JOB_PUSH ? job_command_check(job, err) : 0;

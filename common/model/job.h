@@ -67,6 +67,11 @@ struct job {
     uint64_t counter;                     /* operator's, rises with every signature */
 };
 
+/* With `wait`: when waiting for the end of what was scheduled is over, whatever became of it: the
+ * task starts before end_unix_s (without one, at start_unix_s or as soon as it is registered), runs
+ * at most run_timeout_s, and two minutes are given to see that. */
+int64_t job_wait_until_unix_s(const struct job *job);
+
 /* The push account, in the clear: at the CLI before sealing and at the relay after opening, nowhere
  * else. */
 struct credential {

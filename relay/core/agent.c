@@ -21,6 +21,8 @@ void agent_config_defaults(struct agent_config *config)
         .retry_first_ms = 1000,
         .logon_patience_ms = 1000,
         .logon_wait_ms = 600000,
+        .await_first_ms = 5000,
+        .await_max_ms = 60000,
         .shutdown_ms = 10000,
         .results_in_flight = 4,
         .logon_failures_max = 3,
@@ -50,6 +52,7 @@ void agent_free(struct agent *agent)
     free(agent->pushes);
     free(agent->jobs);
     free(agent->credentials);
+    free(agent->progress);
     free(agent);
 }
 
@@ -69,10 +72,11 @@ static void take_event(struct agent *agent, const struct agent_event *event)
     case AGENT_HEARTBEAT_ACK: /* taken before the lease was looked at */
         break;
     case AGENT_JOURNAL_INTENT:
-        on_journal(agent, &event->journal.ref, false, false);
+        on_journal(agent, &event->journal.ref, false, false, 0);
         break;
     case AGENT_JOURNAL_OUTCOME:
-        on_journal(agent, &event->journal.ref, true, event->journal.acked);
+        on_journal(agent, &event->journal.ref, true, event->journal.acked,
+                   event->journal.output_size);
         break;
     case AGENT_LINK_UP:
         on_link_up(agent);
@@ -116,7 +120,7 @@ static void take_event(struct agent *agent, const struct agent_event *event)
 static void arm_timer(struct agent *agent)
 {
     uint64_t due = lease_due_ms(agent);
-    uint64_t others[] = {work_due_ms(agent), results_due_ms(agent),
+    uint64_t others[] = {work_due_ms(agent), results_due_ms(agent), wait_due_ms(agent),
                          agent->shutting_down && !agent->finished ? agent->shutdown_at_ms
                                                                   : UINT64_MAX};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
@@ -144,6 +148,7 @@ void agent_step(struct agent *agent, const struct agent_event *event, struct age
     work_schedule(agent);
     lease_speak(agent);
     results_send(agent);
+    wait_send(agent);
     if (agent->shutting_down && !agent->finished &&
         (agent->running == 0 || agent->now_ms >= agent->shutdown_at_ms)) {
         agent->finished = true;
@@ -158,6 +163,7 @@ struct agent_counters agent_counters(const struct agent *agent)
     struct agent_counters counters = {
         .ignored = agent->ignored,
         .held = agent->held,
+        .awaiting = agent->awaiting,
         .sessions = agent->sessions,
         .unacknowledged = results_unacknowledged(agent),
         .lapses = agent->lapses,

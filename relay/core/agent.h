@@ -9,6 +9,10 @@
  * two. Outcomes are handed over once, with PERSIST_OUTCOME, and live in the journal from then on: a
  * results batch only names its rows. That keeps a finished target at some fifty bytes here.
  *
+ * With a job that waits, a target whose task is registered keeps its lease and is looked at again
+ * and again until it has ended (wait.c). It holds no session between two looks and costs some 300
+ * bytes.
+ *
  * Rules: docs/PROTOCOL.md. Invariants: at most one outcome per target and generation; INTENT is
  * persisted before the schedule stage; no stage starts and no logon is allowed after 80 % of the
  * lease, after STOP, after the job's not_after, or during shutdown, but to look for a task that may
@@ -29,7 +33,7 @@ struct agent;
 
 struct agent_config {
     struct message_hello hello;  /* name, instance and seal key; the rest is filled here */
-    uint32_t held_max;           /* targets held at once: the credit */
+    uint32_t held_max;           /* targets held at once, waiting ones not counted: the credit */
     uint32_t resolve_max;        /* names being looked up at once */
     uint32_t ping_max;           /* addresses being pinged at once */
     uint32_t session_max;        /* SMB sessions, counted over access..schedule */
@@ -40,6 +44,8 @@ struct agent_config {
     uint32_t retry_first_ms;     /* first pause before reading back; doubles */
     uint32_t logon_patience_ms;  /* an unanswered first logon holds up others this long */
     uint32_t logon_wait_ms;      /* a connected target waits at most this long for its logon */
+    uint32_t await_first_ms;     /* a waiting target is looked at so long after its start ... */
+    uint32_t await_max_ms;       /* ... then after pauses that grow by half up to this */
     uint32_t shutdown_ms;        /* running stages get this long to end */
     uint32_t results_in_flight;  /* unacknowledged batches at once, at most 8 */
     uint32_t logon_failures_max; /* failures without a success that stop a credential */
@@ -56,6 +62,8 @@ struct agent_ref {
     uint32_t target_no;
     uint32_t attempt;
     enum stage reached; /* SEND_CANCELLED: stage it was in, STAGE_COUNT if none began; else 0 */
+    bool registered;    /* SEND_CANCELLED: the row says SCHEDULED, reason CANCELLED: it was waited
+                           for, and the lease is given back */
 };
 
 /* What the core needs to know of a job that the shell verified, or refused. */
@@ -70,6 +78,9 @@ struct agent_job {
     uint32_t credential_no;          /* equal for equal account and secret */
     bool local_account;              /* each machine has its own account of this name */
     bool package_ready;              /* its package is in the cache already */
+    bool cleanup;                    /* JOB_CLEANUP: no INTENT, ends as SUCCEEDED */
+    bool wait;                       /* targets end when the package has ended */
+    int64_t wait_until_unix_ms;      /* ... or then, whatever became of it */
 };
 
 enum agent_verdict {
@@ -139,6 +150,7 @@ struct agent_event {
         struct {
             struct agent_ref ref;
             bool acked;
+            uint32_t output_size; /* OUTCOME: of the output that is journalled with it */
         } journal;
         struct message_welcome welcome;
         struct message_heartbeat_ack heartbeat_ack;
@@ -165,6 +177,8 @@ enum agent_effect_kind {
     AGENT_SEND_HEARTBEAT,  /* `heartbeat` */
     AGENT_SEND_RESULTS,    /* `results`: the journal's outcomes of these refs, as one batch */
     AGENT_SEND_CANCELLED,  /* `results`: CANCELLED rows for these refs; the journal has none */
+    AGENT_SEND_SCHEDULED,  /* `results`: SCHEDULED rows, progress: the outcomes from first_outcome
+                              on,  one for each ref; the journal has none. Sequence 0 */
     AGENT_RUN_STAGE,       /* `run` */
     AGENT_LOGON,           /* `key`: said CONNECTED, may log on now, once */
     AGENT_DROP,            /* `key`: forget the target; no result is wanted any more */
@@ -179,13 +193,16 @@ struct agent_effect {
     union {
         struct {
             struct agent_ref ref;
-            uint32_t outcome_no; /* index into agent_effects.outcomes */
+            uint32_t outcome_no;   /* index into agent_effects.outcomes */
+            const uint8_t *output; /* what the package printed; borrowed from the event */
+            size_t output_size;    /* 0: none */
         } persist;
         struct {
             uint32_t first_ref; /* index into agent_effects.refs */
             uint32_t ref_count;
-            uint64_t epoch;    /* SEND_* only */
-            uint64_t sequence; /* SEND_* only */
+            uint32_t first_outcome; /* SEND_SCHEDULED: index into agent_effects.outcomes */
+            uint64_t epoch;         /* SEND_* only */
+            uint64_t sequence;      /* SEND_* only */
         } rows;
         struct {
             struct push_id push;
@@ -231,6 +248,7 @@ struct agent_counters {
     uint32_t in_stage[STAGE_COUNT];   /* of them, by the stage they are in or wait for */
     uint32_t stage_runs[STAGE_COUNT]; /* stages running now */
     uint32_t sessions;                /* targets holding an SMB session */
+    uint32_t awaiting;                /* of those held: registered, their end is waited for */
     uint32_t unacknowledged;          /* outcomes the coordinator has not confirmed */
     uint32_t lapses;                  /* leases that ran out */
     uint64_t epoch;                   /* 0: not welcome yet */

@@ -14,7 +14,10 @@
 #define PUSHES_MAX 1024U      /* pushes known at once, and jobs */
 #define CREDENTIALS_MAX 1024U /* remembered at once */
 #define RETRY_PAUSE_MAX_MS 16000U
-#define TIMER_PAUSE_MAX_MS 60000U /* the wall clock may jump: look again at least so often */
+#define CREDIT_MAX 65536U     /* the coordinator counts no more */
+#define PAUSED_OFTEN_MAX 256U /* more paused targets than this are looked through once a second */
+#define OUTPUT_PER_MESSAGE 131072U /* leaves a full batch of rows below LIMIT_MESSAGE_BYTES_MAX */
+#define TIMER_PAUSE_MAX_MS 60000U  /* the wall clock may jump: look again at least so often */
 
 enum entry_status {
     ENTRY_FREE,    /* not in the table */
@@ -22,10 +25,19 @@ enum entry_status {
     ENTRY_WAITING, /* has work, in its job's queue for work->stage */
     ENTRY_RUNNING, /* has work, work->stage is running */
     ENTRY_HELD,    /* as RUNNING, ACCESS: connected, in its credential's `held` until its logon */
-    ENTRY_PAUSED,  /* has work, effect unknown: in agent.paused until work->retry_at_ms */
-    ENTRY_UNSENT,  /* outcome journalled, in agent.unsent; or dropped, in agent.dropped */
-    ENTRY_SENT,    /* row in a batch that waits for its ack */
-    ENTRY_ACKED,   /* tombstone until CLOSE; dropped: of its attempt */
+    ENTRY_PAUSED, /* has work, effect unknown or waiting: in agent.paused until work->retry_at_ms */
+    ENTRY_UNSENT, /* outcome journalled, in agent.unsent; or dropped, in agent.dropped */
+    ENTRY_SENT,   /* row in a batch that waits for its ack */
+    ENTRY_ACKED,  /* tombstone until CLOSE; dropped: of its attempt */
+};
+
+/* What the last look at a waiting target saw. */
+struct look {
+    bool reached;       /* it is registered, and had not ended */
+    enum reason reason; /* what it would be if time were up; or why it could not be seen */
+    enum code_kind code_kind;
+    uint32_t code;
+    char detail[];
 };
 
 /* A target between lease and outcome. */
@@ -47,6 +59,12 @@ struct work {
     uint64_t unknown_since_ms; /* first unknown effect */
     uint32_t retry_pause_ms;   /* the next pause */
     uint32_t schedule_tries;   /* over all rounds */
+    bool scheduled;            /* job waits: registered; INTENT is journalled */
+    bool looking;              /* ... counted in agent.looks */
+    bool spare;                /* ... or it may be: counted in agent.spare, not in the credit */
+    bool telling;              /* in agent.progress */
+    uint32_t refused_looks;    /* logons refused in a row */
+    struct look *look;         /* owned; NULL unless scheduled */
     uint32_t stage_ms[STAGE_COUNT];
     uint64_t bytes;             /* written so far */
     enum name_check name_check; /* as the last stage said */
@@ -62,10 +80,12 @@ struct entry {
     uint32_t target_no;
     uint32_t attempt;
     enum entry_status status;
-    bool intent;        /* INTENT is journalled */
-    bool dropped;       /* no outcome but a CANCELLED row for this attempt, not journalled */
-    enum stage reached; /* when dropped */
-    struct work *work;  /* owned; NULL unless waiting, running or paused */
+    bool intent;          /* INTENT is journalled */
+    uint32_t output_size; /* journalled with the outcome, not acknowledged */
+    bool dropped;         /* no outcome but a CANCELLED row for this attempt, not journalled; with
+                             `intent` it says SCHEDULED */
+    enum stage reached;   /* when dropped */
+    struct work *work;    /* owned; NULL unless waiting, running or paused */
 };
 
 struct queue {
@@ -91,6 +111,8 @@ struct job_slot {
     uint32_t push; /* index */
     uint64_t counter;
     int64_t not_after_unix_ms;
+    bool cleanup, wait;
+    int64_t wait_until_unix_ms;
     uint32_t job_no;
     uint32_t credential; /* index into agent.credentials */
     enum package_state package;
@@ -167,6 +189,14 @@ struct agent {
     struct credential_slot *credentials;
     uint32_t credential_count;
     struct queue paused, unsent, dropped;
+    uint64_t paused_scan_ms; /* `paused` needn't be looked through before */
+    uint32_t *progress;      /* owned: entries whose SCHEDULED row is to be sent */
+    uint32_t progress_count, progress_capacity;
+    uint64_t progress_said_ms; /* last SEND_SCHEDULED */
+    uint32_t awaiting;         /* works that are scheduled */
+    uint32_t looks;            /* of them, being looked at */
+    uint32_t spare;            /* works that don't count against held_max */
+    uint32_t credit_said;      /* highest of this epoch */
     struct batch batches[BATCHES_MAX];
     uint64_t sequence; /* last one used in this epoch */
     uint32_t serial;   /* last one used */
@@ -194,6 +224,7 @@ uint32_t table_add(struct table *table, uint32_t push, uint32_t target_no);
 void table_remove(struct table *table, uint32_t index);
 void queue_init(struct queue *queue);
 void queue_push(struct table *table, struct queue *queue, uint32_t index);
+void queue_push_front(struct table *table, struct queue *queue, uint32_t index);
 void queue_remove(struct table *table, struct queue *queue, uint32_t index);
 
 /* jobs.c */
@@ -233,14 +264,43 @@ void brake_ended(struct agent *agent, struct work *work, const struct agent_stag
 /* When the next held logon may start; UINT64_MAX when none waits for time. */
 uint64_t brake_due_ms(const struct agent *agent, const struct credential_slot *credential);
 
+/* wait.c */
+/* SCHEDULE passed, or was found to have: the end is waited for; or, under STOP, the lease is given
+ * back. */
+void wait_begin(struct agent *agent, uint32_t index, const struct agent_stage_done *done);
+/* A look at a waiting target has ended, at whatever stage, or could not be made. */
+void wait_looked(struct agent *agent, uint32_t index, const struct agent_stage_done *done);
+/* No longer counted against the credit. */
+void wait_spare(struct agent *agent, struct work *work);
+/* Ends it by what the last look saw. */
+void wait_over(struct agent *agent, uint32_t index);
+bool wait_time_is_up(const struct agent *agent, const struct job_slot *job);
+/* Whether one more target may be looked at. */
+bool wait_may_look(const struct agent *agent);
+/* Its SCHEDULED row is sent, soon. */
+void wait_tell(struct agent *agent, uint32_t index);
+void wait_send(struct agent *agent);
+uint64_t wait_due_ms(const struct agent *agent);
+/* The work is going away. */
+void wait_forget(struct agent *agent, struct work *work);
+
 /* work.c */
 void work_begin(struct agent *agent, uint32_t index, uint32_t job, const char *name);
 /* Journals the outcome, forgets the work, queues the row. */
 void work_finish(struct agent *agent, uint32_t index, const struct outcome *outcome);
 /* Forgets the work without an outcome; the entry goes too unless INTENT is journalled. */
 void work_give_up(struct agent *agent, uint32_t index);
-/* Forgets the work of a target without INTENT, and queues a CANCELLED row for it. */
+/* Forgets the work of a target without INTENT, and queues a CANCELLED row for it; with INTENT the
+ * row says SCHEDULED. */
 void work_drop(struct agent *agent, uint32_t index);
+/* The runner forgets the target; a further stage runs under a new key. */
+void work_drop_key(struct agent *agent, uint32_t index);
+/* Into agent.paused, in no other queue before. */
+void work_pause(struct agent *agent, uint32_t index, uint64_t pause_ms);
+/* What is known of the target whatever the end. */
+struct outcome work_outcome(const struct agent *agent, const struct work *work);
+/* Ends it as a stage, or a look, says. */
+void work_finish_done(struct agent *agent, uint32_t index, const struct agent_stage_done *done);
 /* The push is stopped: drops what is not past INTENT, but lets running stages end for a while. */
 void work_stop(struct agent *agent, uint32_t push);
 void on_connected(struct agent *agent, uint64_t key);
@@ -251,7 +311,8 @@ uint64_t work_due_ms(const struct agent *agent);
 
 /* results.c */
 struct agent_ref entry_ref(const struct agent *agent, uint32_t index);
-void on_journal(struct agent *agent, const struct agent_ref *ref, bool outcome, bool acked);
+void on_journal(struct agent *agent, const struct agent_ref *ref, bool outcome, bool acked,
+                uint32_t output_size);
 void on_results_ack(struct agent *agent, const struct message_results_ack *ack);
 /* An outcome that is known answers this attempt again. */
 void results_renew(struct agent *agent, uint32_t index, uint32_t attempt);

@@ -41,7 +41,7 @@ bool job_expired(const struct agent *agent, const struct job_slot *job)
 
 bool job_over(const struct agent *agent, const struct job_slot *job)
 {
-    return job_expired(agent, job) &&
+    return job_expired(agent, job) && (!job->wait || wait_time_is_up(agent, job)) &&
            agent->now_unix_ms -
                    (uint64_t)(job->not_after_unix_ms > 0 ? job->not_after_unix_ms : 0) >=
                agent->config.read_back_ms;
@@ -77,6 +77,9 @@ static uint32_t add_job(struct agent *agent, uint32_t push, const struct agent_j
         .push = push,
         .counter = job->counter,
         .not_after_unix_ms = job->not_after_unix_ms,
+        .cleanup = job->cleanup,
+        .wait = job->wait,
+        .wait_until_unix_ms = job->wait_until_unix_ms,
         .job_no = job->job_no,
         .credential = credential_get(agent, job->credential_no, job->local_account),
         .package = job->package_ready ? PACKAGE_READY : PACKAGE_FETCHING,

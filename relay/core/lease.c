@@ -14,7 +14,18 @@
 
 static uint32_t credit(const struct agent *agent)
 {
-    return agent->shutting_down ? 0 : agent->config.held_max;
+    if (agent->shutting_down)
+        return 0;
+    uint32_t asked = agent->config.held_max + agent->spare;
+    return asked < CREDIT_MAX ? asked : CREDIT_MAX;
+}
+
+/* A lease may answer a credit that was said a while ago. */
+static uint32_t note_credit(struct agent *agent)
+{
+    if (credit(agent) > agent->credit_said)
+        agent->credit_said = credit(agent);
+    return credit(agent);
 }
 
 static void say_hello(struct agent *agent)
@@ -26,7 +37,7 @@ static void say_hello(struct agent *agent)
     struct agent_effect *effect = effect_add(agent, AGENT_SEND_HELLO);
     effect->hello = agent->config.hello;
     effect->hello.protocol_version = MESSAGE_PROTOCOL_VERSION;
-    effect->hello.credit = credit(agent);
+    effect->hello.credit = note_credit(agent);
 }
 
 static void say_heartbeat(struct agent *agent)
@@ -34,7 +45,8 @@ static void say_heartbeat(struct agent *agent)
     struct agent_effect *effect = effect_add(agent, AGENT_SEND_HEARTBEAT);
     effect->heartbeat.epoch = agent->epoch;
     effect->heartbeat.sent_boottime_ms = agent->now_ms;
-    effect->heartbeat.credit = credit(agent);
+    effect->heartbeat.credit = note_credit(agent);
+    effect->heartbeat.awaiting = agent->awaiting;
     memcpy(effect->heartbeat.running, agent->in_stage, sizeof agent->in_stage);
     agent->heartbeat_said_ms = agent->now_ms;
     agent->heartbeat_due = false;
@@ -208,6 +220,8 @@ static void take_target(struct agent *agent, uint32_t push, const struct lease_e
             } else {
                 entry->attempt = from->attempt;
                 entry->work->leased = true;
+                if (entry->work->scheduled)
+                    wait_tell(agent, index); /* it hasn't heard, or has forgotten */
             }
             return;
         }
@@ -218,7 +232,7 @@ static void take_target(struct agent *agent, uint32_t push, const struct lease_e
             return;
         }
     }
-    if (agent->held >= agent->config.held_max) {
+    if (agent->held >= agent->credit_said) {
         agent->ignored++; /* past the credit; the lease is repeated */
         return;
     }

@@ -31,7 +31,8 @@ void results_drop(struct agent *agent, uint32_t index, enum stage reached)
     queue_unsent(agent, index);
 }
 
-void on_journal(struct agent *agent, const struct agent_ref *ref, bool outcome, bool acked)
+void on_journal(struct agent *agent, const struct agent_ref *ref, bool outcome, bool acked,
+                uint32_t output_size)
 {
     uint32_t push = push_get(agent, &ref->push, ref->generation);
     if (push == ENTRY_NONE) {
@@ -52,6 +53,7 @@ void on_journal(struct agent *agent, const struct agent_ref *ref, bool outcome, 
     } else if (acked) {
         entry->status = ENTRY_ACKED;
     } else {
+        entry->output_size = output_size;
         queue_unsent(agent, index);
     }
 }
@@ -128,6 +130,7 @@ static void note_acked(struct agent *agent, const struct batch *batch)
         if (batch->rows[i] == ENTRY_NONE)
             continue;
         agent->table.entries[batch->rows[i]].status = ENTRY_ACKED;
+        agent->table.entries[batch->rows[i]].output_size = 0; /* the journal drops it */
         struct agent_ref ref = entry_ref(agent, batch->rows[i]);
         effect_ref(agent, &ref);
         effect->rows.ref_count++;
@@ -137,6 +140,8 @@ static void note_acked(struct agent *agent, const struct batch *batch)
 void on_results_ack(struct agent *agent, const struct message_results_ack *ack)
 {
     struct batch *batch = NULL;
+    if (ack->sequence == 0)
+        return; /* of progress, which a LEASE asks for again when it was lost */
     for (uint32_t b = 0; b < BATCHES_MAX; b++) {
         if (agent->batches[b].used && agent->batches[b].sequence == ack->sequence)
             batch = &agent->batches[b];
@@ -152,6 +157,12 @@ void on_results_ack(struct agent *agent, const struct message_results_ack *ack)
         note_acked(agent, batch);
 }
 
+static void note_dropped_ref(const struct entry *entry, struct agent_ref *ref)
+{
+    ref->reached = entry->reached;
+    ref->registered = entry->intent;
+}
+
 static void send_batch(struct agent *agent, struct batch *batch, struct queue *from)
 {
     batch->cancelled = from == &agent->dropped;
@@ -164,14 +175,18 @@ static void send_batch(struct agent *agent, struct batch *batch, struct queue *f
     effect->rows.first_ref = (uint32_t)agent->effects->ref_count;
     effect->rows.epoch = agent->epoch;
     effect->rows.sequence = batch->sequence;
+    uint32_t output_size = 0;
     while (from->count > 0 && batch->count < LIMIT_ROWS_PER_MESSAGE) {
         uint32_t index = from->head;
+        output_size += agent->table.entries[index].output_size;
+        if (output_size > OUTPUT_PER_MESSAGE && batch->count > 0)
+            break;
         queue_remove(&agent->table, from, index);
         agent->table.entries[index].status = ENTRY_SENT;
         batch->rows[batch->count++] = index;
         struct agent_ref ref = entry_ref(agent, index);
         if (batch->cancelled)
-            ref.reached = agent->table.entries[index].reached;
+            note_dropped_ref(&agent->table.entries[index], &ref);
         effect_ref(agent, &ref);
     }
     effect->rows.ref_count = batch->count;

@@ -15,8 +15,10 @@ void table_init(struct table *table)
 void table_release(struct table *table)
 {
     for (uint32_t i = 0; i < table->count; i++) {
-        if (table->entries[i].work)
+        if (table->entries[i].work) {
             free(table->entries[i].work->unknown);
+            free(table->entries[i].work->look);
+        }
         free(table->entries[i].work);
     }
     free(table->entries);
@@ -127,6 +129,19 @@ void queue_push(struct table *table, struct queue *queue, uint32_t index)
     else
         queue->head = index;
     queue->tail = index;
+    queue->count++;
+}
+
+void queue_push_front(struct table *table, struct queue *queue, uint32_t index)
+{
+    struct entry *entry = &table->entries[index];
+    entry->prev = ENTRY_NONE;
+    entry->next = queue->head;
+    if (queue->head != ENTRY_NONE)
+        table->entries[queue->head].prev = index;
+    else
+        queue->tail = index;
+    queue->head = index;
     queue->count++;
 }
 

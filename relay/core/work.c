@@ -37,13 +37,17 @@ static void close_session(struct agent *agent, struct work *work)
 static void wait_for(struct agent *agent, uint32_t index, enum stage stage)
 {
     struct work *work = work_of(agent, index);
-    if (work->begun) {
+    struct queue *queue = &agent->jobs[work->job].waiting[stage];
+    if (work->begun && !work->scheduled) {
         agent->in_stage[work->stage]--;
         agent->in_stage[stage]++;
     }
     work->stage = stage;
     agent->table.entries[index].status = ENTRY_WAITING;
-    queue_push(&agent->table, &agent->jobs[work->job].waiting[stage], index);
+    if (work->scheduled)
+        queue_push_front(&agent->table, queue, index); /* there are few of them: see wait.c */
+    else
+        queue_push(&agent->table, queue, index);
 }
 
 static struct credential_slot *credential_of(const struct agent *agent, const struct work *work)
@@ -75,14 +79,13 @@ static void leave_status(struct agent *agent, uint32_t index)
     }
 }
 
-/* The runner forgets the target; a further stage would run under a new key. */
-static void drop_key(struct agent *agent, uint32_t index)
+void work_drop_key(struct agent *agent, uint32_t index)
 {
     struct work *work = work_of(agent, index);
     close_session(agent, work);
     if (work->begun) {
         effect_add(agent, AGENT_DROP)->key = key_of(agent, index);
-        agent->in_stage[work->stage]--;
+        agent->in_stage[work->stage] -= !work->scheduled;
     }
     work->begun = false;
     work->serial = ++agent->serial;
@@ -92,10 +95,11 @@ static void forget_work(struct agent *agent, uint32_t index)
 {
     struct entry *entry = &agent->table.entries[index];
     leave_status(agent, index);
-    drop_key(agent, index);
+    work_drop_key(agent, index);
     uint32_t job = entry->work->job;
     agent->jobs[job].refs--;
     agent->held--;
+    wait_forget(agent, entry->work);
     free(entry->work->unknown);
     free(entry->work);
     entry->work = NULL;
@@ -133,11 +137,15 @@ void work_drop(struct agent *agent, uint32_t index)
     results_drop(agent, index, reached);
 }
 
-void work_finish(struct agent *agent, uint32_t index, const struct outcome *outcome)
+static void finish_with_output(struct agent *agent, uint32_t index, const struct outcome *outcome,
+                               const uint8_t *output, size_t output_size)
 {
     struct agent_effect *effect = effect_add(agent, AGENT_PERSIST_OUTCOME);
     effect->persist.ref = entry_ref(agent, index);
     effect->persist.outcome_no = effect_outcome(agent, outcome);
+    effect->persist.output = output;
+    effect->persist.output_size = output_size;
+    agent->table.entries[index].output_size = (uint32_t)output_size;
     if (agent->table.entries[index].work)
         forget_work(agent, index);
     agent->table.entries[index].status = ENTRY_UNSENT;
@@ -145,8 +153,12 @@ void work_finish(struct agent *agent, uint32_t index, const struct outcome *outc
     queue_push(&agent->table, &agent->unsent, index);
 }
 
-/* What is known of the target whatever the end. */
-static struct outcome outcome_so_far(const struct agent *agent, const struct work *work)
+void work_finish(struct agent *agent, uint32_t index, const struct outcome *outcome)
+{
+    finish_with_output(agent, index, outcome, NULL, 0);
+}
+
+struct outcome work_outcome(const struct agent *agent, const struct work *work)
 {
     struct outcome outcome = {.stage = work->started_unix_ms ? work->stage : STAGE_COUNT};
     (void)text_copy(outcome.address, sizeof outcome.address, work->address);
@@ -164,7 +176,7 @@ static struct outcome outcome_so_far(const struct agent *agent, const struct wor
 static void finish_with(struct agent *agent, uint32_t index, enum stage stage, enum reason reason,
                         const char *detail)
 {
-    struct outcome outcome = outcome_so_far(agent, work_of(agent, index));
+    struct outcome outcome = work_outcome(agent, work_of(agent, index));
     outcome.state = reason_state(reason);
     outcome.stage = stage;
     outcome.reason = reason;
@@ -172,28 +184,34 @@ static void finish_with(struct agent *agent, uint32_t index, enum stage stage, e
     work_finish(agent, index, &outcome);
 }
 
-static void finish_done(struct agent *agent, uint32_t index, const struct agent_stage_done *done)
+void work_finish_done(struct agent *agent, uint32_t index, const struct agent_stage_done *done)
 {
     const struct work *work = work_of(agent, index);
-    struct outcome outcome = outcome_so_far(agent, work);
+    struct outcome outcome = work_outcome(agent, work);
     bool passed = done->verdict == AGENT_PASSED;
     enum reason reason = done->reason;
     if (!passed && (reason == REASON_NONE || reason >= REASON_COUNT))
         reason = REASON_INTERNAL;
-    outcome.state = passed ? TARGET_SCHEDULED : reason_state(reason);
+    const struct job_slot *job = &agent->jobs[work->job];
+    bool ended = job->cleanup || (job->wait && done->has_exit_code);
+    outcome.state = !passed ? reason_state(reason) : ended ? TARGET_SUCCEEDED : TARGET_SCHEDULED;
+    outcome.has_exit_code = job->wait && done->has_exit_code;
+    outcome.exit_code = outcome.has_exit_code ? done->exit_code : 0;
     outcome.stage = done->stage;
     outcome.reason = passed ? REASON_NONE : reason;
     outcome.code_kind = done->code_kind < CODE_KIND_COUNT ? done->code_kind : CODE_NONE;
     outcome.code = done->code;
     outcome.tries = done->stage == STAGE_SCHEDULE ? work->schedule_tries : done->tries;
     (void)text_copy(outcome.detail, sizeof outcome.detail, done->detail);
-    work_finish(agent, index, &outcome);
+    bool printed = job->wait && done->output && done->output_size <= LIMIT_OUTPUT_BYTES;
+    finish_with_output(agent, index, &outcome, printed ? done->output : NULL,
+                       printed ? done->output_size : 0);
 }
 
 static void finish_unknown(struct agent *agent, uint32_t index)
 {
     const struct work *work = work_of(agent, index);
-    struct outcome outcome = outcome_so_far(agent, work);
+    struct outcome outcome = work_outcome(agent, work);
     outcome.state = TARGET_UNKNOWN_EFFECT;
     outcome.stage = STAGE_SCHEDULE;
     outcome.reason = REASON_EXPIRED;
@@ -212,19 +230,28 @@ static void finish_unknown(struct agent *agent, uint32_t index)
 static void expire(struct agent *agent, uint32_t index)
 {
     const struct work *work = work_of(agent, index);
-    if (agent->table.entries[index].intent)
+    if (work->scheduled)
+        wait_over(agent, index);
+    else if (agent->table.entries[index].intent)
         finish_unknown(agent, index);
     else
         finish_with(agent, index, work->started_unix_ms ? work->stage : STAGE_COUNT, REASON_EXPIRED,
                     "the job's deadline passed");
 }
 
+void work_pause(struct agent *agent, uint32_t index, uint64_t pause_ms)
+{
+    struct entry *entry = &agent->table.entries[index];
+    entry->work->retry_at_ms = agent->now_ms + pause_ms;
+    entry->status = ENTRY_PAUSED;
+    queue_push(&agent->table, &agent->paused, index);
+}
+
 /* INTENT is journalled and the task may be there: look again later, on a new session; anything but
  * a failed SCHEDULE also begins again with the name. */
 static void pause_unknown(struct agent *agent, uint32_t index, const struct agent_stage_done *done)
 {
-    struct entry *entry = &agent->table.entries[index];
-    struct work *work = entry->work;
+    struct work *work = work_of(agent, index);
     if (!work->unknown) {
         work->unknown = mem_new(1, sizeof *work->unknown);
         *work->unknown = *done;
@@ -238,20 +265,22 @@ static void pause_unknown(struct agent *agent, uint32_t index, const struct agen
         work_give_up(agent, index); /* whoever gets the lease looks again */
         return;
     }
-    if (agent->now_ms >= work->unknown_since_ms + agent->config.read_back_ms) {
+    bool wait = agent->jobs[work->job].wait;
+    if (!wait && agent->now_ms >= work->unknown_since_ms + agent->config.read_back_ms) {
         finish_unknown(agent, index);
         return;
     }
     if (done->stage == STAGE_SCHEDULE)
         close_session(agent, work);
     else
-        drop_key(agent, index);
-    work->retry_at_ms = agent->now_ms + work->retry_pause_ms;
+        work_drop_key(agent, index);
+    if (wait)
+        wait_spare(agent, work); /* the machine may restart: that is waited for, too */
+    work_pause(agent, index, work->retry_pause_ms);
+    uint32_t pause_max_ms = wait ? agent->config.await_max_ms : RETRY_PAUSE_MAX_MS;
     work->retry_pause_ms *= 2;
-    if (work->retry_pause_ms > RETRY_PAUSE_MAX_MS)
-        work->retry_pause_ms = RETRY_PAUSE_MAX_MS;
-    entry->status = ENTRY_PAUSED;
-    queue_push(&agent->table, &agent->paused, index);
+    if (work->retry_pause_ms > pause_max_ms)
+        work->retry_pause_ms = pause_max_ms;
 }
 
 static bool effect_unknown(const struct entry *entry, const struct agent_stage_done *done)
@@ -266,12 +295,14 @@ static bool effect_unknown(const struct entry *entry, const struct agent_stage_d
 
 static void note_done(struct agent *agent, struct work *work, const struct agent_stage_done *done)
 {
-    uint64_t ms = agent->now_ms - work->stage_started_ms + work->stage_ms[done->stage];
-    work->stage_ms[done->stage] = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
     if (done->address[0])
         (void)text_copy(work->address, sizeof work->address, done->address);
     if (done->name_check < NAME_CHECK_COUNT && done->name_check != NAME_NOT_CHECKED)
         work->name_check = done->name_check;
+    if (work->scheduled)
+        return; /* how long looking took is of no use */
+    uint64_t ms = agent->now_ms - work->stage_started_ms + work->stage_ms[done->stage];
+    work->stage_ms[done->stage] = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
     work->bytes += done->bytes;
     if (done->stage == STAGE_SCHEDULE)
         work->schedule_tries += done->tries;
@@ -346,6 +377,15 @@ static void allow_logons(struct agent *agent)
     }
 }
 
+/* The task is there, and its end is to be waited for. */
+static bool registered(const struct agent *agent, const struct work *work,
+                       const struct agent_stage_done *done)
+{
+    return agent->jobs[work->job].wait && done->stage == STAGE_SCHEDULE &&
+           (done->verdict == AGENT_WAITING ||
+            (done->verdict == AGENT_PASSED && !done->has_exit_code));
+}
+
 void on_stage_done(struct agent *agent, const struct agent_stage_done *done)
 {
     uint32_t index = (uint32_t)done->key;
@@ -358,14 +398,19 @@ void on_stage_done(struct agent *agent, const struct agent_stage_done *done)
     if (done->stage == STAGE_ACCESS)
         brake_ended(agent, work, done);
     entry->status = ENTRY_INTENT; /* in no queue for the moment */
-    if (agent->pushes[entry->push].stopped && !entry->intent && done->verdict == AGENT_PASSED) {
+    if (work->scheduled && (done->stage == STAGE_SCHEDULE || done->verdict != AGENT_PASSED)) {
+        wait_looked(agent, index, done);
+    } else if (registered(agent, work, done)) {
+        wait_begin(agent, index, done);
+    } else if (agent->pushes[entry->push].stopped && !entry->intent &&
+               done->verdict == AGENT_PASSED) {
         work_drop(agent, index); /* its last stage under this lease */
     } else if (came_to_nothing(work, done)) {
         finish_nothing(agent, index);
     } else if (done->verdict != AGENT_PASSED && effect_unknown(entry, done)) {
         pause_unknown(agent, index, done);
     } else if (done->verdict != AGENT_PASSED || done->stage == STAGE_SCHEDULE) {
-        finish_done(agent, index, done);
+        work_finish_done(agent, index, done);
     } else if (entry->intent && done->stage == STAGE_ACCESS) {
         wait_for(agent, index, STAGE_SCHEDULE); /* the copy was whole before INTENT */
     } else {
@@ -380,8 +425,14 @@ void work_stop(struct agent *agent, uint32_t push)
         slot->stop_until_ms = 0;
     for (uint32_t i = 0; i < agent->table.count; i++) {
         const struct entry *entry = &agent->table.entries[i];
-        bool ending = slot->stop_until_ms > 0 && entry->status == ENTRY_RUNNING;
-        if (entry->work && entry->push == push && !entry->intent && !ending)
+        if (!entry->work || entry->push != push)
+            continue;
+        bool running = entry->status == ENTRY_RUNNING;
+        /* A look that has got as far as the scheduler may be about to see the end. */
+        bool stays = entry->intent ? !entry->work->scheduled ||
+                                         (running && entry->work->stage == STAGE_SCHEDULE)
+                                   : running && slot->stop_until_ms > 0;
+        if (!stays)
             work_drop(agent, i);
     }
 }
@@ -428,7 +479,7 @@ static void start_stage(struct agent *agent, uint32_t index)
     queue_remove(&agent->table, &job->waiting[work->stage], index);
     if (!work->begun) {
         work->begun = true;
-        agent->in_stage[work->stage]++;
+        agent->in_stage[work->stage] += !work->scheduled;
     }
     if (!work->started_unix_ms) {
         work->started_ms = agent->now_ms;
@@ -439,10 +490,10 @@ static void start_stage(struct agent *agent, uint32_t index)
         agent->sessions++;
         job->sessions++;
     }
-    work->read_back = work->stage == STAGE_SCHEDULE && entry->intent;
+    work->read_back = work->stage == STAGE_SCHEDULE && entry->intent && !work->scheduled;
     work->look_only =
         work->read_back && (agent->pushes[entry->push].stopped || job_expired(agent, job));
-    if (work->stage == STAGE_SCHEDULE && !entry->intent) {
+    if (work->stage == STAGE_SCHEDULE && !entry->intent && !job->cleanup) {
         entry->intent = true;
         effect_add(agent, AGENT_PERSIST_INTENT)->persist.ref = entry_ref(agent, index);
     }
@@ -457,6 +508,7 @@ static void start_stage(struct agent *agent, uint32_t index)
     effect->run.target = work->name;
     effect->run.read_back = work->read_back;
     effect->run.look_only = work->look_only;
+    effect->run.await = work->stage == STAGE_SCHEDULE && work->scheduled;
     effect->run.hold_logon = work->stage == STAGE_ACCESS;
 }
 
@@ -480,6 +532,8 @@ static void fill_stage(struct agent *agent, enum stage stage)
 static bool too_late(const struct agent *agent, uint32_t index)
 {
     const struct job_slot *job = &agent->jobs[work_of(agent, index)->job];
+    if (work_of(agent, index)->scheduled)
+        return wait_time_is_up(agent, job);
     return agent->table.entries[index].intent ? job_over(agent, job) : job_expired(agent, job);
 }
 
@@ -521,7 +575,10 @@ static void end_braked(struct agent *agent, uint32_t index, const char *why)
     (void)text_copy(braked.detail, sizeof braked.detail, why);
     leave_status(agent, index);
     entry->status = ENTRY_INTENT;
-    pause_unknown(agent, index, &braked);
+    if (entry->work->scheduled)
+        wait_looked(agent, index, &braked);
+    else
+        pause_unknown(agent, index, &braked);
 }
 
 static const char refused_elsewhere[] = "not tried: the account was refused on other machines";
@@ -552,17 +609,27 @@ static void end_held(struct agent *agent, struct credential_slot *credential)
     }
 }
 
+static bool may_resume(const struct agent *agent, const struct work *work)
+{
+    return agent->lease_valid && !agent->shutting_down && agent->now_ms >= work->retry_at_ms &&
+           (!work->scheduled || wait_may_look(agent));
+}
+
 static void resume_paused(struct agent *agent)
 {
     uint32_t next;
+    if (agent->now_ms < agent->paused_scan_ms)
+        return;
+    agent->paused_scan_ms = agent->paused.count > PAUSED_OFTEN_MAX ? agent->now_ms + 1000 : 0;
     for (uint32_t i = agent->paused.head; i != ENTRY_NONE; i = next) {
         next = agent->table.entries[i].next;
         struct work *work = work_of(agent, i);
         if (too_late(agent, i)) {
             expire(agent, i);
-        } else if (agent->lease_valid && !agent->shutting_down &&
-                   agent->now_ms >= work->retry_at_ms) {
+        } else if (may_resume(agent, work)) {
             queue_remove(&agent->table, &agent->paused, i);
+            work->looking = work->scheduled;
+            agent->looks += work->looking;
             wait_for(agent, i, work->begun ? STAGE_ACCESS : STAGE_RESOLVE);
         }
     }
@@ -591,13 +658,25 @@ void work_schedule(struct agent *agent)
     agent->job_turn = (agent->job_turn + 1) % agent->job_count;
 }
 
-uint64_t work_due_ms(const struct agent *agent)
+static uint64_t paused_due_ms(const struct agent *agent)
 {
     uint64_t due = UINT64_MAX;
+    if (!agent->lease_valid)
+        return due;
+    if (agent->paused.count > PAUSED_OFTEN_MAX)
+        return agent->paused_scan_ms > agent->now_ms ? agent->paused_scan_ms : agent->now_ms + 1000;
+    bool may_look = wait_may_look(agent); /* else the end of a look lets the next begin */
     for (uint32_t i = agent->paused.head; i != ENTRY_NONE; i = agent->table.entries[i].next) {
-        if (work_of(agent, i)->retry_at_ms < due && agent->lease_valid)
-            due = work_of(agent, i)->retry_at_ms;
+        const struct work *work = work_of(agent, i);
+        if (work->retry_at_ms < due && (may_look || !work->scheduled))
+            due = work->retry_at_ms;
     }
+    return due;
+}
+
+uint64_t work_due_ms(const struct agent *agent)
+{
+    uint64_t due = paused_due_ms(agent);
     for (uint32_t i = 0; i < agent->job_count; i++) {
         const struct job_slot *job = &agent->jobs[i];
         if (!job->used || job->refs == 0)

@@ -80,7 +80,8 @@ static void trace_rows(struct world *world, const char *what, const struct agent
     buf_text(&world->trace, what);
     for (uint32_t i = 0; i < effect->rows.ref_count; i++) {
         const struct agent_ref *ref = &world->effects.refs[effect->rows.first_ref + i];
-        buf_printf(&world->trace, " %s#%u.%u", push_word(&ref->push), ref->target_no, ref->attempt);
+        buf_printf(&world->trace, " %s#%u.%u%s", push_word(&ref->push), ref->target_no,
+                   ref->attempt, ref->registered ? "!" : "");
     }
     buf_text(&world->trace, "\n");
 }
@@ -132,10 +133,15 @@ static void trace_effect(struct world *world, const struct agent_effect *effect)
         world->sequence = effect->rows.sequence;
         trace_rows(world, "cancelled", effect);
         break;
+    case AGENT_SEND_SCHEDULED:
+        assert_int_equal(effect->rows.sequence, 0);
+        trace_rows(world, "scheduled", effect);
+        break;
     case AGENT_RUN_STAGE:
         note_run(world, effect);
         buf_printf(trace, "run %s %s%s\n", effect->run.target, stage_word(effect->run.stage),
-                   effect->run.look_only   ? " look-only"
+                   effect->run.await       ? " await"
+                   : effect->run.look_only ? " look-only"
                    : effect->run.read_back ? " read-back"
                                            : "");
         break;

@@ -70,7 +70,7 @@ static struct outcome outcome_of(const char *detail)
 }
 
 struct seen {
-    uint32_t intents, outcomes, acked;
+    uint32_t intents, outcomes, acked, output_size;
     struct agent_ref last_intent, last_outcome;
 };
 
@@ -81,11 +81,13 @@ static void see_intent(void *context, const struct agent_ref *ref)
     seen->last_intent = *ref;
 }
 
-static void see_outcome(void *context, const struct agent_ref *ref, bool acked)
+static void see_outcome(void *context, const struct agent_ref *ref, bool acked,
+                        uint32_t output_size)
 {
     struct seen *seen = context;
     seen->outcomes++;
     seen->acked += acked;
+    seen->output_size += output_size;
     seen->last_outcome = *ref;
 }
 
