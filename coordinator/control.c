@@ -137,6 +137,7 @@ static struct relay_row *relay_rows(const struct coordinator *c, uint32_t *count
         row->silent_ms = now_ms - (view.heard ? view.heard_ms : c->started_ms);
         row->leased = view.leased;
         memcpy(row->running, view.running, sizeof row->running);
+        row->awaiting = view.awaiting;
     }
     return rows;
 }

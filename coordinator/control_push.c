@@ -186,6 +186,10 @@ static struct store_push store_push_of(const struct commit *commit)
         .signed_job_size = commit->said->signed_job_size,
         .sealed_credential = commit->said->sealed_credential,
         .sealed_credential_size = commit->said->sealed_credential_size,
+        .wait = job->action == JOB_PUSH && job->wait,
+        .action = job->action,
+        .of_push = job->action == JOB_CLEANUP ? &job->of_push : NULL,
+        .run_as = job->run_as,
     };
 }
 
@@ -215,6 +219,29 @@ static int check_package(struct coordinator *c, const struct job *job, struct er
     return 0;
 }
 
+/* Files that a push may still bring or run are not cleared away under it. */
+static int check_cleanup(struct coordinator *c, const struct job *job, struct err *err)
+{
+    struct push_summary summary = {0};
+    struct err missing = {0};
+    uint64_t key = 0;
+    if (store_find_id(c->store, &job->of_push, &key, &missing) != 0) {
+        *err = missing;
+        return -1;
+    }
+    if (store_summary(c->store, key, &summary, err) != 0)
+        return -1;
+    if (summary.state != PUSH_CLOSED)
+        return err_set(err, ERR_EXISTS,
+                       "the push to clean up after is not over: wait, or cancel it");
+    return 0;
+}
+
+static int check_use(struct coordinator *c, const struct job *job, struct err *err)
+{
+    return job->action == JOB_CLEANUP ? check_cleanup(c, job, err) : check_package(c, job, err);
+}
+
 static int commit_new(struct coordinator *c, const struct commit *commit, struct err *err)
 {
     struct upload *upload = find_upload(c, &commit->said->push);
@@ -223,13 +250,12 @@ static int commit_new(struct coordinator *c, const struct commit *commit, struct
     if (upload->received != upload->target_count)
         return err_set(err, ERR_INVALID, "%u of %u targets are here", upload->received,
                        upload->target_count);
-    if (check_targets(commit->job, upload->tree, err) != 0 ||
-        check_package(c, commit->job, err) != 0)
+    if (check_targets(commit->job, upload->tree, err) != 0 || check_use(c, commit->job, err) != 0)
         return -1;
     struct store_push push = store_push_of(commit);
     uint64_t key = upload->key;
     if (store_push_commit(c->store, key, &push, err) != 0 ||
-        store_push_refuse_in_use(c->store, key, err) != 0)
+        (push.action == JOB_PUSH && store_push_refuse_in_use(c->store, key, err) != 0))
         return -1;
     book_put_take(c, key, upload->tree);
     upload->tree = NULL;
@@ -249,6 +275,9 @@ static int check_same(struct coordinator *c, uint64_t key, const struct job *job
         return err_set(err, ERR_EXISTS, "the push is over: every target has its result");
     if (summary.state == PUSH_CANCELLING)
         return err_set(err, ERR_EXISTS, "the push was cancelled");
+    if (summary.wait != (job->action == JOB_PUSH && job->wait) || summary.action != job->action)
+        return err_set(err, ERR_EXISTS,
+                       "this push was begun with another --wait: what it scheduled can't change");
     if (summary.generation != job->generation ||
         strcmp(summary.package_name, job->package_name) != 0 ||
         memcmp(summary.package_digest, job->package_digest, LIMIT_DIGEST_BYTES) != 0)
@@ -277,10 +306,10 @@ static int check_repeated(struct coordinator *c, uint64_t key,
  * STOP of an older one: a push that went on under an older job could neither run nor be stopped. */
 static int check_newer(struct coordinator *c, uint64_t key, const struct job *job, struct err *err)
 {
-    uint64_t counter = 0;
-    if (shell_job_counter(c, key, &counter, err) != 0)
+    struct job stored = {0};
+    if (shell_stored_job(c, key, &stored, err) != 0)
         return -1;
-    if (job->counter <= counter)
+    if (job->counter <= stored.counter)
         return err_set(err, ERR_EXISTS,
                        "this push has a job that was signed later: sign anew, with a right clock");
     return 0;
@@ -314,6 +343,8 @@ static int resume(struct coordinator *c, uint64_t key, const struct commit *comm
     struct dispatch_event event = {.kind = DISPATCH_PUSH_RESUMED, .push_key = key};
     event.push_resumed.not_after_unix_s = commit->job->not_after_unix_s;
     event.push_resumed.counter = commit->job->counter;
+    event.push_resumed.wait_until_unix_s = job_wait_until_unix_s(commit->job);
+    event.push_resumed.start_until_unix_s = job_start_until_unix_s(commit->job);
     shell_step(c, &event);
     return 0;
 }

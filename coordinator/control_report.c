@@ -14,8 +14,10 @@
 
 static void free_rows(struct report_task *task)
 {
-    for (uint32_t i = 0; i < task->page.row_count; i++)
+    for (uint32_t i = 0; i < task->page.row_count; i++) {
         free(task->page.rows[i].target);
+        free(task->page.rows[i].output);
+    }
     task->page.row_count = 0;
 }
 

@@ -149,8 +149,8 @@ void shell_send(struct coordinator *c, struct link_server *link, const struct li
 void shell_fail(struct coordinator *c, const struct err *err);
 /* After a failed store call: ends the process if the store is done for. */
 void shell_store_failed(struct coordinator *c, const struct err *err);
-/* The counter of the job that the store has for a push. */
-int shell_job_counter(struct coordinator *c, uint64_t key, uint64_t *counter, struct err *err);
+/* The signed job that the store has for a push, decoded. */
+int shell_stored_job(struct coordinator *c, uint64_t key, struct job *job, struct err *err);
 /* Tells the core of a push that the store has. */
 int shell_open_push(struct coordinator *c, uint64_t key, struct err *err);
 

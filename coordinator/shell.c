@@ -127,6 +127,9 @@ static int persist(struct coordinator *c, const struct dispatch_effect *effect, 
     c->commit_due = true;
     switch (effect->kind) {
     case DISPATCH_PERSIST_OUTCOME:
+        if (effect->output_size > 0 && store_output(c->store, effect->push_key, effect->target_no,
+                                                    effect->output, effect->output_size, err) != 0)
+            return -1;
         return store_outcome(c->store, effect->push_key, effect->target_no, effect->relay,
                              effect->outcome, err);
     case DISPATCH_PERSIST_LEASE:
@@ -219,20 +222,16 @@ static int note_target(void *context, uint32_t target_no, const char *name, uint
     return 0;
 }
 
-int shell_job_counter(struct coordinator *c, uint64_t key, uint64_t *counter, struct err *err)
+int shell_stored_job(struct coordinator *c, uint64_t key, struct job *job, struct err *err)
 {
     struct buf bytes;
     struct signed_view view;
-    struct job *job = mem_new(1, sizeof *job);
     buf_init(&bytes, LIMIT_MESSAGE_BYTES_MAX);
     int result = store_push_blobs(c->store, key, &bytes, NULL, err);
     if (result == 0 && (signed_open(bytes.data, bytes.size, SIGNED_JOB, NULL, &view, err) != 0 ||
                         wire_decode_job(view.payload, view.payload_size, job, err) != 0))
         result = err_wrap(err, "stored job");
-    if (result == 0)
-        *counter = job->counter;
     buf_release(&bytes);
-    free(job);
     return result;
 }
 
@@ -240,9 +239,9 @@ int shell_open_push(struct coordinator *c, uint64_t key, struct err *err)
 {
     struct push_summary summary;
     struct store_recovery recovery;
-    uint64_t counter = 0;
+    struct job job = {0};
     if (store_summary(c->store, key, &summary, err) != 0 ||
-        shell_job_counter(c, key, &counter, err) != 0 ||
+        shell_stored_job(c, key, &job, err) != 0 ||
         store_recovery(c->store, key, &recovery, err) != 0)
         return -1;
     uint8_t *states = mem_new(recovery.target_count + 1U, sizeof *states);
@@ -258,7 +257,10 @@ int shell_open_push(struct coordinator *c, uint64_t key, struct err *err)
         .generation = summary.generation,
         .state = summary.state,
         .not_after_unix_s = recovery.not_after_unix_s,
-        .counter = counter,
+        .counter = job.counter,
+        .wait = summary.wait,
+        .wait_until_unix_s = job_wait_until_unix_s(&job),
+        .start_until_unix_s = job_start_until_unix_s(&job),
         .target_count = recovery.target_count,
         .sites = sites,
         .states = states,

@@ -71,6 +71,8 @@ struct job {
  * task starts before end_unix_s (without one, at start_unix_s or as soon as it is registered), runs
  * at most run_timeout_s, and two minutes are given to see that. */
 int64_t job_wait_until_unix_s(const struct job *job);
+/* What is scheduled starts before this, in UTC; 0 when nothing bounds it. */
+int64_t job_start_until_unix_s(const struct job *job);
 
 /* The push account, in the clear: at the CLI before sealing and at the relay after opening, nowhere
  * else. */

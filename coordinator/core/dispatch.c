@@ -77,12 +77,14 @@ static void recover_targets(const struct dispatch *core, struct ledger *ledger,
     for (uint32_t no = 0; no < ledger->target_count; no++) {
         enum target_state state =
             opened->states != NULL ? (enum target_state)opened->states[no] : TARGET_QUEUED;
-        if (target_state_terminal(state)) {
+        bool scheduled = ledger->wait && state == TARGET_SCHEDULED;
+        if (target_state_terminal(state) && !scheduled) {
             ledger_settle(ledger, no, state == TARGET_UNKNOWN_EFFECT);
             continue;
         }
         struct ledger_target *target = &ledger->targets[no];
-        uint32_t attempt = 0;
+        target->scheduled = scheduled;
+        uint32_t attempt = scheduled; /* some relay had it, whatever became of that one */
         for (size_t i = 0; i < opened->history_count; i++) {
             const struct dispatch_history *history = &opened->history[i];
             bool of_site = history->relay >= core->relay_count ||
@@ -108,6 +110,9 @@ static void on_push_opened(struct dispatch_turn *turn, const struct dispatch_pus
     ledger->state = opened->state;
     ledger->not_after_unix_s = opened->not_after_unix_s;
     ledger->counter = opened->counter;
+    ledger->wait = opened->wait;
+    ledger->wait_until_unix_s = opened->wait_until_unix_s;
+    ledger->start_until_unix_s = opened->start_until_unix_s;
     ledger->lost_not_before_ms = turn->now_ms + core->config.grace_ms;
     ledger->settle_at_ms = turn->now_ms + core->config.grace_ms;
     recover_targets(core, ledger, opened);
@@ -140,18 +145,19 @@ static void on_push_stopped(struct dispatch_turn *turn, uint64_t key, bool cance
         lease_fill_all(turn);
 }
 
-static void on_push_resumed(struct dispatch_turn *turn, uint64_t key, int64_t not_after_unix_s,
-                            uint64_t counter)
+static void on_push_resumed(struct dispatch_turn *turn, const struct dispatch_event *event)
 {
-    struct ledger *ledger = push_by_key(turn->core, key);
+    struct ledger *ledger = push_by_key(turn->core, event->push_key);
     if (ledger == NULL || ledger->state == PUSH_CLOSED)
         return;
     /* Relays drop what they hold of a stopped push: it is leased anew. What they hold of an open
      * one they go on with; the new job reaches them with the repeated lease. */
     bool was_open = ledger->state == PUSH_OPEN;
     ledger->state = PUSH_OPEN;
-    ledger->not_after_unix_s = not_after_unix_s;
-    ledger->counter = counter;
+    ledger->not_after_unix_s = event->push_resumed.not_after_unix_s;
+    ledger->wait_until_unix_s = event->push_resumed.wait_until_unix_s;
+    ledger->start_until_unix_s = event->push_resumed.start_until_unix_s;
+    ledger->counter = event->push_resumed.counter;
     ledger->job_version++;
     ledger->lost_not_before_ms = turn->now_ms + turn->core->config.grace_ms;
     if (!was_open)
@@ -213,6 +219,7 @@ static void on_hello(struct dispatch_turn *turn, uint16_t relay_no,
     if (!reconnect) {
         lease_revoke(turn, relay_no);
         memset(relay->running, 0, sizeof relay->running);
+        relay->awaiting = 0;
         relay->instance = hello->instance;
         relay->live = true;
         /* Rises even when the store was restored from an old copy. */
@@ -250,6 +257,7 @@ static void on_heartbeat(struct dispatch_turn *turn, uint16_t relay_no,
     relay->heard_ms = turn->now_ms;
     set_credit(relay, heartbeat->credit);
     memcpy(relay->running, heartbeat->running, sizeof relay->running);
+    relay->awaiting = heartbeat->awaiting;
     turn_to_relay(turn, DISPATCH_SEND_HEARTBEAT_ACK, relay_no)->sent_boottime_ms =
         heartbeat->sent_boottime_ms;
     repeat_stops(turn, relay_no);
@@ -283,11 +291,26 @@ static void on_dropped(struct dispatch_turn *turn, struct ledger *ledger, uint16
     ledger_share(ledger, relay)->job_epoch = 0;
 }
 
+/* It is registered. With a reason the relay has been told to stop, and gives the lease back. */
+static void on_progress(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
+                        const struct result_row *row)
+{
+    settle_progress(turn, ledger, relay, row);
+    if (row->outcome.reason == REASON_NONE)
+        return;
+    const struct ledger_target *target = &ledger->targets[row->target_no];
+    if (ledger->state == PUSH_CANCELLING && row->attempt == target->attempt)
+        settle_not_awaited(turn, ledger, row->target_no);
+    else
+        on_dropped(turn, ledger, relay, row);
+}
+
 static void on_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
                    const struct result_row *row)
 {
     uint64_t *counts = turn->core->counts;
     const struct outcome *outcome = &row->outcome;
+    bool progress = ledger->wait && outcome->state == TARGET_SCHEDULED;
     if (row->generation != ledger->generation) {
         counts[DISPATCH_COUNT_GENERATION]++;
         return;
@@ -305,8 +328,12 @@ static void on_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t r
     }
     if (target->phase == LEDGER_FINAL ||
         (target->phase == LEDGER_UNKNOWN &&
-         settle_is_unknown(turn->core, ledger, relay, row->target_no, outcome->state))) {
+         (progress || settle_is_unknown(turn->core, ledger, relay, row->target_no, outcome)))) {
         counts[DISPATCH_COUNT_DUPLICATE]++;
+        return;
+    }
+    if (progress) {
+        on_progress(turn, ledger, relay, row);
         return;
     }
     if (target->phase == LEDGER_LEASED && target->relay != relay && !effect_seen(outcome->state)) {
@@ -323,7 +350,7 @@ static void on_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t r
         return;
     }
     counts[DISPATCH_COUNT_LATE] += target->phase == LEDGER_UNKNOWN;
-    settle_row(turn, ledger, relay, row->target_no, outcome);
+    settle_row(turn, ledger, relay, row);
 }
 
 /* Closes what is complete; pushes may vanish meanwhile. */
@@ -389,8 +416,7 @@ void dispatch_step(struct dispatch *core, const struct dispatch_event *event,
 {
     struct dispatch_turn turn = {
         .core = core, .now_ms = event->now_ms, .now_unix_ms = event->now_unix_ms, .out = out};
-    out->count = 0;
-    out->lease_count = 0;
+    dispatch_effects_reset(out);
     switch (event->kind) {
     case DISPATCH_RELAY_KNOWN:
         on_relay_known(core, &event->relay_known);
@@ -402,8 +428,7 @@ void dispatch_step(struct dispatch *core, const struct dispatch_event *event,
         on_push_stopped(&turn, event->push_key, event->push_stopped.cancel);
         break;
     case DISPATCH_PUSH_RESUMED:
-        on_push_resumed(&turn, event->push_key, event->push_resumed.not_after_unix_s,
-                        event->push_resumed.counter);
+        on_push_resumed(&turn, event);
         break;
     case DISPATCH_PUSH_ENDED:
         settle_remember(core, &event->push_ended.push, event->push_ended.generation);
@@ -446,6 +471,7 @@ struct dispatch_relay_view dispatch_relay_look(const struct dispatch *core, uint
     view.credit = from->credit;
     view.leased = from->leased;
     memcpy(view.running, from->running, sizeof view.running);
+    view.awaiting = from->awaiting;
     return view;
 }
 

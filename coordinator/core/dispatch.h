@@ -67,7 +67,10 @@ struct dispatch_push_opened {
     uint32_t generation;
     enum push_state state; /* PUSH_CLOSED only while rows are unknown_effect */
     int64_t not_after_unix_s;
-    uint64_t counter; /* of the signed job */
+    uint64_t counter;           /* of the signed job */
+    bool wait;                  /* scheduled is progress: rows end when the packages have ended */
+    int64_t wait_until_unix_s;  /* with wait: relays give up waiting then */
+    int64_t start_until_unix_s; /* what is scheduled starts before; 0: nobody knows */
     uint32_t target_count;
     const uint16_t *sites; /* one per target; NULL: all of site 0 */
     const uint8_t *states; /* enum target_state, one per target; NULL: all queued */
@@ -88,8 +91,10 @@ struct dispatch_event {
             bool cancel; /* rows that never began become CANCELLED */
         } push_stopped;
         struct {
-            int64_t not_after_unix_s; /* of the new job */
-            uint64_t counter;         /* of the new job: higher than the one before */
+            int64_t not_after_unix_s;  /* of the new job */
+            uint64_t counter;          /* of the new job: higher than the one before */
+            int64_t wait_until_unix_s; /* of the new job, as when it was opened */
+            int64_t start_until_unix_s;
         } push_resumed;
         struct {
             struct push_id push;
@@ -102,7 +107,8 @@ struct dispatch_event {
 };
 
 enum dispatch_effect_kind {
-    DISPATCH_PERSIST_OUTCOME,    /* push_key, target_no, relay (or none), outcome */
+    DISPATCH_PERSIST_OUTCOME,    /* push_key, target_no, relay (or none), outcome, output; of a push
+                                    that waits also SCHEDULED, which is progress */
     DISPATCH_PERSIST_LEASE,      /* push_key, relay, history: overwrite the stored values */
     DISPATCH_PERSIST_EPOCH,      /* relay, epoch */
     DISPATCH_PERSIST_CLOSED,     /* push_key: every row is terminal, the credential may go */
@@ -124,15 +130,17 @@ struct dispatch_lease {
 /* One thing to do. What each kind uses stands beside the kind; the rest is zero. */
 struct dispatch_effect {
     enum dispatch_effect_kind kind;
-    uint16_t relay;                  /* DISPATCH_RELAY_NONE: nobody */
-    uint64_t epoch;                  /* of that relay */
-    uint64_t push_key;               /* as in PUSH_OPENED; 0 for SEND_CLOSE of an old push */
-    struct push_id push;             /* whenever a push is meant */
-    uint32_t generation;             /* of that push */
-    uint64_t counter;                /* SEND_STOP: of the job that is stopped */
-    uint32_t target_no;              /* PERSIST_OUTCOME */
-    const struct outcome *outcome;   /* borrowed from the event or constant: valid until the event's
-                                        message is released */
+    uint16_t relay;                /* DISPATCH_RELAY_NONE: nobody */
+    uint64_t epoch;                /* of that relay */
+    uint64_t push_key;             /* as in PUSH_OPENED; 0 for SEND_CLOSE of an old push */
+    struct push_id push;           /* whenever a push is meant */
+    uint32_t generation;           /* of that push */
+    uint64_t counter;              /* SEND_STOP: of the job that is stopped */
+    uint32_t target_no;            /* PERSIST_OUTCOME */
+    const struct outcome *outcome; /* borrowed from the event, constant, or the effects' own: valid
+                                      until the event's message is released, and the next step */
+    const uint8_t *output;         /* as `outcome`; NULL: none */
+    size_t output_size;            /* at most LIMIT_OUTPUT_BYTES */
     struct dispatch_history history; /* PERSIST_LEASE */
     size_t lease_first;              /* SEND_LEASE: index into dispatch_effects.leases ... */
     uint32_t lease_count;            /* ... 1 to LIMIT_ROWS_PER_MESSAGE, ascending target_no */
@@ -149,6 +157,8 @@ struct dispatch_effects {
     struct dispatch_lease *leases; /* of all SEND_LEASE */
     size_t lease_count;
     size_t lease_capacity;
+    struct outcome **made; /* owned: outcomes worded in this step */
+    size_t made_count;
 };
 
 void dispatch_effects_init(struct dispatch_effects *effects);
@@ -174,6 +184,7 @@ enum dispatch_count {
     DISPATCH_COUNT_LATE,         /* ... that made an unknown_effect row known */
     DISPATCH_COUNT_LEASES_LOST,  /* leases taken back from a silent or restarted relay */
     DISPATCH_COUNT_LEASES_AGAIN, /* leases sent again */
+    DISPATCH_COUNT_PROGRESS,     /* rows that said SCHEDULED of a target that is waited for */
     DISPATCH_COUNT_COUNT,
 };
 
@@ -189,6 +200,7 @@ struct dispatch_relay_view {
     uint32_t credit;               /* as it said last */
     uint32_t leased;               /* targets it holds */
     uint32_t running[STAGE_COUNT]; /* as its last heartbeat said */
+    uint32_t awaiting;             /* so that one */
 };
 
 struct dispatch_relay_view dispatch_relay_look(const struct dispatch *dispatch, uint16_t relay);

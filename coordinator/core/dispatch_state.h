@@ -26,6 +26,7 @@ struct dispatch_relay {
     uint32_t leased;               /* over all pushes */
     uint32_t turn;                 /* which push comes first at the next refill */
     uint32_t running[STAGE_COUNT]; /* last heartbeat */
+    uint32_t awaiting;             /* so that one */
 };
 
 struct dispatch_ended {
@@ -52,9 +53,12 @@ struct dispatch_turn {
     uint64_t now_ms;
     uint64_t now_unix_ms;
     struct dispatch_effects *out;
-    bool more; /* work is left that needs no further event: tick at once */
+    const struct ledger *made_for; /* whose the newest of out->made is */
+    bool more;                     /* work is left that needs no further event: tick at once */
 };
 
+/* effects.c: empties the list, keeps its memory. */
+void dispatch_effects_reset(struct dispatch_effects *effects);
 /* effects.c: appends one; the caller fills what the kind needs (valid until the next append). */
 struct dispatch_effect *turn_add(struct dispatch_turn *turn, enum dispatch_effect_kind kind);
 /* ... about a relay: its index and epoch are set. */
@@ -63,6 +67,8 @@ struct dispatch_effect *turn_to_relay(struct dispatch_turn *turn, enum dispatch_
 /* ... about a push: key, id and generation are set. */
 struct dispatch_effect *turn_of_push(struct dispatch_turn *turn, enum dispatch_effect_kind kind,
                                      const struct ledger *ledger);
+/* An outcome to word, that lives until the next step. */
+struct outcome *turn_outcome(struct dispatch_turn *turn);
 /* A LEASE under construction: appends one entry to the newest effect, which is a SEND_LEASE. */
 void turn_add_lease(struct dispatch_turn *turn, uint32_t target_no, uint32_t attempt);
 /* Puts the entries of the newest effect into ascending order. */
@@ -90,10 +96,15 @@ void lease_forget_held(struct dispatch *core, const struct ledger *ledger, uint3
 void settle_due(struct dispatch_turn *turn, struct ledger *ledger);
 /* Whether a relay's row in this state leaves open what became of the target. */
 bool settle_is_unknown(const struct dispatch *core, const struct ledger *ledger, uint16_t relay,
-                       uint32_t no, enum target_state state);
+                       uint32_t no, const struct outcome *outcome);
 /* Records a relay's terminal row. */
-void settle_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay, uint32_t no,
-                const struct outcome *outcome);
+void settle_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
+                const struct result_row *row);
+/* Notes that the task is registered; the row stays open. */
+void settle_progress(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
+                     const struct result_row *row);
+/* Ends a row of which is known that it is scheduled, and whose end nobody waits for any more. */
+void settle_not_awaited(struct dispatch_turn *turn, struct ledger *ledger, uint32_t no);
 /* Closes the push if every row is terminal. Returns true when the ledger is gone. */
 bool settle_close(struct dispatch_turn *turn, struct ledger *ledger);
 /* Remembers a closed push for CLOSE at later HELLOs. */

@@ -10,10 +10,30 @@ void dispatch_effects_init(struct dispatch_effects *effects)
     *effects = (struct dispatch_effects){0};
 }
 
+void dispatch_effects_reset(struct dispatch_effects *effects)
+{
+    effects->count = 0;
+    effects->lease_count = 0;
+    for (size_t i = 0; i < effects->made_count; i++)
+        free(effects->made[i]);
+    effects->made_count = 0;
+}
+
+/* Each in memory of its own, since effects point to it while the list grows. */
+struct outcome *turn_outcome(struct dispatch_turn *turn)
+{
+    struct dispatch_effects *out = turn->out;
+    out->made = mem_resize(out->made, out->made_count + 1, sizeof *out->made);
+    out->made[out->made_count] = mem_new(1, sizeof **out->made);
+    return out->made[out->made_count++];
+}
+
 void dispatch_effects_release(struct dispatch_effects *effects)
 {
     free(effects->items);
     free(effects->leases);
+    dispatch_effects_reset(effects);
+    free(effects->made);
     *effects = (struct dispatch_effects){0};
 }
 

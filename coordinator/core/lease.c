@@ -172,11 +172,15 @@ static void repeat_push(struct dispatch_turn *turn, struct ledger *ledger, uint1
         uint32_t count = 0;
         while (left > 0 && count < LIMIT_ROWS_PER_MESSAGE &&
                ledger->targets[share->leased.head].leased_at < before_s) {
-            numbers[count] = share->leased.head;
-            ledger_lease_again(ledger, numbers[count], (uint32_t)(turn->now_ms / 1000));
-            count++;
+            uint32_t no = share->leased.head;
+            ledger_lease_again(ledger, no, (uint32_t)(turn->now_ms / 1000));
             left--;
+            /* That a relay waits for it, it has said. */
+            if (!ledger->targets[no].awaited || before_s == UINT32_MAX)
+                numbers[count++] = no;
         }
+        if (count == 0)
+            break;
         if (!job_sent) {
             send_job(turn, ledger, relay); /* it may be the JOB that was lost */
             job_sent = true;

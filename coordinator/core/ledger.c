@@ -156,6 +156,7 @@ void ledger_lease(struct ledger *ledger, uint32_t no, uint16_t relay, uint32_t n
     target->phase = LEDGER_LEASED;
     target->relay = relay;
     target->attempt++;
+    target->awaited = false;
     target->leased_at = now_s;
     list_append(ledger, &share->leased, no);
     bitset_add(&share->ever, no);

@@ -1,10 +1,12 @@
 /* When a row is terminal, and what follows when all of a push are. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "coordinator/core/dispatch_state.h"
 
-/* The three ends that the coordinator itself can give a row. */
+/* What the coordinator itself can make of a row; and outcome_not_awaited, below. */
 static const struct outcome outcome_cancelled = {
     .state = TARGET_CANCELLED,
     .stage = STAGE_COUNT,
@@ -16,6 +18,17 @@ static const struct outcome outcome_expired = {
     .stage = STAGE_COUNT,
     .reason = REASON_EXPIRED,
     .detail = "no relay took this target before the deadline",
+};
+static const struct outcome outcome_scheduled = {
+    .state = TARGET_SCHEDULED,
+    .stage = STAGE_SCHEDULE,
+    .detail = "registered; the relay was told to stop before it saw the end",
+};
+static const struct outcome outcome_unheard = {
+    .state = TARGET_UNKNOWN_EFFECT,
+    .stage = STAGE_SCHEDULE,
+    .reason = REASON_RELAY_LOST,
+    .detail = "scheduled, and no relay has said how it ended",
 };
 static const struct outcome outcome_lost = {
     .state = TARGET_UNKNOWN_EFFECT,
@@ -35,41 +48,114 @@ static bool held_by_other(const struct dispatch *core, const struct ledger *ledg
     return false;
 }
 
-static void settle(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay, uint32_t no,
-                   const struct outcome *outcome)
+static struct dispatch_effect *persist(struct dispatch_turn *turn, const struct ledger *ledger,
+                                       uint16_t relay, uint32_t no, const struct outcome *outcome)
+{
+    struct dispatch_effect *effect = turn_of_push(turn, DISPATCH_PERSIST_OUTCOME, ledger);
+    effect->relay = relay;
+    effect->target_no = no;
+    effect->outcome = outcome;
+    return effect;
+}
+
+static struct dispatch_effect *settle(struct dispatch_turn *turn, struct ledger *ledger,
+                                      uint16_t relay, uint32_t no, const struct outcome *outcome)
 {
     lease_forget_held(turn->core, ledger, no);
     ledger_settle(ledger, no, outcome->state == TARGET_UNKNOWN_EFFECT);
-    struct dispatch_effect *persist = turn_of_push(turn, DISPATCH_PERSIST_OUTCOME, ledger);
-    persist->relay = relay;
-    persist->target_no = no;
-    persist->outcome = outcome;
+    return persist(turn, ledger, relay, no, outcome);
+}
+
+/* Once a push and step. */
+static const struct outcome *outcome_not_awaited(struct dispatch_turn *turn,
+                                                 const struct ledger *ledger)
+{
+    if (turn->made_for == ledger)
+        return turn->out->made[turn->out->made_count - 1];
+    struct outcome *outcome = turn_outcome(turn);
+    turn->made_for = ledger;
+    *outcome = (struct outcome){
+        .state = TARGET_UNKNOWN_EFFECT, .stage = STAGE_SCHEDULE, .reason = REASON_CANCELLED};
+    char until[32] = "";
+    time_t start_s = (time_t)ledger->start_until_unix_s;
+    struct tm parts;
+    if (start_s > 0 && gmtime_r(&start_s, &parts) != NULL)
+        (void)strftime(until, sizeof until, " until %Y-%m-%d %H:%M UTC", &parts);
+    (void)snprintf(outcome->detail, sizeof outcome->detail,
+                   "scheduled, may start%s; its end was not awaited", until);
+    return outcome;
+}
+
+/* What is left to say of a row that a relay had and said no end of. */
+static const struct outcome *outcome_given_up(struct dispatch_turn *turn,
+                                              const struct ledger *ledger, uint32_t no)
+{
+    if (!ledger->targets[no].scheduled)
+        return &outcome_lost;
+    return ledger->state == PUSH_CANCELLING ? outcome_not_awaited(turn, ledger) : &outcome_unheard;
+}
+
+void settle_not_awaited(struct dispatch_turn *turn, struct ledger *ledger, uint32_t no)
+{
+    (void)settle(turn, ledger, ledger->targets[no].relay, no, outcome_not_awaited(turn, ledger));
+}
+
+/* Of a target that is registered only somebody who looked there can say how it ended; another relay
+ * that couldn't get as far knows nothing of it. */
+static bool saw_the_end(const struct outcome *outcome)
+{
+    return outcome->state == TARGET_SUCCEEDED || outcome->reason == REASON_EXIT_CODE ||
+           outcome->reason == REASON_INSTALLER_BUSY || outcome->reason == REASON_RUN_TIMEOUT ||
+           outcome->reason == REASON_NOT_STARTED;
 }
 
 bool settle_is_unknown(const struct dispatch *core, const struct ledger *ledger, uint16_t relay,
-                       uint32_t no, enum target_state state)
+                       uint32_t no, const struct outcome *outcome)
 {
+    enum target_state state = outcome->state;
     bool not_begun = state == TARGET_CANCELLED || state == TARGET_EXPIRED;
+    if (ledger->wait && ledger->targets[no].scheduled && !saw_the_end(outcome))
+        return true;
     return state == TARGET_UNKNOWN_EFFECT || (not_begun && held_by_other(core, ledger, relay, no));
 }
 
-void settle_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay, uint32_t no,
-                const struct outcome *outcome)
+void settle_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
+                const struct result_row *row)
 {
+    const struct outcome *outcome = &row->outcome;
+    uint32_t no = row->target_no;
     if (outcome->state != TARGET_UNKNOWN_EFFECT &&
-        settle_is_unknown(turn->core, ledger, relay, no, outcome->state))
-        outcome = &outcome_lost;
-    settle(turn, ledger, relay, no, outcome);
+        settle_is_unknown(turn->core, ledger, relay, no, outcome))
+        outcome = outcome_given_up(turn, ledger, no);
+    struct dispatch_effect *effect = settle(turn, ledger, relay, no, outcome);
+    effect->output = row->output_size > 0 ? row->output : NULL;
+    effect->output_size = row->output_size;
 }
 
-/* Settles from the head of a list while the budget lasts. */
+void settle_progress(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
+                     const struct result_row *row)
+{
+    struct ledger_target *target = &ledger->targets[row->target_no];
+    turn->core->counts[DISPATCH_COUNT_PROGRESS]++;
+    if (target->phase == LEDGER_LEASED && target->relay == relay && target->attempt == row->attempt)
+        target->awaited = true;
+    if (target->scheduled)
+        return;
+    target->scheduled = true;
+    bool given_back = row->outcome.reason != REASON_NONE;
+    (void)persist(turn, ledger, relay, row->target_no,
+                  given_back ? &outcome_scheduled : &row->outcome);
+}
+
+/* Settles from the head of a list while the budget lasts; NULL: given up. */
 static void settle_list(struct dispatch_turn *turn, struct ledger *ledger,
                         const struct ledger_list *list, const struct outcome *outcome,
                         uint32_t *budget)
 {
     while (list->count > 0 && *budget > 0) {
         uint32_t no = list->head;
-        settle(turn, ledger, ledger->targets[no].relay, no, outcome);
+        (void)settle(turn, ledger, ledger->targets[no].relay, no,
+                     outcome != NULL ? outcome : outcome_given_up(turn, ledger, no));
         (*budget)--;
     }
     if (list->count > 0)
@@ -86,10 +172,15 @@ static void settle_fresh(struct dispatch_turn *turn, struct ledger *ledger,
 static void settle_lost(struct dispatch_turn *turn, struct ledger *ledger, uint32_t *budget)
 {
     for (uint16_t site = 0; site < ledger->site_count; site++)
-        settle_list(turn, ledger, &ledger->queues[site].returned, &outcome_lost, budget);
+        settle_list(turn, ledger, &ledger->queues[site].returned, NULL, budget);
     for (uint16_t relay = 0; relay < ledger->share_count; relay++)
         if (ledger->shares[relay] != NULL)
-            settle_list(turn, ledger, &ledger->shares[relay]->leased, &outcome_lost, budget);
+            settle_list(turn, ledger, &ledger->shares[relay]->leased, NULL, budget);
+}
+
+static uint64_t unix_ms(int64_t unix_s)
+{
+    return unix_s > 0 ? (uint64_t)unix_s * 1000 : UINT64_MAX;
 }
 
 void settle_due(struct dispatch_turn *turn, struct ledger *ledger)
@@ -97,10 +188,14 @@ void settle_due(struct dispatch_turn *turn, struct ledger *ledger)
     uint32_t budget = DISPATCH_SETTLE_MAX;
     if (ledger->state == PUSH_CLOSED)
         return;
-    uint64_t deadline_ms =
-        ledger->not_after_unix_s > 0 ? (uint64_t)ledger->not_after_unix_s * 1000 : UINT64_MAX;
+    uint64_t deadline_ms = unix_ms(ledger->not_after_unix_s);
     bool expired = turn->now_unix_ms >= deadline_ms;
-    bool grace_over = expired && turn->now_unix_ms - deadline_ms >= turn->core->config.grace_ms &&
+    /* Until then relays are owed the time to say how it ended. */
+    uint64_t last_ms = deadline_ms;
+    if (ledger->wait && unix_ms(ledger->wait_until_unix_s) > last_ms)
+        last_ms = unix_ms(ledger->wait_until_unix_s);
+    bool grace_over = turn->now_unix_ms >= last_ms &&
+                      turn->now_unix_ms - last_ms >= turn->core->config.grace_ms &&
                       turn->now_ms >= ledger->lost_not_before_ms;
     bool stop_over = turn->now_ms >= ledger->settle_at_ms;
 

@@ -14,10 +14,25 @@
 #include "common/base/text.h"
 
 #define APPLICATION_ID 0x50555348 /* "PUSH" */
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define PATH_SIZE 4096
 /* Larger files are not read through at each start: a damaged page shows when it is used. */
 #define CHECK_BYTES_MAX (64LL << 20)
+
+/* With --wait: what packages printed. Its rows are large, so it has a row id. */
+#define SCHEMA_OUTPUT                                                                              \
+    "CREATE TABLE output (push INTEGER NOT NULL REFERENCES push (key), no INTEGER NOT NULL,"       \
+    " body BLOB NOT NULL, PRIMARY KEY (push, no));"
+
+/* From version 1, where nobody could wait or clean up. run_as of old pushes stays the default: only
+ * their signed jobs know it. */
+static const char *const migration =
+    "BEGIN IMMEDIATE;"
+    "ALTER TABLE push ADD COLUMN wait INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE push ADD COLUMN action INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE push ADD COLUMN of_push BLOB;"
+    "ALTER TABLE push ADD COLUMN run_as INTEGER NOT NULL DEFAULT 0;" SCHEMA_OUTPUT
+    "PRAGMA user_version = 2; COMMIT;";
 
 static const char *const schema =
     "CREATE TABLE site (no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
@@ -29,7 +44,8 @@ static const char *const schema =
     " state INTEGER NOT NULL, target_count INTEGER NOT NULL, generation INTEGER,"
     " package_name TEXT, package_bytes INTEGER, package_digest BLOB, not_after_s INTEGER,"
     " operator_key BLOB, account TEXT, created_ms INTEGER, closed_ms INTEGER NOT NULL DEFAULT 0,"
-    " signed_job BLOB, sealed_credential BLOB);"
+    " signed_job BLOB, sealed_credential BLOB, wait INTEGER NOT NULL DEFAULT 0,"
+    " action INTEGER NOT NULL DEFAULT 0, of_push BLOB, run_as INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX push_created ON push (created_ms, key);"
     "CREATE INDEX push_state ON push (state);"
     /* One row per submitted target. state: enum target_state; reason: its word. */
@@ -44,7 +60,7 @@ static const char *const schema =
     " count INTEGER NOT NULL, PRIMARY KEY (push, what)) WITHOUT ROWID;"
     "CREATE TABLE lease (push INTEGER NOT NULL REFERENCES push (key), relay INTEGER NOT NULL,"
     " mark INTEGER NOT NULL, attempt_max INTEGER NOT NULL, PRIMARY KEY (push, relay))"
-    " WITHOUT ROWID;";
+    " WITHOUT ROWID;" SCHEMA_OUTPUT;
 
 static const char *const sql_text[SQL_COUNT] = {
 #define STATEMENT(name, sql) [SQL_##name] = (sql),
@@ -325,6 +341,8 @@ static int check(struct store *store, struct err *err)
         if (strcmp(verdict, "ok") != 0)
             return fail_code(store->path, SQLITE_CORRUPT, verdict, "check", err);
     }
+    if (version < SCHEMA_VERSION)
+        return execute(store, migration, "migrate", err);
     return 0;
 }
 

@@ -132,6 +132,11 @@ int store_push_commit(struct store *store, uint64_t key, const struct store_push
     sqlite_bind_u64(write, 9, push->created_unix_ms);
     sqlite_bind_blob(write, 10, push->signed_job, push->signed_job_size);
     sqlite_bind_blob(write, 11, push->sealed_credential, push->sealed_credential_size);
+    sqlite_bind_u64(write, 12, push->wait);
+    sqlite_bind_u64(write, 13, (uint64_t)push->action);
+    if (push->of_push != NULL)
+        sqlite_bind_blob(write, 14, push->of_push->bytes, PUSH_ID_BYTES);
+    sqlite_bind_u64(write, 15, (uint64_t)push->run_as);
     if (sqlite_run(store, write, "commit push", err) != 0)
         return -1;
     struct store_recovery recovery; /* of a fresh push: no leases */
@@ -141,7 +146,7 @@ int store_push_commit(struct store *store, uint64_t key, const struct store_push
 }
 
 static int refuse_in_use(struct store *store, uint64_t key, uint64_t other_key,
-                         const struct push_id *other, struct err *err)
+                         const struct push_id *other, bool other_waits, struct err *err)
 {
     char id[PUSH_ID_SHORT_SIZE];
     char detail[LIMIT_DETAIL_SIZE];
@@ -157,6 +162,8 @@ static int refuse_in_use(struct store *store, uint64_t key, uint64_t other_key,
     sqlite_bind_u64(write, 4, STAGE_COUNT);
     sqlite_bind_text(write, 5, reason_word(REASON_PACKAGE_IN_USE));
     sqlite_bind_blob(write, 6, detail, strlen(detail));
+    /* Scheduled and waited for, it still needs its file. */
+    sqlite_bind_u64(write, 7, other_waits ? TARGET_SUCCEEDED : TARGET_SCHEDULED);
     if (sqlite_run(store, write, "refuse targets in use", err) != 0)
         return -1;
     int changed = sqlite3_changes(store->db);
@@ -175,7 +182,8 @@ int store_push_refuse_in_use(struct store *store, uint64_t key, struct err *err)
     while ((got = sqlite_next(store, read, "find pushes of the same file", err)) == 1) {
         struct push_id other;
         sqlite_blob(read, 1, other.bytes, sizeof other.bytes);
-        if (refuse_in_use(store, key, sqlite_u64(read, 0), &other, err) != 0) {
+        if (refuse_in_use(store, key, sqlite_u64(read, 0), &other, sqlite_u32(read, 2) != 0, err) !=
+            0) {
             sqlite_done(read);
             return -1;
         }

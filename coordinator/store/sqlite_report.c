@@ -10,6 +10,8 @@
 
 /* Targets looked at per page, so that one call stays short however few of them fit. */
 #define REPORT_WINDOW 16384U
+/* Output in one page: with the rows it stays below LIMIT_MESSAGE_BYTES_MAX. */
+#define REPORT_OUTPUT_BYTES 131072U
 
 /* ---- finding ---- */
 
@@ -110,6 +112,10 @@ int store_summary(struct store *store, uint64_t key, struct push_summary *out, s
     sqlite_blob(read, 8, operator_key, sizeof operator_key);
     hex_encode(operator_key, sizeof operator_key, out->operator_key);
     (void)text_copy(out->account, sizeof out->account, sqlite_text(read, 9));
+    out->wait = sqlite_u32(read, 10) != 0;
+    out->action = (enum job_action)sqlite_u32(read, 11);
+    sqlite_blob(read, 12, out->of_push.bytes, sizeof out->of_push.bytes);
+    out->run_as = (enum run_as)sqlite_u32(read, 13);
     sqlite_done(read);
     return read_totals(store, key, &out->totals, err);
 }
@@ -221,6 +227,52 @@ static void bind_filter(sqlite3_stmt *read, const struct report_filter *filter)
         sqlite_bind_text(read, 7, filter->target);
 }
 
+static int read_output(struct store *store, uint64_t key, struct report_row *row, struct err *err)
+{
+    sqlite3_stmt *read = sqlite_read(store, SQL_OUTPUT_GET, err);
+    if (read == NULL)
+        return -1;
+    sqlite_bind_u64(read, 1, key);
+    sqlite_bind_u64(read, 2, row->target_no);
+    int got = sqlite_next(store, read, "read output", err);
+    if (got != 1)
+        return got;
+    size_t size = (size_t)sqlite3_column_bytes(read, 0);
+    if (size > 0 && size <= LIMIT_OUTPUT_BYTES) {
+        row->output = mem_new(size, 1);
+        row->output_size = size;
+        memcpy(row->output, sqlite3_column_blob(read, 0), size);
+    }
+    sqlite_done(read);
+    return 0;
+}
+
+static void free_rows_from(struct store_page *page, uint32_t first)
+{
+    for (uint32_t i = first; i < page->row_count; i++) {
+        free(page->rows[i].target);
+        free(page->rows[i].output);
+    }
+    page->row_count = first;
+}
+
+/* Cuts the page where its output would be too much. */
+static int add_output(struct store *store, uint64_t key, struct store_page *page, bool *cut,
+                      struct err *err)
+{
+    size_t size = 0;
+    for (uint32_t i = 0; i < page->row_count; i++) {
+        if (read_output(store, key, &page->rows[i], err) != 0)
+            return -1;
+        size += page->rows[i].output_size;
+        if (size > REPORT_OUTPUT_BYTES && i > 0) {
+            free_rows_from(page, i);
+            *cut = true;
+        }
+    }
+    return 0;
+}
+
 int store_report(struct store *store, uint64_t key, const struct report_filter *filter,
                  struct store_page *page, struct err *err)
 {
@@ -245,14 +297,14 @@ int store_report(struct store *store, uint64_t key, const struct report_filter *
     int got;
     while ((got = sqlite_next(store, read, "read rows", err)) == 1)
         read_row(read, &page->rows[page->row_count++]);
+    bool full = page->row_count == page->row_max;
+    if (got == 0 && filter->output && filter->target[0] != '\0')
+        got = add_output(store, key, page, &full, err);
     if (got < 0) {
-        for (uint32_t i = 0; i < page->row_count; i++)
-            free(page->rows[i].target);
-        page->row_count = 0;
+        free_rows_from(page, 0);
         return -1;
     }
-    page->next_no =
-        page->row_count == page->row_max ? page->rows[page->row_count - 1].target_no + 1 : limit_no;
+    page->next_no = full ? page->rows[page->row_count - 1].target_no + 1 : limit_no;
     page->end = page->next_no >= target_count;
     return 0;
 }

@@ -133,6 +133,20 @@ int store_outcome(struct store *store, uint64_t key, uint32_t target_no, uint16_
     return 0;
 }
 
+int store_output(struct store *store, uint64_t key, uint32_t target_no, const uint8_t *output,
+                 size_t output_size, struct err *err)
+{
+    if (output_size == 0 || output_size > LIMIT_OUTPUT_BYTES)
+        return err_set(err, ERR_LIMIT, "output of %zu bytes", output_size);
+    sqlite3_stmt *write = sqlite_write(store, SQL_OUTPUT_PUT, err);
+    if (write == NULL)
+        return -1;
+    sqlite_bind_u64(write, 1, key);
+    sqlite_bind_u64(write, 2, target_no);
+    sqlite_bind_blob(write, 3, output, output_size);
+    return sqlite_run(store, write, "record output", err);
+}
+
 int store_target_name(struct store *store, uint64_t key, uint32_t target_no, char **name,
                       struct err *err)
 {

@@ -100,6 +100,10 @@ struct store_push {
     size_t signed_job_size;
     const uint8_t *sealed_credential;
     size_t sealed_credential_size;
+    bool wait; /* these four: resume leaves them alone */
+    enum job_action action;
+    const struct push_id *of_push; /* NULL: none */
+    enum run_as run_as;
 };
 
 /* Makes the upload a push in state PUSH_OPEN, every target queued. */
@@ -117,6 +121,9 @@ int store_push_state(struct store *store, uint64_t key, enum push_state state, u
 /* Records a row; what stood there is overwritten. */
 int store_outcome(struct store *store, uint64_t key, uint32_t target_no, uint16_t relay,
                   const struct outcome *outcome, struct err *err);
+/* What the package printed, 1 to LIMIT_OUTPUT_BYTES bytes; belongs to the row. */
+int store_output(struct store *store, uint64_t key, uint32_t target_no, const uint8_t *output,
+                 size_t output_size, struct err *err);
 /* How far a relay's leases reach; overwrites. */
 struct store_lease {
     uint16_t relay;
@@ -156,14 +163,15 @@ int store_target_each(struct store *store, uint64_t key,
 /* Rows that fit, in ascending target number, a page at a time. */
 struct store_page {
     uint32_t next_no;        /* in: where to begin; out: where to go on */
-    struct report_row *rows; /* caller's room; each row's `target` is to be freed */
+    struct report_row *rows; /* caller's room; each row's `target` and `output` are to be freed */
     uint32_t row_max;        /* room */
     uint32_t row_count;      /* out */
     bool end;                /* out: nothing follows */
 };
 
 /* Looks at a bounded number of targets per call, so a page may be empty before the end. The
- * filter's push selector is not used. Rows that no relay has reported say relay "-". */
+ * filter's push selector is not used. Output comes when the filter names a target and asks for it,
+ * as much of it in one page as a message holds. Rows that no relay has reported say relay "-". */
 int store_report(struct store *store, uint64_t key, const struct report_filter *filter,
                  struct store_page *page, struct err *err);
 

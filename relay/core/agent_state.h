@@ -129,7 +129,9 @@ struct push_slot {
     bool stopped;
     uint64_t stop_counter;  /* stopped: jobs with this or a lower counter */
     uint64_t stop_until_ms; /* stopped: stages that ran then may end until this; 0: none does */
-    bool refused;           /* the job of its leases: the first one, or under STOP a newer one */
+    bool wait_on; /* stopped, and resumed by a job that is refused here: what is registered
+                     already is waited for under ours */
+    bool refused; /* the job of its leases: the first one, or under STOP a newer one */
     char refusal[LIMIT_DETAIL_SIZE];
     uint32_t job;              /* current one, or ENTRY_NONE */
     uint64_t counter;          /* highest accepted */
@@ -270,6 +272,8 @@ uint64_t brake_due_ms(const struct agent *agent, const struct credential_slot *c
 void wait_begin(struct agent *agent, uint32_t index, const struct agent_stage_done *done);
 /* A look at a waiting target has ended, at whatever stage, or could not be made. */
 void wait_looked(struct agent *agent, uint32_t index, const struct agent_stage_done *done);
+/* Whether the push's STOP ends waiting, too. */
+bool wait_stopped(const struct push_slot *push);
 /* No longer counted against the credit. */
 void wait_spare(struct agent *agent, struct work *work);
 /* Ends it by what the last look saw. */

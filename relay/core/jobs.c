@@ -97,6 +97,7 @@ static void accept_job(struct agent *agent, uint32_t push_index, const struct ag
     push->counter = job->counter;
     push->not_after_unix_ms = job->not_after_unix_ms;
     push->refused = false;
+    push->wait_on = false;
     push->stopped = push->stopped && job->counter <= push->stop_counter; /* it came late */
     if (!job->package_ready)
         effect_add(agent, AGENT_FETCH_PACKAGE)->job_no = job->job_no;
@@ -128,6 +129,7 @@ void on_job(struct agent *agent, const struct agent_job *job)
         accept_job(agent, index, job);
     } else if (!job->accepted && push && refusal_counts(push, job)) {
         push->refused = true;
+        push->wait_on = push->stopped && job->counter > push->stop_counter;
         (void)text_copy(push->refusal, sizeof push->refusal, job->refusal);
     } else {
         agent->ignored++;
@@ -158,6 +160,8 @@ void on_stop(struct agent *agent, const struct message_push_ref *ref)
     if (!slot->stopped)
         slot->stop_until_ms = agent->now_ms + agent->config.shutdown_ms;
     slot->stopped = true;
+    if (ref->counter == 0 || ref->counter > slot->counter)
+        slot->wait_on = false;
     if (ref->counter > slot->stop_counter)
         slot->stop_counter = ref->counter;
     work_stop(agent, push);

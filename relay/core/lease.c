@@ -225,7 +225,9 @@ static void take_target(struct agent *agent, uint32_t push, const struct lease_e
             }
             return;
         }
-        if (entry->dropped && !agent->pushes[push].stopped && from->attempt > entry->attempt) {
+        bool stopped =
+            entry->intent ? wait_stopped(&agent->pushes[push]) : agent->pushes[push].stopped;
+        if (entry->dropped && !stopped && from->attempt > entry->attempt) {
             take_back_dropped(agent, index);
         } else if (entry->status != ENTRY_INTENT) {
             results_renew(agent, index, from->attempt);

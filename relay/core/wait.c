@@ -28,6 +28,11 @@ bool wait_time_is_up(const struct agent *agent, const struct job_slot *job)
     return job->wait_until_unix_ms <= 0 || agent->now_unix_ms >= (uint64_t)job->wait_until_unix_ms;
 }
 
+bool wait_stopped(const struct push_slot *push)
+{
+    return push->stopped && !push->wait_on;
+}
+
 bool wait_may_look(const struct agent *agent)
 {
     uint32_t looks_max = agent->config.session_max;
@@ -143,7 +148,7 @@ void wait_begin(struct agent *agent, uint32_t index, const struct agent_stage_do
         work_give_up(agent, index); /* whoever gets the lease reads back */
         return;
     }
-    if (agent->pushes[entry->push].stopped) {
+    if (wait_stopped(&agent->pushes[entry->push])) {
         work_drop(agent, index);
         return;
     }
@@ -211,7 +216,7 @@ void wait_looked(struct agent *agent, uint32_t index, const struct agent_stage_d
     work->refused_looks = refused(done) ? work->refused_looks + 1 : 0;
     if (!work->leased)
         work_give_up(agent, index);
-    else if (agent->pushes[entry->push].stopped)
+    else if (wait_stopped(&agent->pushes[entry->push]))
         work_drop(agent, index);
     else if (wait_time_is_up(agent, job_of(agent, work)) ||
              work->refused_looks >= REFUSED_LOOKS_MAX)

@@ -429,7 +429,7 @@ void work_stop(struct agent *agent, uint32_t push)
             continue;
         bool running = entry->status == ENTRY_RUNNING;
         /* A look that has got as far as the scheduler may be about to see the end. */
-        bool stays = entry->intent ? !entry->work->scheduled ||
+        bool stays = entry->intent ? !entry->work->scheduled || slot->wait_on ||
                                          (running && entry->work->stage == STAGE_SCHEDULE)
                                    : running && slot->stop_until_ms > 0;
         if (!stays)

@@ -384,6 +384,7 @@ static void carry_out(struct sim *sim, const struct agent_effect *effect)
         break;
     case AGENT_SEND_RESULTS:
     case AGENT_SEND_CANCELLED:
+    case AGENT_SEND_SCHEDULED:
         send_rows(sim, effect);
         break;
     case AGENT_RUN_STAGE:
