@@ -336,6 +336,7 @@ static int resume(struct coordinator *c, uint64_t key, const struct commit *comm
         return 0;
     if (check_newer(c, key, commit->job, err) != 0)
         return -1;
+    char start_until[SHELL_TIME_SIZE];
     struct store_push push = store_push_of(commit);
     if (store_push_resume(c->store, key, &push, err) != 0)
         return -1;
@@ -344,7 +345,7 @@ static int resume(struct coordinator *c, uint64_t key, const struct commit *comm
     event.push_resumed.not_after_unix_s = commit->job->not_after_unix_s;
     event.push_resumed.counter = commit->job->counter;
     event.push_resumed.wait_until_unix_s = job_wait_until_unix_s(commit->job);
-    event.push_resumed.start_until_unix_s = job_start_until_unix_s(commit->job);
+    event.push_resumed.start_until = shell_start_until(commit->job, start_until);
     shell_step(c, &event);
     return 0;
 }

@@ -151,6 +151,9 @@ void shell_fail(struct coordinator *c, const struct err *err);
 void shell_store_failed(struct coordinator *c, const struct err *err);
 /* The signed job that the store has for a push, decoded. */
 int shell_stored_job(struct coordinator *c, uint64_t key, struct job *job, struct err *err);
+#define SHELL_TIME_SIZE 32
+/* When what the job schedules starts at the latest, as text; NULL when nothing bounds it. */
+const char *shell_start_until(const struct job *job, char text[SHELL_TIME_SIZE]);
 /* Tells the core of a push that the store has. */
 int shell_open_push(struct coordinator *c, uint64_t key, struct err *err);
 

@@ -235,11 +235,22 @@ int shell_stored_job(struct coordinator *c, uint64_t key, struct job *job, struc
     return result;
 }
 
+const char *shell_start_until(const struct job *job, char text[SHELL_TIME_SIZE])
+{
+    time_t until_s = (time_t)job_start_until_unix_s(job);
+    struct tm parts;
+    if (until_s <= 0 || gmtime_r(&until_s, &parts) == NULL ||
+        strftime(text, SHELL_TIME_SIZE, "%Y-%m-%d %H:%M UTC", &parts) == 0)
+        return NULL;
+    return text;
+}
+
 int shell_open_push(struct coordinator *c, uint64_t key, struct err *err)
 {
     struct push_summary summary;
     struct store_recovery recovery;
     struct job job = {0};
+    char start_until[SHELL_TIME_SIZE];
     if (store_summary(c->store, key, &summary, err) != 0 ||
         shell_stored_job(c, key, &job, err) != 0 ||
         store_recovery(c->store, key, &recovery, err) != 0)
@@ -260,7 +271,7 @@ int shell_open_push(struct coordinator *c, uint64_t key, struct err *err)
         .counter = job.counter,
         .wait = summary.wait,
         .wait_until_unix_s = job_wait_until_unix_s(&job),
-        .start_until_unix_s = job_start_until_unix_s(&job),
+        .start_until = shell_start_until(&job, start_until),
         .target_count = recovery.target_count,
         .sites = sites,
         .states = states,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "coordinator/core/dispatch_state.h"
 
 struct dispatch *dispatch_new(const struct dispatch_config *config)
@@ -99,6 +100,12 @@ static void recover_targets(const struct dispatch *core, struct ledger *ledger,
     }
 }
 
+static void note_start_until(struct ledger *ledger, const char *start_until)
+{
+    (void)text_copy(ledger->start_until, sizeof ledger->start_until,
+                    start_until != NULL ? start_until : "");
+}
+
 static void on_push_opened(struct dispatch_turn *turn, const struct dispatch_push_opened *opened)
 {
     struct dispatch *core = turn->core;
@@ -112,7 +119,7 @@ static void on_push_opened(struct dispatch_turn *turn, const struct dispatch_pus
     ledger->counter = opened->counter;
     ledger->wait = opened->wait;
     ledger->wait_until_unix_s = opened->wait_until_unix_s;
-    ledger->start_until_unix_s = opened->start_until_unix_s;
+    note_start_until(ledger, opened->start_until);
     ledger->lost_not_before_ms = turn->now_ms + core->config.grace_ms;
     ledger->settle_at_ms = turn->now_ms + core->config.grace_ms;
     recover_targets(core, ledger, opened);
@@ -156,7 +163,7 @@ static void on_push_resumed(struct dispatch_turn *turn, const struct dispatch_ev
     ledger->state = PUSH_OPEN;
     ledger->not_after_unix_s = event->push_resumed.not_after_unix_s;
     ledger->wait_until_unix_s = event->push_resumed.wait_until_unix_s;
-    ledger->start_until_unix_s = event->push_resumed.start_until_unix_s;
+    note_start_until(ledger, event->push_resumed.start_until);
     ledger->counter = event->push_resumed.counter;
     ledger->job_version++;
     ledger->lost_not_before_ms = turn->now_ms + turn->core->config.grace_ms;

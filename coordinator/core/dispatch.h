@@ -67,10 +67,10 @@ struct dispatch_push_opened {
     uint32_t generation;
     enum push_state state; /* PUSH_CLOSED only while rows are unknown_effect */
     int64_t not_after_unix_s;
-    uint64_t counter;           /* of the signed job */
-    bool wait;                  /* scheduled is progress: rows end when the packages have ended */
-    int64_t wait_until_unix_s;  /* with wait: relays give up waiting then */
-    int64_t start_until_unix_s; /* what is scheduled starts before; 0: nobody knows */
+    uint64_t counter;          /* of the signed job */
+    bool wait;                 /* scheduled is progress: rows end when the packages have ended */
+    int64_t wait_until_unix_s; /* with wait: relays give up waiting then */
+    const char *start_until;   /* what is scheduled starts before, for people; NULL: nobody knows */
     uint32_t target_count;
     const uint16_t *sites; /* one per target; NULL: all of site 0 */
     const uint8_t *states; /* enum target_state, one per target; NULL: all queued */
@@ -94,7 +94,7 @@ struct dispatch_event {
             int64_t not_after_unix_s;  /* of the new job */
             uint64_t counter;          /* of the new job: higher than the one before */
             int64_t wait_until_unix_s; /* of the new job, as when it was opened */
-            int64_t start_until_unix_s;
+            const char *start_until;
         } push_resumed;
         struct {
             struct push_id push;

@@ -16,6 +16,7 @@
 #include "coordinator/core/bitset.h"
 
 #define LEDGER_NONE UINT32_MAX       /* no target */
+#define LEDGER_TIME_SIZE 32          /* a time for people */
 #define LEDGER_RELAY_NONE UINT16_MAX /* no relay */
 
 enum ledger_phase {
@@ -63,16 +64,17 @@ struct ledger_share {
 };
 
 struct ledger {
-    uint64_t key;               /* the caller's name for it: the store's row */
-    struct push_id push;        /* client-chosen id */
-    uint32_t generation;        /* of the job */
-    enum push_state state;      /* as the store has it */
-    int64_t not_after_unix_s;   /* of the job */
-    uint64_t counter;           /* of the job */
-    bool wait;                  /* scheduled is not the end */
-    int64_t wait_until_unix_s;  /* wait: relays give up waiting then */
-    int64_t start_until_unix_s; /* wait: what is scheduled starts before; 0: nobody knows */
-    uint64_t settle_at_ms;      /* stopped: when what relays still hold is taken back or given up */
+    uint64_t key;              /* the caller's name for it: the store's row */
+    struct push_id push;       /* client-chosen id */
+    uint32_t generation;       /* of the job */
+    enum push_state state;     /* as the store has it */
+    int64_t not_after_unix_s;  /* of the job */
+    uint64_t counter;          /* of the job */
+    bool wait;                 /* scheduled is not the end */
+    int64_t wait_until_unix_s; /* wait: relays give up waiting then */
+    char
+        start_until[LEDGER_TIME_SIZE]; /* wait: what is scheduled starts before; "": nobody knows */
+    uint64_t settle_at_ms; /* stopped: when what relays still hold is taken back or given up */
     uint64_t lost_not_before_ms;   /* relays get at least until then to deliver */
     uint32_t job_version;          /* rises when the job is signed anew */
     uint32_t target_count;         /* all */

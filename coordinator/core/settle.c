@@ -1,9 +1,8 @@
 /* When a row is terminal, and what follows when all of a push are. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/base/text.h"
 #include "coordinator/core/dispatch_state.h"
 
 /* What the coordinator itself can make of a row; and outcome_not_awaited, below. */
@@ -66,6 +65,12 @@ static struct dispatch_effect *settle(struct dispatch_turn *turn, struct ledger 
     return persist(turn, ledger, relay, no, outcome);
 }
 
+static void add_text(struct outcome *outcome, const char *text)
+{
+    size_t used = strlen(outcome->detail);
+    (void)text_copy(outcome->detail + used, sizeof outcome->detail - used, text);
+}
+
 /* Once a push and step. */
 static const struct outcome *outcome_not_awaited(struct dispatch_turn *turn,
                                                  const struct ledger *ledger)
@@ -76,13 +81,12 @@ static const struct outcome *outcome_not_awaited(struct dispatch_turn *turn,
     turn->made_for = ledger;
     *outcome = (struct outcome){
         .state = TARGET_UNKNOWN_EFFECT, .stage = STAGE_SCHEDULE, .reason = REASON_CANCELLED};
-    char until[32] = "";
-    time_t start_s = (time_t)ledger->start_until_unix_s;
-    struct tm parts;
-    if (start_s > 0 && gmtime_r(&start_s, &parts) != NULL)
-        (void)strftime(until, sizeof until, " until %Y-%m-%d %H:%M UTC", &parts);
-    (void)snprintf(outcome->detail, sizeof outcome->detail,
-                   "scheduled, may start%s; its end was not awaited", until);
+    add_text(outcome, "scheduled, may start");
+    if (ledger->start_until[0] != '\0') {
+        add_text(outcome, " until ");
+        add_text(outcome, ledger->start_until);
+    }
+    add_text(outcome, "; its end was not awaited");
     return outcome;
 }
 

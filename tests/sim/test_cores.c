@@ -215,7 +215,7 @@ static void open_in_core(struct world *w, int push)
         .counter = w->memory.counter[push],
         .wait = w->wait,
         .wait_until_unix_s = (int64_t)((UNIX_START_MS + wait_until_ms(w)) / 1000),
-        .start_until_unix_s = (int64_t)((UNIX_START_MS + w->not_after_ms) / 1000),
+        .start_until = "the deadline",
         .target_count = TARGETS,
         .sites = w->site_of,
         .states = states,
