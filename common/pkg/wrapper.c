@@ -145,13 +145,14 @@ static void put_literal(struct buf *out, const char *text)
 static size_t variable_length(const char *text, size_t size)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+    static const char others[] = "0123456789()";
     if (size < 3 || text[0] != '%' || memchr(letters, text[1], sizeof letters - 1) == NULL)
         return 0;
     for (size_t i = 2; i < size; i++) {
         if (text[i] == '%')
             return i + 1;
         if (memchr(letters, text[i], sizeof letters - 1) == NULL &&
-            memchr("0123456789()", text[i], 12) == NULL)
+            memchr(others, text[i], sizeof others - 1) == NULL)
             return 0;
     }
     return 0;

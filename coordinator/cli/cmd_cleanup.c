@@ -248,7 +248,7 @@ static int find_work(struct push *push, struct push_summary *of)
 
 static int prepare(struct push *push)
 {
-    struct push_summary of;
+    struct push_summary of = {0};
     struct state_paths paths;
     struct err err = {0};
     char id[PUSH_ID_SHORT_SIZE];

@@ -179,9 +179,9 @@ static int exit_code_read(const char *text, size_t size, uint32_t *code)
     if (at == size || size - at > 10)
         return -1;
     for (; at < size; at++) {
-        const char *digits = hex ? "0123456789abcdef" : "0123456789";
+        static const char digits[] = "0123456789abcdef";
         int c = tolower((unsigned char)text[at]);
-        const char *digit = memchr(digits, c, strlen(digits));
+        const char *digit = memchr(digits, c, hex ? 16 : 10);
         if (digit == NULL)
             return -1;
         value = value * (hex ? 16 : 10) + (uint64_t)(digit - digits);

@@ -70,14 +70,17 @@ static void read_again(struct onlink *onlink, uint64_t now_ms)
     onlink_release(onlink);
     onlink->read_ms = now_ms;
     onlink->interface_count = 0;
-    if (uv_interface_addresses(&onlink->interfaces, &onlink->interface_count) != 0)
+    if (uv_interface_addresses(&onlink->interfaces, &onlink->interface_count) != 0 ||
+        onlink->interfaces == NULL) {
         onlink->interfaces = NULL;
+        onlink->interface_count = 0;
+    }
 }
 
 bool onlink_covers(struct onlink *onlink, uint64_t now_ms, const union stage_address *address)
 {
     read_again(onlink, now_ms);
-    for (int i = 0; i < onlink->interface_count; i++) {
+    for (int i = 0; onlink->interfaces != NULL && i < onlink->interface_count; i++) {
         const uv_interface_address_t *at = &onlink->interfaces[i];
         if (!at->is_internal && address_equal_masked(address, (const struct sockaddr *)&at->address,
                                                      (const struct sockaddr *)&at->netmask))
@@ -102,7 +105,7 @@ unsigned onlink_prefix_bits(struct onlink *onlink, uint64_t now_ms,
                             const union stage_address *address)
 {
     read_again(onlink, now_ms);
-    for (int i = 0; i < onlink->interface_count; i++) {
+    for (int i = 0; onlink->interfaces != NULL && i < onlink->interface_count; i++) {
         const uv_interface_address_t *at = &onlink->interfaces[i];
         union stage_address all;
         memset(&all, 0xff, sizeof all);

@@ -313,7 +313,7 @@ static bool send_batch(struct pinger *pinger)
         probes[count++] = probe;
     }
     unsigned done = ping_socket_send(&pinger->sockets[family], requests, count);
-    for (unsigned i = 0; i < done; i++)
+    for (unsigned i = 0; i < done && i < count; i++)
         probe_sent(pinger, probes[i], requests[i].error);
     return done == count;
 }
