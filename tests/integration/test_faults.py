@@ -16,13 +16,16 @@ from standin import faults  # noqa: E402
 
 # What a wrong password looks like is for Alone: three of them before the first success stop the account.
 BAD_LOGONS = ("null-session", "account-locked", "account-disabled", "account-expired", "password-must-change")
-EVERY_FAULT = [name for name in faults.FAULTS if name not in BAD_LOGONS] + faults.DEFAULT_NAMES
+EVERY_FAULT = [
+    *(name for name in faults.FAULTS if name not in BAD_LOGONS), *faults.DEFAULT_NAMES,
+    "clock:-86400", "timezone:-300", "small-fragments:64", "scheduler-error:0x80041322", "rpc-fault:0x000006F7",
+]
 
 
 def spread(names, target_count):
-    """Faults for every second target from the third on: the first ones prove the password."""
-    assert 2 * len(names) + 2 <= target_count
-    return [f"pc-{3 + 2 * i:04}={name}" for i, name in enumerate(names)]
+    """Faults evenly over all targets but the first ten, which prove the password."""
+    rest = target_count - 10
+    return [f"pc-{11 + i * rest // len(names):04}={name}" for i, name in enumerate(names)]
 
 
 # Long enough for lines that are cut after 20,000 bytes; begins like a program, which a virus scanner looks for.
@@ -101,6 +104,14 @@ class AllFaults(PushCase):
             self.assertEqual([file["name"] for file in found["files"]],
                              [self.pushed.name] if row["stage"] == "schedule" else [], row)
             self.assertEqual(found["path"]["exists"], row["stage"] != "access", row)
+
+    def test_answer_that_is_not_believed_is_read_back(self):
+        """The task is there, the word of it was not signed: asked again, and not registered twice."""
+        for row in self.rows_with("unsigned-once", "answer-dropped"):
+            self.assertIn(row["state"], SUCCESS, row)
+            calls = self.lab.check(row["target"])["calls"]
+            self.assertEqual(calls["SchRpcRegisterTask"], 1, calls)
+            self.assertGreaterEqual(calls["SchRpcRetrieveTask"], 1, calls)
 
     def test_why_gives_code_cause_and_remedy(self):
         explained = {}

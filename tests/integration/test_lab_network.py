@@ -204,6 +204,52 @@ class Variants(LabCase):
         connection.getSMBServer().close_session()
 
 
+class Rewritten(LabCase):
+    """A client that nobody here wrote refuses what is tampered with, and gets on with servers that are merely strange."""
+
+    REFUSED = (
+        "unsigned", "unsigned-2.1", "bit-flipped", "bit-flipped-2.1", "bit-flipped-3.0.2", "signing-off-3.0.2", "downgraded",
+        "other-dialect", "encryption-off-3.0.2", "session-flags-off", "null-session", "nonsense", "clock-refused", "ntlm-blocked",
+        "account-locked", "account-disabled", "account-expired", "password-must-change",
+    )
+    SERVED = ("interim", "one-credit", "must-sign", "must-encrypt", "smb-2.1", "smb-3.1.1", "other-bytes", "hung-up")
+    OPTIONS = {"targets": len(REFUSED + SERVED) + 2, "faults": ",".join((*REFUSED, *SERVED, "infected"))}
+
+    def put(self, fault):
+        address = next(target["address"] for target in self.lab.targets if target["fault"] == fault)
+        with tempfile.NamedTemporaryFile() as package:
+            package.write(b"MZ" + os.urandom(200_000))
+            package.flush()
+            return address, self.lab.run(
+                ["smbclient", f"//{address}/C$", "-U", f"{self.user}%{self.password}", "--client-protection=sign", "-c",
+                 f"put {package.name} p.exe"], timeout=60,
+            )
+
+    def test_tampering_is_refused(self):
+        for fault in self.REFUSED:
+            with self.subTest(fault=fault):
+                address, done = self.put(fault)
+                self.assertNotEqual(done.returncode, 0, done.stdout + done.stderr)
+                self.assertFalse(os.path.exists(f"{self.lab.drive(address)}/p.exe"))
+
+    def test_strange_servers_are_used(self):
+        for fault in self.SERVED:
+            with self.subTest(fault=fault):
+                address, done = self.put(fault)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                self.assertEqual(os.path.getsize(f"{self.lab.drive(address)}/p.exe"), 200_002)
+
+    def test_statuses_of_accounts_and_scanners_are_given(self):
+        for fault, status in (
+            ("account-locked", "ACCOUNT_LOCKED_OUT"), ("account-disabled", "ACCOUNT_DISABLED"),
+            ("account-expired", "ACCOUNT_EXPIRED"), ("password-must-change", "PASSWORD_MUST_CHANGE"),
+            ("ntlm-blocked", "NTLM_BLOCKED"), ("clock-refused", "TIME_DIFFERENCE_AT_DC"), ("infected", "VIRUS_INFECTED"),
+        ):
+            with self.subTest(fault=fault):
+                _, done = self.put(fault)
+                self.assertIn(f"NT_STATUS_{status}", done.stdout + done.stderr)
+
+
 class Life(unittest.TestCase):
     """Nothing of a lab outlives it."""
 

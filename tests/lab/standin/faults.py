@@ -208,6 +208,10 @@ _ROWS = [
         tamper="unsigned:ioctl",
     ),
     Fault(
+        "unsigned-once", None, None, "the first answer to the registering call has lost its signature", instance=_PLAIN,
+        tamper="unsigned-once:3",
+    ),
+    Fault(
         "unsigned-copy", "copy", "SIGNING_REFUSED", "answers about written bytes have lost their signature",
         instance=_PLAIN, tamper="unsigned:write",
     ),

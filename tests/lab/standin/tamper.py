@@ -90,6 +90,21 @@ class Unsigned(Between):
             message.unsign()
 
 
+class UnsignedOnce(Between):
+    """On the first connection, answers of the pipe lose their signature from one on (argument: which, from 1)."""
+
+    count = 0
+    first = None
+
+    def answer(self, message, asked):
+        if message.command == smb2.IOCTL:
+            self.count += 1
+            if self.count >= int(self.argument):
+                self.first = self.first_time() if self.first is None else self.first
+                if self.first:
+                    message.unsign()
+
+
 class UnsignedLogon(Between):
     """The end of the logon is not signed."""
 
@@ -312,6 +327,7 @@ class Nonsense(Server):
 
 KINDS = {
     "unsigned": Unsigned,
+    "unsigned-once": UnsignedOnce,
     "unsigned-logon": UnsignedLogon,
     "bit-flipped": BitFlipped,
     "sealed-bit-flipped": SealedBitFlipped,
