@@ -11,13 +11,10 @@ import pathlib
 import signal
 import sqlite3
 import sys
-import tempfile
 import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-
-from impacket.ntlm import compute_nthash  # noqa: E402
 
 from pushing import Admin, PushCase, SUCCESS, conserved, rows_by_name  # noqa: E402
 
@@ -136,51 +133,6 @@ class Repeats(PushCase):
         self.assertEqual(report["totals"]["succeeded"], len(self.lab.targets))
         for target in self.lab.targets:
             self.assertEqual(len([t for t in self.lab.check(target["host"], package)["tasks"] if push in t["path"]]), 1)
-
-
-class Secrets(PushCase):
-    """Where the password must not turn up: anything that other processes, files or people can read."""
-
-    TARGETS = 8
-
-    def forms(self):
-        """The password as such, as UTF-16, and its NT hash, raw and in digits."""
-        with open(self.lab.data["password_file"], encoding="utf-8") as file:
-            password = file.read().splitlines()[0]
-        nt_hash = compute_nthash(password)
-        digits = nt_hash.hex().encode()
-        return [password.encode(), password.encode("utf-16-le"), nt_hash, digits, digits.upper()]
-
-    def assert_clean(self, where, data):
-        for form in self.forms():
-            self.assertNotIn(form, data, where)
-
-    def test_password_is_in_memory_only(self):
-        package = self.package(os.urandom(8 << 20), name="secret.exe")
-        process = self.admin.popen(*self.admin.push_arguments(package, [self.target_file()]))
-        looks = 0
-        while process.poll() is None:
-            daemons = self.admin.daemons("pusher-relay") + self.admin.daemons("pusher-coordinator")
-            for pid in [process.pid, *daemons]:
-                for name in ("cmdline", "environ"):
-                    try:
-                        self.assert_clean(name, pathlib.Path(f"/proc/{pid}/{name}").read_bytes())
-                        looks += 1
-                    except OSError:
-                        pass  # it ended
-            time.sleep(0.05)
-        out, said = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 0, said)
-        self.assertGreater(looks, 20)
-        self.assert_clean("output", (out + said).encode())
-        files = [path for path in self.admin.state.rglob("*") if path.is_file()]
-        self.assertGreater(len(files), 8)
-        for path in files:
-            self.assert_clean(path, path.read_bytes())
-            self.assertEqual(path.stat().st_mode & 0o077, 0, path)
-        for path in self.admin.state.rglob("*"):
-            if path.is_dir() and "private" in path.parts:
-                self.assertEqual(path.stat().st_mode & 0o077, 0, path)
 
 
 class Refusals(PushCase):
