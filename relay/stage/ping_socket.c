@@ -255,7 +255,8 @@ unsigned ping_socket_send(struct ping_socket *s, struct ping_outgoing *requests,
     unsigned at = 0;
     for (unsigned i = 0; i < count; i++) {
         const struct ping_outgoing *request = &requests[i];
-        parts[i] = (struct iovec){packets[i], build(s, request, packets[i])};
+        size_t size = build(s, request, packets[i]);
+        parts[i] = (struct iovec){packets[i], size};
         headers[i].msg_hdr = (struct msghdr){.msg_name = (void *)(uintptr_t)request->to,
                                              .msg_namelen = stage_address_size(request->to),
                                              .msg_iov = &parts[i],
