@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "common/base/log.h"
@@ -15,6 +16,7 @@
 #include "relay/state.h"
 
 #define EXIT_USAGE 2
+#define FILES_WANTED 4096
 
 enum {
     OPTION_STATE = 's',
@@ -140,6 +142,18 @@ static int run_init(const struct arguments *arguments)
     return relay_state_init(arguments->state, &err) == 0 ? EXIT_SUCCESS : fail(&err);
 }
 
+/* A socket for every machine it connects to: more than the usual 1,024. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= FILES_WANTED)
+        return;
+    limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max : FILES_WANTED;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < FILES_WANTED)
+        log_warning("only %llu files may be open (ulimit -n); %d would be good",
+                    (unsigned long long)limit.rlim_cur, FILES_WANTED);
+}
+
 static int run_relay(const struct arguments *arguments)
 {
     struct relay_state state;
@@ -156,6 +170,7 @@ static int run_relay(const struct arguments *arguments)
         folder_check(arguments->operators, &err) != 0 ||
         relay_state_load(&state, arguments->state, &err) != 0)
         return fail(&err);
+    raise_file_limit();
     int failed = shell_run(&config, &err);
     relay_state_release(&state);
     return failed ? fail(&err) : EXIT_SUCCESS;

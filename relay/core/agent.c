@@ -13,6 +13,7 @@ void agent_config_defaults(struct agent_config *config)
         .held_max = 8192,
         .resolve_max = 512, /* the stage asks the servers fewer at once, slow names aside */
         .ping_max = 4096,   /* the ping stage itself asks fewer on-link addresses at once */
+        .connect_max = 1024,
         .session_max = 256,
         .package_wait_max = 32,
         .hello_retry_ms = 5000,

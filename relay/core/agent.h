@@ -36,8 +36,9 @@ struct agent_config {
     uint32_t held_max;           /* targets held at once, waiting ones not counted: the credit */
     uint32_t resolve_max;        /* names being looked up at once */
     uint32_t ping_max;           /* addresses being pinged at once */
-    uint32_t session_max;        /* SMB sessions, counted over access..schedule */
-    uint32_t package_wait_max;   /* sessions of one job that may wait for its package */
+    uint32_t connect_max;        /* connecting, or connected and waiting for their logon */
+    uint32_t session_max;        /* SMB sessions, counted from their logon to the end of schedule */
+    uint32_t package_wait_max;   /* of one job that may wait for its package, connected */
     uint32_t hello_retry_ms;     /* HELLO again when no WELCOME came */
     uint32_t results_retry_ms;   /* a batch again when no ack came */
     uint32_t read_back_ms;       /* how long an unknown effect is looked into before it counts */

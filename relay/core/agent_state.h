@@ -47,6 +47,7 @@ struct work {
     enum stage stage;          /* the one that runs, or that it waits for */
     bool begun;                /* a stage was run under this key */
     bool leased;               /* false: the lease lapsed while SCHEDULE ran */
+    bool connecting;           /* counted in agent.connecting */
     bool has_session;          /* counted in agent.sessions */
     bool trial;                /* counted in its credential's trials */
     bool read_back;            /* the running SCHEDULE was told to look first */
@@ -118,7 +119,7 @@ struct job_slot {
     enum package_state package;
     char package_detail[LIMIT_DETAIL_SIZE]; /* when failed */
     uint32_t refs;                          /* works that name it */
-    uint32_t sessions;                      /* of them, holding an SMB session */
+    uint32_t sessions;                      /* of them, connecting or holding an SMB session */
     struct queue waiting[STAGE_COUNT];
 };
 
@@ -206,6 +207,7 @@ struct agent {
     uint32_t running; /* entries in ENTRY_RUNNING and ENTRY_HELD */
     uint32_t in_stage[STAGE_COUNT];
     uint32_t stage_runs[STAGE_COUNT];
+    uint32_t connecting;
     uint32_t sessions;
     uint64_t ignored;
     uint32_t lapses;

@@ -149,8 +149,8 @@ void brake_ended(struct agent *agent, struct work *work, const struct agent_stag
 
 uint64_t brake_due_ms(const struct agent *agent, const struct credential_slot *credential)
 {
-    if (credential->refs == 0 || credential->held.count == 0)
-        return UINT64_MAX;
+    if (credential->refs == 0 || credential->held.count == 0 || brake_allows(agent, credential))
+        return UINT64_MAX; /* who waits for a place among the sessions is not timed */
     const struct work *first = agent->table.entries[credential->held.head].work;
     uint64_t due_ms = first->held_since_ms + agent->config.logon_wait_ms;
     if (!held_up(agent, credential))

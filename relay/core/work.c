@@ -26,11 +26,26 @@ static void add_detail(char to[LIMIT_DETAIL_SIZE], const char *first, const char
 
 static void close_session(struct agent *agent, struct work *work)
 {
-    if (!work->has_session)
+    if (!work->connecting && !work->has_session)
         return;
-    work->has_session = false;
-    agent->sessions--;
+    if (work->has_session)
+        agent->sessions--;
+    else
+        agent->connecting--;
+    work->connecting = work->has_session = false;
     agent->jobs[work->job].sessions--;
+}
+
+/* From one window into the other. A place among the sessions is for those that log on: a port that
+ * says nothing must not keep one from a machine that would answer. */
+static void move_session(struct agent *agent, struct work *work, bool logging_on)
+{
+    if (work->has_session == logging_on)
+        return;
+    work->has_session = logging_on;
+    work->connecting = !logging_on;
+    agent->sessions += logging_on ? 1U : UINT32_MAX;
+    agent->connecting -= logging_on ? 1U : UINT32_MAX;
 }
 
 /* Into its job's queue for the stage. */
@@ -353,6 +368,7 @@ void on_connected(struct agent *agent, uint64_t key)
         work_drop(agent, (uint32_t)key); /* no logon under STOP */
         return;
     }
+    move_session(agent, entry->work, false); /* one that asks again holds no place meanwhile */
     entry->work->held_since_ms = agent->now_ms;
     entry->status = ENTRY_HELD;
     queue_push(&agent->table, &credential_of(agent, entry->work)->held, (uint32_t)key);
@@ -364,6 +380,7 @@ static void allow_logon(struct agent *agent, uint32_t index)
     queue_remove(&agent->table, &credential_of(agent, work)->held, index);
     agent->table.entries[index].status = ENTRY_RUNNING;
     work->stage_started_ms += agent->now_ms - work->held_since_ms;
+    move_session(agent, work, true);
     brake_began(agent, work);
     effect_add(agent, AGENT_LOGON)->key = key_of(agent, index);
 }
@@ -372,7 +389,8 @@ static void allow_logons(struct agent *agent)
 {
     for (uint32_t i = 0; i < agent->credential_count; i++) {
         struct credential_slot *credential = &agent->credentials[i];
-        while (credential->held.count > 0 && brake_allows(agent, credential))
+        while (credential->held.count > 0 && agent->sessions < agent->config.session_max &&
+               brake_allows(agent, credential))
             allow_logon(agent, credential->held.head);
     }
 }
@@ -456,7 +474,8 @@ static bool may_enter(const struct agent *agent, const struct job_slot *job, enu
     case STAGE_PING:
         return agent->stage_runs[stage] < agent->config.ping_max;
     case STAGE_ACCESS:
-        return agent->sessions < agent->config.session_max &&
+        return agent->connecting < agent->config.connect_max &&
+               agent->sessions < agent->config.session_max &&
                (head->intent || job->package == PACKAGE_READY ||
                 job->sessions < agent->config.package_wait_max) &&
                !agent->credentials[job->credential].stopped;
@@ -486,8 +505,8 @@ static void start_stage(struct agent *agent, uint32_t index)
         work->started_unix_ms = agent->now_unix_ms ? agent->now_unix_ms : 1;
     }
     if (work->stage == STAGE_ACCESS) {
-        work->has_session = true;
-        agent->sessions++;
+        work->connecting = true;
+        agent->connecting++;
         job->sessions++;
     }
     work->read_back = work->stage == STAGE_SCHEDULE && entry->intent && !work->scheduled;
@@ -604,7 +623,8 @@ static void end_held(struct agent *agent, struct credential_slot *credential)
             expire(agent, i);
         else if (credential->stopped)
             end_braked(agent, i, refused_elsewhere);
-        else if (agent->now_ms >= work_of(agent, i)->held_since_ms + agent->config.logon_wait_ms)
+        else if (!brake_allows(agent, credential) && /* else it waits for a place, not for others */
+                 agent->now_ms >= work_of(agent, i)->held_since_ms + agent->config.logon_wait_ms)
             end_braked(agent, i, "not tried: other machines leave the account's logon unanswered");
     }
 }

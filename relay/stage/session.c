@@ -473,6 +473,7 @@ static void on_dialled(void *context, const struct dial_end *end)
 {
     struct session *session = context;
     struct stage_target *target = session->target;
+    struct err err;
     dial_free(session->dial);
     session->dial = NULL;
     if (end->error != 0) {
@@ -488,6 +489,11 @@ static void on_dialled(void *context, const struct dial_end *end)
     target_address_use(target, end->at);
     target->address_count = 1;
     (void)uv_poll_start(session->poll, UV_READABLE | UV_WRITABLE, on_poll);
+    /* Only now: a thousand may be connecting, and most of an engine's memory would be in vain. */
+    if (make_engine(session, &err) != 0) {
+        session_fail_request(session, &err);
+        return;
+    }
     session_open(session);
     if (!session->closed)
         pump_output(session);
@@ -503,11 +509,6 @@ static void connect_now(struct session *session)
         .done = on_dialled,
         .context = session,
     };
-    struct err err;
-    if (make_engine(session, &err) != 0) {
-        session_fail_request(session, &err);
-        return;
-    }
     session->on_timer = timed_out;
     (void)uv_timer_start(&session->timer, on_timer, CONNECT_TIMEOUT_MS, 0);
     session->dial = dial_new(&config);

@@ -14,7 +14,7 @@ NETWORK = ipaddress.ip_network("10.61.0.0/16")  # beside the lab's own subnets a
 # The relay's windows and budgets: relay/core/agent.c, relay/stage/ping.c, session.c, access.c.
 PING_WINDOW = 4096
 PING_S = 2.5  # three tries
-SESSION_WINDOW = 256
+CONNECT_WINDOW = 1024  # connecting; those that log on have places of their own
 CONNECT_S = 5.0  # a port that says nothing
 REFUSED_S = 1.0  # a port that refuses: asked three times, half a second apart
 HELD_MAX = 8192
@@ -54,10 +54,10 @@ def prepare(lab, refusing, filtered):
 
 
 def seconds(silent, refusing, filtered):
-    """What the windows allow at most: each stage's places, used up by those who keep one longest; both run at once, and the
-    last one to answer a ping may find that its port says nothing."""
+    """What the windows account for: each stage's places, used up by those who keep one longest; both run at once, and the last
+    one to answer a ping may find that its port says nothing. Start, leases and the report come on top."""
     ping_s = max(len(silent) / PING_WINDOW, 1) * PING_S
-    access_s = (len(filtered) * CONNECT_S + len(refusing) * REFUSED_S) / SESSION_WINDOW
+    access_s = (len(filtered) * CONNECT_S + len(refusing) * REFUSED_S) / CONNECT_WINDOW
     return ping_s, access_s, max(ping_s - PING_S, access_s) + CONNECT_S
 
 
@@ -114,7 +114,7 @@ def run(desk, package, targets, options):
          f"{1024 * (coordinator - peaks(alone)[1]) / len(everybody):,.0f}"],
     ]
     ends = [[kind, f"{number:,}", f"{median:.2f}", f"{most:.2f}"] for kind, (number, median, most) in kinds.items()]
-    said = (f"sweep {cost['wall_s']:.0f} s for {len(everybody):,} addresses; the windows allow {predicted:.0f} s "
+    said = (f"sweep {cost['wall_s']:.0f} s for {len(everybody):,} addresses; the windows account for {predicted:.0f} s "
             f"(ping {ping_s:.0f} s, access {access_s:.0f} s at the same time, then the last port that says nothing); "
             f"{1e6 * cost['cpu_s'] / len(everybody):,.0f} us CPU an address")
     return ends, memory, said

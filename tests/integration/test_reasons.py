@@ -13,7 +13,6 @@ import reasons
 # Nothing in this version gives these reasons; each belongs to the feature named. A reason that is given has to leave the list.
 RESERVED = {
     "NOT_IN_ANY_SITE": "several sites",
-    "OUT_OF_SCOPE": "several sites",
     "NEVER_TOUCH": "the never-touch list",
     "MAX_FAIL": "--max-fail",
     "NOT_STARTED": "--wait",

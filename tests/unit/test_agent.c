@@ -517,6 +517,7 @@ static void windows_full_start_no_more(void **state)
     struct agent_config config = test_config();
     config.resolve_max = 2;
     config.ping_max = 1;
+    config.connect_max = 1;
     config.session_max = 1;
     world_ready(&world, &config);
     prove_credential(&world);
@@ -1494,6 +1495,32 @@ static void brake_holds_all_logons_but_the_first(void **state)
     world_release(&world);
 }
 
+static void silent_ports_take_no_session_from_others(void **state)
+{
+    (void)state;
+    struct world world;
+    struct agent_config config = test_config();
+    config.connect_max = 4;
+    config.session_max = 1;
+    world_ready(&world, &config);
+    prove_credential(&world);
+    enter_access(&world, 0, 4);
+    connected(&world, "At3");
+    saw(&world, "logon At3\n");
+    connected(&world, "At2");
+    saw(&world, ""); /* no place */
+    connected(&world, "At3");
+    saw(&world, "logon At2\n"); /* At3 lost its connection, and its place */
+    pass_live_ms(&world, config.logon_wait_ms + 1000);
+    /* Waiting for a place is nothing that other machines do to the account. */
+    assert_null(strstr(buf_cstr(&world.trace), "outcome"));
+    forget_trace(&world);
+    answer(&world, "At2", AGENT_FAILED, REASON_BAD_SHARE);
+    assert_non_null(strstr(buf_cstr(&world.trace), "logon At3\n"));
+    assert_int_equal(agent_counters(world.agent).sessions, 1);
+    world_release(&world);
+}
+
 /* Ports that are filtered: no password was sent, so there is nothing to wait for. No time passes.
  */
 static void brake_unreachable_machines_hold_up_no_other(void **state)
@@ -1852,6 +1879,7 @@ int main(void)
         cmocka_unit_test(target_through_six_stages_scheduled),
         cmocka_unit_test(outcome_carries_times_tries_and_detail),
         cmocka_unit_test(windows_full_start_no_more),
+        cmocka_unit_test(silent_ports_take_no_session_from_others),
         cmocka_unit_test(silent_machines_hold_up_no_other),
         cmocka_unit_test(two_pushes_take_turns),
         cmocka_unit_test(package_missing_holds_copy_and_further_sessions),

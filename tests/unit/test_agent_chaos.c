@@ -243,6 +243,8 @@ static void on_logon(struct sim *sim, uint64_t key)
     must_have_lease(sim, "a logon after the lease");
     must(sim, sim->refusals < sim->config.logon_failures_max, "a logon that locks the account");
     target->held = false;
+    target->session = true;
+    check_windows(sim);
     if (!sim->healed && chance(sim, 10))
         plan_connection(sim, key); /* lost, and made again */
     else
@@ -280,7 +282,7 @@ static void on_run(struct sim *sim, const struct agent_effect *effect)
     target->key = effect->run.key;
     target->running = true;
     target->stage = effect->run.stage;
-    target->session = effect->run.stage >= STAGE_ACCESS;
+    target->session = effect->run.stage > STAGE_ACCESS;
     check_windows(sim);
     must(sim, effect->run.hold_logon == (effect->run.stage == STAGE_ACCESS), "an unheld logon");
     if (effect->run.hold_logon)
@@ -638,6 +640,7 @@ static void relay_connected(struct sim *sim, uint64_t key)
     if (!target || !target->running || target->stage != STAGE_ACCESS)
         return;
     target->held = true;
+    target->session = false; /* if it had one: it asks again */
     struct agent_event event = {.kind = AGENT_CONNECTED, .key = key};
     step(sim, &event);
 }
@@ -731,6 +734,7 @@ static void sim_init(struct sim *sim, uint64_t seed)
     agent_config_defaults(&sim->config);
     sim->config.resolve_max = 1 + (uint32_t)(draw(sim) % 5);
     sim->config.ping_max = 1 + (uint32_t)(draw(sim) % 5);
+    sim->config.connect_max = 1 + (uint32_t)(draw(sim) % 8);
     sim->config.session_max = 1 + (uint32_t)(draw(sim) % 8);
     sim->config.package_wait_max = 1 + (uint32_t)(draw(sim) % 3);
     sim->config.results_in_flight = 1 + (uint32_t)(draw(sim) % 3);
