@@ -96,6 +96,34 @@ static void clock_of_a_liar_overflows_nothing(void **state)
     assert_string_equal(start_plan_text(&plan, text), "?");
 }
 
+static void boundary_of_a_task_is_read(void **state)
+{
+    (void)state;
+    int64_t at = 0;
+    bool utc = false;
+    assert_int_equal(boundary_parse("2026-01-01T00:00:00Z", &at, &utc), 0);
+    assert_true(at == UNIX_2026 && utc);
+    assert_int_equal(boundary_parse("2026-01-01T00:00:07", &at, &utc), 0);
+    assert_true(at == UNIX_2026 + 7 && !utc);
+    assert_int_equal(boundary_parse("2026-01-01T00:00:07.1234567Z", &at, &utc), 0);
+    assert_true(at == UNIX_2026 + 7 && utc);
+    static const char *const wrong[] = {"",
+                                        "?",
+                                        "2026-01-01",
+                                        "2026-13-01T00:00:00Z",
+                                        "2026-01-01T00:00:00+01:00",
+                                        "2026-01-01T00:00:00Zx"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(boundary_parse(wrong[i], &at, &utc), -1);
+}
+
+static void boundary_without_a_zone_comes_first_in_the_east(void **state)
+{
+    (void)state;
+    assert_int_equal(start_plan_earliest(UNIX_2026, true), UNIX_2026);
+    assert_int_equal(start_plan_earliest(UNIX_2026, false), UNIX_2026 - 14 * 3600);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -105,6 +133,8 @@ int main(void)
         cmocka_unit_test(start_in_target_zone_is_never_moved),
         cmocka_unit_test(end_before_start_is_refused),
         cmocka_unit_test(clock_of_a_liar_overflows_nothing),
+        cmocka_unit_test(boundary_of_a_task_is_read),
+        cmocka_unit_test(boundary_without_a_zone_comes_first_in_the_east),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,6 +103,20 @@ static void description_covers_every_field(void **state)
         assert_string_not_equal(task_description(&changed[i], other), first);
 }
 
+static void description_of_any_push_is_told_from_others(void **state)
+{
+    (void)state;
+    char text[TASK_DESCRIPTION_SIZE];
+    assert_true(task_description_is_ours(task_description(&job, text)));
+    text[strlen(text) - 1] = 'g';
+    assert_false(task_description_is_ours(text));
+    text[strlen(text) - 1] = '\0';
+    assert_false(task_description_is_ours(text));
+    assert_false(task_description_is_ours(""));
+    assert_false(task_description_is_ours("Pusher job "));
+    assert_false(task_description_is_ours("Backs up the disk"));
+}
+
 static void definition_is_what_the_schema_wants(void **state)
 {
     (void)state;
@@ -435,6 +449,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(path_holds_push_and_generation),
         cmocka_unit_test(description_covers_every_field),
+        cmocka_unit_test(description_of_any_push_is_told_from_others),
         cmocka_unit_test(definition_is_what_the_schema_wants),
         cmocka_unit_test(durations_are_canonical),
         cmocka_unit_test(local_boundaries_have_no_zone),
