@@ -51,6 +51,8 @@ static bool grow(struct buf *b, size_t size)
     size_t capacity = b->capacity > 0 ? b->capacity : BUF_FIRST_CAPACITY;
     while (capacity < wanted)
         capacity = capacity > SIZE_MAX / 2 ? wanted : capacity * 2;
+    if (capacity > b->size_max)
+        capacity = b->size_max;
     b->data = mem_resize(b->data, capacity, 1);
     b->capacity = capacity;
     return true;
@@ -59,22 +61,29 @@ static bool grow(struct buf *b, size_t size)
 /* Makes room for `size` more bytes; false and failed when that passes the maximum. */
 static inline bool make_room(struct buf *b, size_t size)
 {
-    /* The memory may be larger than the maximum: it grows by doubling. */
+    /* The memory may be larger than a maximum that was lowered. */
     size_t most = b->capacity < b->size_max ? b->capacity : b->size_max;
     if (!b->failed && size <= most - b->size)
         return true;
     return grow(b, size);
 }
 
-uint8_t *buf_reserve(struct buf *b, size_t size)
+uint8_t *buf_extend(struct buf *b, size_t size)
 {
     if (!make_room(b, size > 0 ? size : 1) && size > 0)
         return NULL;
     if (b->failed)
         return NULL;
     uint8_t *here = b->data + b->size;
-    memset(here, 0, size);
     b->size += size;
+    return here;
+}
+
+uint8_t *buf_reserve(struct buf *b, size_t size)
+{
+    uint8_t *here = buf_extend(b, size);
+    if (here != NULL)
+        memset(here, 0, size);
     return here;
 }
 

@@ -45,6 +45,8 @@ void buf_text(struct buf *b, const char *text);
 /* Room for `size` more bytes, counted as written and zeroed; NULL and failed when over the maximum.
  * Valid until the next write. */
 uint8_t *buf_reserve(struct buf *b, size_t size);
+/* The same without zeroing: the caller fills all of it. */
+uint8_t *buf_extend(struct buf *b, size_t size);
 /* Overwrites bytes that are there already; out of range sets failed. */
 void buf_patch_u16le(struct buf *b, size_t offset, uint16_t value);
 void buf_patch_u32le(struct buf *b, size_t offset, uint32_t value);

@@ -283,6 +283,19 @@ int smb_close(struct smb_conn *conn, uint64_t tag, struct smb_file file, struct 
  * Reply: count (a server may write less than asked). Also the write to a pipe (offset 0). */
 int smb_write(struct smb_conn *conn, uint64_t tag, struct smb_file file, uint64_t offset,
               const uint8_t *bytes, size_t size, struct err *err);
+/* A write whose bytes are read straight to where they leave from, for large files. */
+struct smb_write_request {
+    struct smb_file file;
+    uint64_t offset;
+    uint32_t size; /* 1 .. smb_conn_write_room */
+    /* Puts `size` bytes from `offset` on to `to`. -1: not there, err says why; nothing is sent. */
+    int (*read)(void *context, uint64_t offset, uint8_t *to, size_t size, struct err *err);
+    void *context;
+};
+/* As smb_write, but never waits for credits and is no part of a compound. Errors: also those of
+ * `read`. */
+int smb_write_from(struct smb_conn *conn, uint64_t tag, const struct smb_write_request *wanted,
+                   struct err *err);
 /* size: 1 .. read_size_max. Reply: data; END_OF_FILE at the end; from a pipe BUFFER_OVERFLOW means
  * data is valid and there is more of the message. */
 int smb_read(struct smb_conn *conn, uint64_t tag, struct smb_file file, uint64_t offset,

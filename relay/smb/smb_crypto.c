@@ -275,8 +275,9 @@ static bool cipher_seal(struct smb_crypto *crypto, const uint8_t *head, int head
 {
     int done = 0;
     if (is_ccm(crypto->cipher)) {
-        memcpy(out, head, (size_t)head_size);
-        if (body_size > 0)
+        if (head != out)
+            memcpy(out, head, (size_t)head_size);
+        if (body_size > 0 && body != out + head_size)
             memcpy(out + head_size, body, (size_t)body_size);
         return EVP_CipherUpdate(crypto->seal, out, &done, out, head_size + body_size) == 1;
     }

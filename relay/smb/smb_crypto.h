@@ -54,7 +54,8 @@ void smb_sign(struct smb_crypto *crypto, const uint8_t *message, size_t size,
 bool smb_sign_check(struct smb_crypto *crypto, const uint8_t *message, size_t size);
 
 /* Writes a transform header and the encryption of head || body to `out`, which has room for
- * SMB_TRANSFORM_SIZE + head_size + body_size bytes and overlaps neither. False: OpenSSL failed. */
+ * SMB_TRANSFORM_SIZE + head_size + body_size bytes. head || body may lie where its encryption goes;
+ * else neither overlaps `out`. False: OpenSSL failed. */
 bool smb_seal(struct smb_crypto *crypto, uint64_t session_id, const uint8_t *head, size_t head_size,
               const uint8_t *body, size_t body_size, uint8_t *out);
 /* Decrypts in place what follows the transform header at `frame`; false when the tag is wrong or

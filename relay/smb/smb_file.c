@@ -174,27 +174,47 @@ static int answer_write(struct smb_conn *conn, struct smb_request *request,
     return cursor_ok(c) && structure_size == 17 && request->reply.count <= request->limit ? 0 : -1;
 }
 
-int smb_write(struct smb_conn *conn, uint64_t tag, struct smb_file file, uint64_t offset,
-              const uint8_t *bytes, size_t size, struct err *err)
+/* A WRITE but for its bytes. NULL: it can't be made. */
+static struct smb_request *write_request(struct smb_conn *conn, uint64_t tag, struct smb_file file,
+                                         uint64_t offset, size_t size, struct buf *message,
+                                         struct err *err)
 {
-    struct buf message;
     if (smb_check_ready(conn, err) != 0)
-        return -1;
-    if (size == 0 || size > conn->server.write_size_max)
-        return err_set(err, ERR_INVALID, "a write of %zu bytes is not between 1 and %u", size,
-                       conn->server.write_size_max);
-    smb_message_begin(&message);
-    buf_u16le(&message, WRITE_FIXED_SIZE + 1);               /* StructureSize */
-    buf_u16le(&message, SMB_HEADER_SIZE + WRITE_FIXED_SIZE); /* DataOffset */
-    buf_u32le(&message, (uint32_t)size);                     /* Length */
-    buf_u64le(&message, offset);                             /* Offset */
-    smb_put_file_id(&message, &file);
-    buf_zero(&message, 4 + 4 + 2 + 2 + 4); /* Channel, RemainingBytes, WriteChannelInfo, Flags */
+        return NULL;
+    if (size == 0 || size > conn->server.write_size_max) {
+        (void)err_set(err, ERR_INVALID, "a write of %zu bytes is not between 1 and %u", size,
+                      conn->server.write_size_max);
+        return NULL;
+    }
+    smb_message_begin(message);
+    buf_u16le(message, WRITE_FIXED_SIZE + 1);               /* StructureSize */
+    buf_u16le(message, SMB_HEADER_SIZE + WRITE_FIXED_SIZE); /* DataOffset */
+    buf_u32le(message, (uint32_t)size);                     /* Length */
+    buf_u64le(message, offset);                             /* Offset */
+    smb_put_file_id(message, &file);
+    buf_zero(message, 4 + 4 + 2 + 2 + 4); /* Channel, RemainingBytes, WriteChannelInfo, Flags */
     struct smb_request *request = file_request(SMB_COMMAND_WRITE, SMB_OP_WRITE, tag, file);
     request->charge = conn->multi_credit ? smb_charge(size) : 1;
     request->limit = (uint32_t)size;
     request->answer = answer_write;
-    return smb_submit(conn, request, &message, bytes, size, err);
+    return request;
+}
+
+int smb_write(struct smb_conn *conn, uint64_t tag, struct smb_file file, uint64_t offset,
+              const uint8_t *bytes, size_t size, struct err *err)
+{
+    struct buf message;
+    struct smb_request *request = write_request(conn, tag, file, offset, size, &message, err);
+    return request != NULL ? smb_submit(conn, request, &message, bytes, size, err) : -1;
+}
+
+int smb_write_from(struct smb_conn *conn, uint64_t tag, const struct smb_write_request *wanted,
+                   struct err *err)
+{
+    struct buf message;
+    struct smb_request *request =
+        write_request(conn, tag, wanted->file, wanted->offset, wanted->size, &message, err);
+    return request != NULL ? smb_submit_from(conn, request, &message, wanted, err) : -1;
 }
 
 static int answer_read(struct smb_conn *conn, struct smb_request *request,

@@ -166,6 +166,9 @@ int smb_check_ready(const struct smb_conn *conn, struct err *err);
  * sends or defers. Large payloads are never deferred: ERR_LIMIT. */
 int smb_submit(struct smb_conn *conn, struct smb_request *request, struct buf *message,
                const uint8_t *payload, size_t payload_size, struct err *err);
+/* The same with a payload that is read to where it leaves from. Never deferred: ERR_LIMIT. */
+int smb_submit_from(struct smb_conn *conn, struct smb_request *request, struct buf *message,
+                    const struct smb_write_request *wanted, struct err *err);
 /* Credits for this many bytes in either direction. */
 uint16_t smb_charge(size_t size);
 /* Sends what was deferred, as far as credits and output buffer allow. */

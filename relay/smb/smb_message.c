@@ -86,6 +86,13 @@ static void stamp(struct smb_conn *conn, struct smb_request *request, uint32_t n
     fill_header(conn, request, next, header);
 }
 
+static void count_message(struct smb_conn *conn)
+{
+    conn->counts.messages++;
+    conn->counts.turns += conn->answered || conn->counts.turns == 0;
+    conn->answered = false;
+}
+
 /* Frames head || payload and seals it into the output buffer, or copies it there, where *plain then
  * points to it. */
 static int put_frame(struct smb_conn *conn, const struct buf *head, const uint8_t *payload,
@@ -95,7 +102,7 @@ static int put_frame(struct smb_conn *conn, const struct buf *head, const uint8_
     bool sealed = true;
     buf_u32be(&conn->output, (uint32_t)frame_size);
     if (conn->encrypt) {
-        uint8_t *out = buf_reserve(&conn->output, frame_size);
+        uint8_t *out = buf_extend(&conn->output, frame_size);
         sealed = out != NULL && smb_seal(conn->crypto, conn->session_id, head->data, head->size,
                                          payload, payload_size, out);
     } else {
@@ -103,9 +110,7 @@ static int put_frame(struct smb_conn *conn, const struct buf *head, const uint8_
         buf_bytes(&conn->output, payload, payload_size);
         *plain = conn->output.data + conn->output.size - frame_size;
     }
-    conn->counts.messages++;
-    conn->counts.turns += conn->answered || conn->counts.turns == 0;
-    conn->answered = false;
+    count_message(conn);
     if (!sealed || !buf_ok(&conn->output))
         return smb_fail(conn, SMB_FAILURE_PROTOCOL, ERR_INTERNAL, 0, "cannot encrypt a message");
     return 0;
@@ -162,13 +167,18 @@ static void send_first(struct smb_conn *conn)
     buf_release(&message);
 }
 
+static int too_many(const struct smb_conn *conn, struct err *err)
+{
+    return err_set(err, ERR_LIMIT, "too many requests wait for %s", conn->config.host);
+}
+
 static int defer(struct smb_conn *conn, struct smb_request *request, struct buf *message,
                  const uint8_t *payload, size_t payload_size, struct err *err)
 {
     buf_bytes(message, payload, payload_size);
     if (payload_size > DEFERRED_PAYLOAD_MAX || !buf_ok(message) ||
         message->size > SMB_DEFERRED_SIZE_MAX - conn->deferred_size)
-        return err_set(err, ERR_LIMIT, "too many requests wait for %s", conn->config.host);
+        return too_many(conn, err);
     conn->deferred_size += message->size;
     request->deferred = *message;
     buf_init(message, 0);
@@ -197,6 +207,55 @@ int smb_submit(struct smb_conn *conn, struct smb_request *request, struct buf *m
     buf_release(message);
     if (result != 0)
         smb_request_free(request);
+    return result;
+}
+
+/* The frame is laid out in the output buffer and protected there. */
+static int send_in_place(struct smb_conn *conn, struct smb_request *request, struct buf *message,
+                         const struct smb_write_request *wanted, struct err *err)
+{
+    size_t before = conn->output.size;
+    size_t size = message->size + wanted->size;
+    size_t frame_size = wire_size(conn, size);
+    uint8_t *frame = buf_extend(&conn->output, frame_size);
+    uint8_t *plain = frame + frame_size - size;
+    if (wanted->read(wanted->context, wanted->offset, plain + message->size, wanted->size, err) !=
+        0) {
+        conn->output.size = before;
+        smb_request_free(request);
+        return -1;
+    }
+    stamp(conn, request, 0, message->data);
+    smb_queue_push(&conn->sent, request);
+    memcpy(plain, message->data, message->size);
+    for (size_t i = 0; i < FRAME_LENGTH_SIZE; i++)
+        frame[i] = (uint8_t)((frame_size - FRAME_LENGTH_SIZE) >> (8 * (FRAME_LENGTH_SIZE - 1 - i)));
+    count_message(conn);
+    if (!conn->encrypt) {
+        smb_sign(conn->crypto, plain, size, plain + SMB_SIGNATURE_OFFSET);
+        return 0;
+    }
+    if (smb_seal(conn->crypto, conn->session_id, plain, message->size, plain + message->size,
+                 wanted->size, frame + FRAME_LENGTH_SIZE))
+        return 0;
+    (void)smb_fail(conn, SMB_FAILURE_PROTOCOL, ERR_INTERNAL, 0, "cannot encrypt a message");
+    if (err != NULL)
+        *err = conn->error;
+    return -1;
+}
+
+int smb_submit_from(struct smb_conn *conn, struct smb_request *request, struct buf *message,
+                    const struct smb_write_request *wanted, struct err *err)
+{
+    int result;
+    if (conn->collecting || conn->deferred.count > 0 ||
+        !can_send(conn, request->charge, message->size + wanted->size)) {
+        smb_request_free(request);
+        result = too_many(conn, err);
+    } else {
+        result = send_in_place(conn, request, message, wanted, err);
+    }
+    buf_release(message);
     return result;
 }
 

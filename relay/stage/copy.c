@@ -7,8 +7,8 @@
  * before the first byte, and again when renaming fails. A package that one credit pays for goes
  * along with the making of its file.
  *
- * Memory: pieces of PIECE_BYTES through the runner's scratch buffer, at most WINDOW_BYTES on the
- * way.
+ * Memory: pieces are read straight into the connection's output buffer. One that copies alone has
+ * two of PIECE_BYTES there; many share QUEUED_BYTES and write smaller pieces.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -22,9 +22,11 @@
 #include "relay/stage/filesd.h"
 #include "relay/stage/statusmap.h"
 
-#define PIECE_BYTES (128U << 10)
-#define WINDOW_BYTES (2U << 20)
-#define READ_WINDOW 8 /* --verify: reads on the way */
+#define PIECE_BYTES (512U << 10) /* one write at most, and ... */
+#define PIECE_STEP (64U << 10)   /* ... at least: one credit's worth */
+#define WINDOW_BYTES (4U << 20)  /* not acknowledged yet, of one target */
+#define QUEUED_BYTES (32U << 20) /* in the buffers of all targets together */
+#define READ_WINDOW 8            /* --verify: reads on the way */
 
 uint64_t copy_tag(const struct session *session, enum copy_step step, uint32_t piece)
 {
@@ -98,6 +100,8 @@ static void copy_lost(struct session *session, const struct session_loss *loss)
 
 static void copy_release(struct session *session)
 {
+    if (session->copy != NULL && session->copy->streaming)
+        session->runner->copying_count--;
     free(session->copy);
     session->copy = NULL;
 }
@@ -216,19 +220,53 @@ static void copy_flush(struct session *session)
         &err);
 }
 
-/* Reads `size` bytes of the package into the scratch buffer. Returns false, failing, when they are
- * not there. */
-static bool package_read(struct session *session, uint64_t offset, size_t size)
+/* `size` bytes of the package; returns 0, or an errno when they are not there. */
+static int package_bytes_at(const struct session *session, uint64_t offset, uint8_t *to,
+                            size_t size)
 {
     ssize_t got;
     do
-        got = pread(session->job->package_fd, session->runner->scratch, size, (off_t)offset);
+        got = pread(session->job->package_fd, to, size, (off_t)offset);
     while (got < 0 && errno == EINTR);
     if (got == (ssize_t)size)
-        return true;
-    copy_fail(session, REASON_INTERNAL, CODE_ERRNO, got < 0 ? (uint32_t)errno : 0,
-              "the relay cannot read the package");
-    return false;
+        return 0;
+    return got < 0 ? errno : EIO;
+}
+
+/* The same into the scratch buffer. Returns false, failing, when they are not there. */
+static bool package_read(struct session *session, uint64_t offset, size_t size)
+{
+    int error = package_bytes_at(session, offset, session->runner->scratch, size);
+    if (error != 0)
+        copy_fail(session, REASON_INTERNAL, CODE_ERRNO, (uint32_t)error,
+                  "the relay cannot read the package");
+    return error == 0;
+}
+
+/* The engine reads a piece of the package. */
+static int piece_read(void *context, uint64_t offset, uint8_t *to, size_t size, struct err *err)
+{
+    const struct session *session = context;
+    int error = package_bytes_at(session, offset, to, size);
+    return error == 0 ? 0 : err_set_errno(err, error, "the relay cannot read the package");
+}
+
+/* How much may be written now; 0: nothing. A full piece unless there never will be room for one. */
+static uint32_t piece_size(const struct session *session)
+{
+    const struct copy_state *copy = session->copy;
+    const uint8_t *bytes;
+    size_t queued = 0;
+    uint64_t left = package_bytes(session) - copy->sent;
+    uint32_t share = QUEUED_BYTES / session->runner->copying_count / 2 / PIECE_STEP * PIECE_STEP;
+    uint32_t wanted = share < PIECE_STEP ? PIECE_STEP : share;
+    uint32_t room = smb_conn_write_room(session->conn);
+    wanted = wanted < PIECE_BYTES ? wanted : PIECE_BYTES;
+    wanted = wanted < left ? wanted : (uint32_t)left;
+    bool queue = smb_conn_output(session->conn, &bytes, &queued);
+    if (queue && (room < wanted || queued >= 2 * (size_t)wanted))
+        return 0;
+    return room < wanted ? room : wanted;
 }
 
 static void copy_room(struct session *session)
@@ -238,20 +276,22 @@ static void copy_room(struct session *session)
     if (copy == NULL || copy->step != COPY_WRITE)
         return;
     while (copy->sent < package_bytes(session) && copy->sent - copy->acknowledged < WINDOW_BYTES) {
-        uint64_t left = package_bytes(session) - copy->sent;
-        uint32_t size = smb_conn_write_room(session->conn);
-        if (size == 0)
+        struct smb_write_request request = {.file = copy->file,
+                                            .offset = copy->sent,
+                                            .size = piece_size(session),
+                                            .read = piece_read,
+                                            .context = session};
+        if (request.size == 0)
             return;
-        size = size < PIECE_BYTES ? size : PIECE_BYTES;
-        size = size < left ? size : (uint32_t)left;
-        if (!package_read(session, copy->sent, size))
-            return;
-        if (smb_write(session->conn, copy_tag(session, COPY_WRITE, size), copy->file, copy->sent,
-                      session->runner->scratch, size, &err) != 0) {
-            session_fail_request(session, &err);
+        if (smb_write_from(session->conn, copy_tag(session, COPY_WRITE, request.size), &request,
+                           &err) != 0) {
+            if (err.code == ERR_IO)
+                copy_fail(session, REASON_INTERNAL, CODE_ERRNO, (uint32_t)err.native, err.text);
+            else
+                session_fail_request(session, &err);
             return;
         }
-        copy->sent += size;
+        copy->sent += request.size;
     }
 }
 
@@ -265,6 +305,8 @@ static void copy_allocated(struct session *session, const struct smb_reply *repl
     }
     /* Any other refusal: the file system can't allocate ahead; the writes will tell. */
     copy->step = COPY_WRITE;
+    copy->streaming = true;
+    session->runner->copying_count++;
     if (package_bytes(session) == 0)
         copy_flush(session);
 }

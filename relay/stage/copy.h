@@ -41,6 +41,7 @@ struct copy_state {
     uint64_t acknowledged; /* bytes the server wrote */
     uint64_t compared;     /* --verify: bytes read back and equal */
     uint64_t asked;        /* --verify: bytes asked for */
+    bool streaming;        /* counted in the runner's copying_count */
     bool flush_sent;       /* with the only write */
     uint32_t held_tries;
     bool cleared_readonly;   /* of the final file ... */

@@ -98,6 +98,7 @@ struct stage_runner {
     struct pinger *pinger;
     struct onlink onlink;     /* what is reached without a router */
     struct session *sessions; /* every connection that is not closed */
+    uint32_t copying_count;   /* targets that a large package is being copied to */
     uint8_t *received;        /* STAGE_BUFFER_BYTES: what a socket gave, within one callback */
     uint8_t *scratch;         /* STAGE_BUFFER_BYTES: package bytes, within one function */
 };

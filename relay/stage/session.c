@@ -19,7 +19,7 @@
 #define LOGOFF_TIMEOUT_MS 2000
 #define USER_TIMEOUT_MS 30000
 #define READS_PER_WAKE 8
-#define OUTPUT_BYTES_MAX (256U << 10) /* queued for one socket */
+#define OUTPUT_BYTES_MAX (1088U << 10) /* queued for one socket: two of copy.c's largest pieces */
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 

@@ -67,6 +67,14 @@ static void buf_over_maximum_fails_and_drops(void **state)
     assert_false(buf_ok(&b));
     assert_int_equal(b.size, 4);
     buf_release(&b);
+    buf_init(&b, 300); /* grown to its maximum, never beyond */
+    uint8_t *room = buf_extend(&b, 290);
+    assert_non_null(room);
+    memset(room, 7, 290);
+    assert_int_equal(b.capacity, 300);
+    assert_null(buf_extend(&b, 11));
+    assert_false(buf_ok(&b));
+    buf_release(&b);
 }
 
 static void buf_patch_align_consume_work(void **state)

@@ -37,6 +37,7 @@ static struct {
     struct buf trace; /* words of what was asked, in order */
     void (*paused)(struct session *session);
     uint32_t attributes; /* of the old file */
+    size_t queued;       /* bytes that the socket did not take yet */
     char ended[64];      /* "passed" or the reason */
 } world;
 
@@ -79,6 +80,25 @@ int smb_write(struct smb_conn *conn, uint64_t tag, struct smb_file file, uint64_
     (void)bytes;
     (void)err;
     return ask(tag, (uint32_t)size, "write");
+}
+
+int smb_write_from(struct smb_conn *conn, uint64_t tag, const struct smb_write_request *wanted,
+                   struct err *err)
+{
+    uint8_t bytes[ROOM_BYTES];
+    (void)conn;
+    assert_in_range(wanted->size, 1, ROOM_BYTES);
+    if (wanted->read(wanted->context, wanted->offset, bytes, wanted->size, err) != 0)
+        return -1;
+    return ask(tag, wanted->size, "write");
+}
+
+bool smb_conn_output(const struct smb_conn *conn, const uint8_t **bytes, size_t *size)
+{
+    (void)conn;
+    *bytes = (const uint8_t *)"";
+    *size = world.queued;
+    return world.queued > 0;
 }
 
 int smb_read(struct smb_conn *conn, uint64_t tag, struct smb_file file, uint64_t offset,
@@ -505,6 +525,46 @@ static void file_that_cannot_be_made_is_tried_again(void **state)
     finish();
 }
 
+/* ---- large packages ---- */
+
+static void package_that_cannot_be_read_leaves_nothing(void **state)
+{
+    (void)state;
+    begin();
+    no_old_file();
+    answer("create");
+    answer("mark");
+    (void)close(world.job.package_fd);
+    world.job.package_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    buf_reset(&world.trace);
+    answer("allocate");
+    saw("[ mark close ] ");
+    answer("mark");
+    answer("close");
+    assert_string_equal(world.ended, "INTERNAL");
+    assert_int_equal(world.runner.copying_count, 0);
+    finish();
+}
+
+static void piece_waits_for_room_while_another_is_queued(void **state)
+{
+    (void)state;
+    begin();
+    no_old_file();
+    answer("create");
+    answer("mark");
+    buf_reset(&world.trace);
+    world.queued = 1; /* the room is less than what is left: no small pieces then */
+    answer("allocate");
+    saw("");
+    world.queued = 0;
+    copy_steps.room(&world.session);
+    saw("write write write ");
+    assert_int_equal(world.runner.copying_count, 1);
+    finish();
+    assert_int_equal(world.runner.copying_count, 0);
+}
+
 /* ---- who holds the final name ---- */
 
 static void old_file_is_looked_at_and_closed_in_one_message(void **state)
@@ -580,6 +640,8 @@ int main(void)
         cmocka_unit_test(small_package_not_written_or_not_marked_is_not_named),
         cmocka_unit_test(small_package_written_short_is_not_named),
         cmocka_unit_test(file_that_cannot_be_made_is_tried_again),
+        cmocka_unit_test(package_that_cannot_be_read_leaves_nothing),
+        cmocka_unit_test(piece_waits_for_room_while_another_is_queued),
         cmocka_unit_test(old_file_is_looked_at_and_closed_in_one_message),
         cmocka_unit_test(held_old_file_costs_no_transfer),
         cmocka_unit_test(refused_rename_finds_its_cause),

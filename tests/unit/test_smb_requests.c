@@ -217,6 +217,87 @@ static void write_of_several_credits_costs_them(void **state)
     free(bytes);
 }
 
+/* Where the bytes of write_from come from. */
+struct source {
+    const uint8_t *bytes;
+    unsigned asked;
+    bool broken;
+};
+
+static int source_read(void *context, uint64_t offset, uint8_t *to, size_t size, struct err *err)
+{
+    struct source *source = context;
+    source->asked++;
+    if (source->broken)
+        return err_set(err, ERR_IO, "no bytes");
+    memcpy(to, source->bytes + offset, size);
+    return 0;
+}
+
+static void write_from_reads_to_where_the_message_leaves(void **state)
+{
+    (void)state;
+    uint8_t *bytes = mem_new(200000, 1);
+    for (size_t i = 0; i < 200000; i++)
+        bytes[i] = (uint8_t)(i * 7 >> 3);
+    for (size_t i = 0; i < PROTECTION_COUNT; i++) {
+        struct fake f;
+        uint8_t body[64];
+        struct source source = {.bytes = bytes};
+        struct smb_write_request wanted = {
+            .file = file, .offset = 50000, .size = 150000, .read = source_read, .context = &source};
+        init(&f, i);
+        must(smb_flush(f.conn, 2, file, &f.err)); /* something lies before it already */
+        must(smb_write_from(f.conn, 3, &wanted, &f.err));
+        must(smb_close(f.conn, 4, file, &f.err));
+        assert_true(fake_next_request(&f));
+        must(fake_answer(&f, &(struct fake_answer){0}, body, fake_body_plain(body, 4)));
+        assert_true(fake_next_request(&f)); /* checks signature or tag */
+        assert_int_equal(fake_request_u16(&f, 6), 3);
+        assert_int_equal(fake_request_u32(&f, 68), 150000);
+        assert_int_equal(fake_request_u64(&f, 72), 50000);
+        assert_int_equal(f.request.size, 112 + 150000);
+        assert_memory_equal(f.request.data + 112, bytes + 50000, 150000);
+        must(fake_answer(&f, &(struct fake_answer){0}, body, fake_body_write(body, 150000)));
+        assert_true(fake_next_request(&f));
+        assert_int_equal(fake_request_u16(&f, 12), SMB_COMMAND_CLOSE);
+        fake_release(&f);
+    }
+    free(bytes);
+}
+
+static void write_from_that_cannot_be_made_sends_nothing(void **state)
+{
+    (void)state;
+    uint8_t bytes[10] = {0};
+    for (size_t i = 0; i < PROTECTION_COUNT; i++) {
+        struct fake f;
+        struct source source = {.bytes = bytes, .broken = true};
+        struct smb_write_request wanted = {
+            .file = file, .size = sizeof bytes, .read = source_read, .context = &source};
+        init(&f, i);
+        must(smb_flush(f.conn, 2, file, &f.err));
+        assert_int_equal(smb_write_from(f.conn, 3, &wanted, &f.err), -1);
+        assert_int_equal(f.err.code, ERR_IO);
+        source.broken = false;
+        f.conn->credits = 0;
+        assert_int_equal(smb_write_from(f.conn, 3, &wanted, &f.err), -1);
+        assert_int_equal(f.err.code, ERR_LIMIT);
+        assert_int_equal(source.asked, 1);
+        wanted.size = 0;
+        assert_int_equal(smb_write_from(f.conn, 3, &wanted, &f.err), -1);
+        assert_int_equal(f.err.code, ERR_INVALID);
+        f.conn->credits = 5;
+        wanted.size = sizeof bytes;
+        must(smb_write_from(f.conn, 4, &wanted, &f.err)); /* the connection is as good as before */
+        assert_true(fake_next_request(&f));
+        assert_true(fake_next_request(&f));
+        assert_int_equal(fake_request_u16(&f, 12), SMB_COMMAND_WRITE);
+        assert_false(fake_next_request(&f));
+        fake_release(&f);
+    }
+}
+
 static void write_answer_that_counts_more_than_asked_is_refused(void **state)
 {
     (void)state;
@@ -969,6 +1050,8 @@ int main(void)
         cmocka_unit_test(create_with_an_informational_status_has_its_file),
         cmocka_unit_test(create_bad_inputs_are_refused_before_sending),
         cmocka_unit_test(write_of_several_credits_costs_them),
+        cmocka_unit_test(write_from_reads_to_where_the_message_leaves),
+        cmocka_unit_test(write_from_that_cannot_be_made_sends_nothing),
         cmocka_unit_test(write_answer_that_counts_more_than_asked_is_refused),
         cmocka_unit_test(write_room_follows_credits_and_buffer),
         cmocka_unit_test(requests_without_credits_wait_in_order),
