@@ -61,7 +61,7 @@ static bool grow(struct buf *b, size_t size)
 /* Makes room for `size` more bytes; false and failed when that passes the maximum. */
 static inline bool make_room(struct buf *b, size_t size)
 {
-    /* The memory may be larger than a maximum that was lowered. */
+    /* The memory may be one byte larger than the maximum: for the NUL of buf_cstr. */
     size_t most = b->capacity < b->size_max ? b->capacity : b->size_max;
     if (!b->failed && size <= most - b->size)
         return true;

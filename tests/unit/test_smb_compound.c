@@ -337,6 +337,30 @@ static void credits_that_come_on_the_way_send_the_rest_together(void **state)
     fake_release(&f);
 }
 
+/* An interim answer brings a credit, but not yet what the next part is about. */
+static void part_waits_for_the_answer_that_it_rests_on(void **state)
+{
+    (void)state;
+    static const uint8_t error_body[] = {9, 0, 0, 0, 0, 0, 0, 0, 0};
+    struct fake f;
+    struct smb_create_request create = {.path = "x"};
+    struct fake_answer interim = {
+        .status = NTSTATUS_PENDING, .flags = SMB_FLAG_ASYNC, .credits = 5};
+    init(&f, SEALED);
+    f.conn->credits = 1;
+    smb_compound_begin(f.conn);
+    must(smb_create(f.conn, 1, FAKE_TREE, &create, &f.err));
+    must(smb_close(f.conn, 2, smb_related_file(), &f.err));
+    must(smb_compound_end(f.conn, true, &f.err));
+    assert_true(fake_next_request(&f));
+    must(fake_answer(&f, &interim, error_body, sizeof error_body));
+    assert_false(fake_next_request(&f));
+    must(answer(&f, &(struct fake_answer){.flags = SMB_FLAG_ASYNC}));
+    assert_true(fake_next_request(&f));
+    assert_true(fake_request_u64(&f, SMB_HEADER_SIZE + 8) == 0xAAAA);
+    fake_release(&f);
+}
+
 /* As long as an answer is out, it may bring the credits that are missing. */
 static void compound_waits_for_credits_on_the_way(void **state)
 {
@@ -528,6 +552,7 @@ int main(void)
         cmocka_unit_test(replies_of_a_compound_wait_for_the_validation),
         cmocka_unit_test(few_credits_send_the_parts_one_by_one),
         cmocka_unit_test(credits_that_come_on_the_way_send_the_rest_together),
+        cmocka_unit_test(part_waits_for_the_answer_that_it_rests_on),
         cmocka_unit_test(compound_waits_for_credits_on_the_way),
         cmocka_unit_test(part_that_rests_on_a_failed_one_is_not_sent_alone),
         cmocka_unit_test(refused_part_takes_the_whole_compound_back),
