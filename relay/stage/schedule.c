@@ -61,7 +61,9 @@ static void pipe_close(struct session *session)
 
 void schedule_pass(struct session *session, const char *detail)
 {
-    pipe_close(session);
+    /* The pipe is left to LOGOFF, which closes it as well: a message less for each target. */
+    session->schedule->pipe_open = false;
+    client_free(session->schedule);
     session_pass(session, detail);
 }
 

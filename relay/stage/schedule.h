@@ -11,7 +11,7 @@
 
 enum schedule_call {
     CALL_FOLDER,          /* SchRpcCreateFolder \Pusher */
-    CALL_FOLDER_SECURITY, /* SchRpcGetSecurity of it: it was there */
+    CALL_FOLDER_SECURITY, /* SchRpcGetSecurity of it: comes first, and again when it was there */
     CALL_REGISTER,        /* SchRpcRegisterTask */
     CALL_RETRIEVE,        /* SchRpcRetrieveTask: is there a task, and is it ours? */
     CALL_TASK_SECURITY,   /* SchRpcGetSecurity of it */
@@ -44,7 +44,8 @@ struct schedule_state {
     struct rpc_client *rpc;
     enum schedule_call call; /* under way, or the first one after the bind */
     enum looking looking;
-    bool submitted; /* the registering call may be at the target */
+    bool folder_asked; /* CALL_FOLDER was made */
+    bool submitted;    /* the registering call may be at the target */
     struct start_plan plan;
     char path[TASK_PATH_SIZE];
     char seen_start[TASK_TIME_SIZE]; /* of a task that was found */
@@ -85,7 +86,7 @@ void schedule_call_answered(struct session *session);
 /* schedule_call.c: ends the stage as an HRESULT says. */
 void schedule_call_failed(struct session *session, uint32_t hresult, const char *what);
 
-/* wrapfile.c: writes the script, then goes on with CALL_FOLDER. */
+/* wrapfile.c: writes the script, then goes on with CALL_FOLDER_SECURITY. */
 void wrap_begin(struct session *session);
 void wrap_reply(struct session *session, const struct smb_reply *reply);
 

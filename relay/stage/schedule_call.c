@@ -169,8 +169,8 @@ void schedule_call_make(struct session *session, enum schedule_call call)
 
 void schedule_call_first(struct session *session)
 {
-    schedule_call_make(session,
-                       session->schedule->looking != LOOKING_NOT ? CALL_RETRIEVE : CALL_FOLDER);
+    schedule_call_make(session, session->schedule->looking != LOOKING_NOT ? CALL_RETRIEVE
+                                                                          : CALL_FOLDER_SECURITY);
 }
 
 /* --- Answers --- */
@@ -319,7 +319,7 @@ static void not_found(struct session *session, uint32_t hresult)
         if (session->job->job.wait)
             wrap_begin(session);
         else
-            schedule_call_make(session, CALL_FOLDER);
+            schedule_call_make(session, CALL_FOLDER_SECURITY);
         return;
     case LOOKING_LOST: /* not yet: a scheduler that is slow may still register it */
         session->target->uncertain = true;
@@ -459,10 +459,29 @@ static void folder_made(struct session *session, const struct rpc_answer *answer
         schedule_fail(session, REASON_PROTOCOL_ERROR, CODE_NONE, 0, err.text, "");
     else if (hresult_kind(hresult) == HRESULT_OK)
         schedule_call_make(session, CALL_REGISTER);
-    else if (hresult_kind(hresult) == HRESULT_EXISTS)
+    else if (hresult_kind(hresult) == HRESULT_EXISTS) /* somebody was faster; or it can't be read */
         schedule_call_make(session, CALL_FOLDER_SECURITY);
     else
         schedule_call_failed(session, hresult, call_words(CALL_FOLDER));
+}
+
+/* The folder's rights, asked for before it is made: from the second push on it is there, which
+ * saves a call. Whatever says that they can't be had leads to making it, once. */
+static void folder_looked_at(struct session *session, const struct rpc_answer *answer)
+{
+    struct schedule_state *schedule = session->schedule;
+    struct buf ignored;
+    uint32_t hresult = 0;
+    buf_init(&ignored, SD_SDDL_SIZE_MAX);
+    int status =
+        tsch_decode_get_security(answer->stub, answer->stub_size, &ignored, &hresult, NULL);
+    buf_release(&ignored);
+    if (status == 0 && hresult_kind(hresult) != HRESULT_OK && !schedule->folder_asked) {
+        schedule->folder_asked = true;
+        schedule_call_make(session, CALL_FOLDER);
+    } else if (security_checked(session, answer, SD_TASK_FOLDER, "the task folder " TASK_FOLDER)) {
+        schedule_call_make(session, CALL_REGISTER);
+    }
 }
 
 void schedule_call_answered(struct session *session)
@@ -481,8 +500,7 @@ void schedule_call_answered(struct session *session)
         folder_made(session, &answer);
         return;
     case CALL_FOLDER_SECURITY:
-        if (security_checked(session, &answer, SD_TASK_FOLDER, "the task folder " TASK_FOLDER))
-            schedule_call_make(session, CALL_REGISTER);
+        folder_looked_at(session, &answer);
         return;
     case CALL_REGISTER:
         if (tsch_decode_register(answer.stub, answer.stub_size, &result, &err) == 0)

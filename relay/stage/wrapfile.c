@@ -109,7 +109,7 @@ void wrap_reply(struct session *session, const struct smb_reply *reply)
         if (++schedule->wrap_at < FILE_COUNT)
             wrap_open(session);
         else
-            schedule_call_make(session, CALL_FOLDER);
+            schedule_call_make(session, CALL_FOLDER_SECURITY);
         return;
     }
 }

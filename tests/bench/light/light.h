@@ -33,7 +33,6 @@ struct light_counts {
     uint64_t broken;  /* connections ended because of what the client sent */
     uint64_t files;   /* renamed to their final name */
     uint64_t bytes;   /* of them */
-    uint64_t folders; /* task folders asked for */
     uint64_t tasks;   /* registered */
 };
 

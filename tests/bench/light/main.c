@@ -33,6 +33,14 @@
 #define EVENTS_MAX 256
 #define OUTPUT_KEPT 8192U /* larger output buffers are given back when drained */
 
+/* A build with sanitizers looks for leaks at its end, which never comes where /proc is that of
+ * another process namespace, as in the lab: this switches the search off. */
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void)
+{
+    return 1;
+}
+
 struct light_target {
     uint32_t address; /* network order: a key only */
     char computer[LIGHT_NAME_SIZE];
@@ -217,9 +225,9 @@ static void print_counts(const struct light_counts *counts)
 {
     (void)printf("{\"connections\": %" PRIu64 ", \"logons\": %" PRIu64 ", \"refused\": %" PRIu64
                  ", \"broken\": %" PRIu64 ", \"files\": %" PRIu64 ", \"bytes\": %" PRIu64
-                 ", \"folders\": %" PRIu64 ", \"tasks\": %" PRIu64 "}\n",
+                 ", \"tasks\": %" PRIu64 "}\n",
                  counts->connections, counts->logons, counts->refused, counts->broken,
-                 counts->files, counts->bytes, counts->folders, counts->tasks);
+                 counts->files, counts->bytes, counts->tasks);
 }
 
 static int serve(struct server *server)
@@ -307,8 +315,5 @@ int main(int argc, char **argv)
         client_close(&server, server.clients);
     free(server.received);
     free(server.targets);
-    /* Without the leak check at exit of a build with sanitizers: it never ends where /proc is that
-     * of another process namespace, as in the lab. */
-    (void)fflush(stdout);
-    _exit(status);
+    return status;
 }

@@ -112,13 +112,17 @@ static bool call(struct light_pipe *pipe, uint16_t opnum, struct buf *stub)
         ndr_put_u32(&ndr, 0x00010004);
         break;
     case TSCH_CREATE_FOLDER:
-        pipe->site->counts.folders++;
         if (pipe->site->folder_exists) {
             ndr_put_u32(&ndr, E_EXISTS);
             return true;
         }
         break;
     case TSCH_GET_SECURITY:
+        if (!pipe->site->folder_exists) {
+            ndr_put_u32(&ndr, 0);
+            ndr_put_u32(&ndr, E_NOT_FOUND);
+            return true;
+        }
         ndr_put_unique_string(&ndr, FOLDER_SDDL);
         break;
     case TSCH_REGISTER_TASK:
