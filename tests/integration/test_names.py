@@ -2,6 +2,8 @@
 touched, and how the relay pings with either kind of socket."""
 
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -9,6 +11,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
+from pushing import PushCase, SUCCESS, rows_by_name  # noqa: E402
 from test_stages import End, PROBE, REFUSER, StageCase  # noqa: E402
 
 SILENT = "10.50.255.250"  # nobody's, in the targets' network
@@ -50,6 +53,34 @@ def serve():
         ][turn % 5], client)
 threading.Thread(target=serve, daemon=True).start()
 sys.exit(subprocess.run(sys.argv[1:]).returncode)
+"""
+
+# Answers each echo request to an address where the kernel doesn't, 700 ms late and twice. Arguments: address, seconds to live.
+LATE = """
+import select, socket, struct, sys, time
+def checksum(data):
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+address, end = socket.inet_aton(sys.argv[1]), time.monotonic() + float(sys.argv[2])
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+raw.bind((sys.argv[1], 0))
+print("ready", flush=True)
+late = []
+while time.monotonic() < end:
+    if select.select([wire], [], [], 0.01)[0]:
+        packet = wire.recv(2000)
+        if packet[9] == 1 and packet[16:20] == address and packet[20] == 8:
+            rest = packet[24:44]
+            body = bytes(4) + rest
+            reply = bytes(2) + struct.pack("!H", checksum(body)) + rest
+            late.append((time.monotonic() + 0.7, reply, socket.inet_ntoa(packet[12:16])))
+    while late and late[0][0] <= time.monotonic():
+        _, reply, back = late.pop(0)
+        for _ in range(2):
+            raw.sendto(reply, (back, 0))
 """
 
 
@@ -268,6 +299,19 @@ class Pings(NamesCase):
         self.failed(ends["pc-0003"], "ping", "NO_REPLY")
         self.passed(ends["pc-0001.dead-first.test"], "ping")
 
+    def test_late_and_double_answers_count_once(self):
+        command = ["/usr/bin/python3", "-c", LATE, self.lab.address("pc-0003"), "120"]
+        with self.lab.popen(command, side="target", stdout=subprocess.PIPE, text=True) as late:
+            self.assertEqual(late.stdout.readline(), "ready\n")
+            for prefix in ([], DATAGRAM):
+                ends = [end for end in self.push(["pc-0003", "pc-0001"], "--last", "ping", prefix=prefix)
+                        if end.stage == "ping"]
+                self.assertEqual(sorted((end.target, end.verdict) for end in ends),
+                                 [("pc-0001", "passed"), ("pc-0003", "passed")])
+                self.assertIn(next(end.tries for end in ends if end.target == "pc-0003"), ("2", "3"))
+            late.kill()
+        self.lab.run(["sh", "-c", 'echo "1 0" >/proc/sys/net/ipv4/ping_group_range'])
+
     def test_without_any_socket_ping_is_not_allowed(self):
         bare = ["setpriv", "--inh-caps=-net_raw", "--bounding-set=-net_raw"]
         for name in ("pc-0001", self.address6("pc-0001"), "pc-0001.dead-first.test"):
@@ -303,7 +347,70 @@ class Pings(NamesCase):
         self.assertLessEqual(most, 1024 * 3 // 4)
 
 
-del NamesCase, StageCase  # not to be run for themselves
+class Pushes(PushCase):
+    """The same through the whole product: rows, reports and options."""
+
+    TARGETS, FAULTS = 6, "pc-0005=no-ping,pc-0006=ipv4-dead"
+
+    def six(self, host):
+        return "fd50::" + ":".join(self.lab.address(host).split("."))
+
+    def confine(self, *subnets):
+        """From now on the desk's relay may touch these subnets only."""
+        folder = self.folder / "bin"
+        folder.mkdir()
+        shutil.copy(self.admin.bin / "pusher", folder)
+        (folder / "pusher-coordinator").symlink_to(self.admin.bin / "pusher-coordinator")
+        allow = " ".join(f"--allow {subnet}" for subnet in subnets)
+        relay = folder / "pusher-relay"
+        relay.write_text(f'#!/bin/sh\ncase $1 in run) set -- "$@" {allow};; esac\n'
+                         f'exec {self.admin.bin}/pusher-relay "$@"\n', encoding="ascii")
+        relay.chmod(0o755)
+        self.admin.bin = folder
+
+    def test_ipv6_targets_of_every_form(self):
+        package = self.package()
+        one, two = self.six("pc-0001"), self.six("pc-0002")
+        done, report = self.admin.push(package, [f"[{one}]", f"{two}/127", "pc-0006", "pc-0004.lab.test."])
+        self.assert_report(done, report)
+        rows = rows_by_name(report)
+        self.assertEqual(set(rows), {one, two, self.six("pc-0003"), "pc-0006", "pc-0004.lab.test."})
+        for row in rows.values():
+            self.assertIn(row["state"], SUCCESS, row)
+        for name in (one, two):
+            self.assertEqual(rows[name]["address"], name)
+        self.assertEqual(rows["pc-0006"]["address"], self.six("pc-0006"))
+        self.assertEqual(rows["pc-0004.lab.test."]["address"], self.lab.address("pc-0004"))
+        for host in ("pc-0001", "pc-0002", "pc-0003", "pc-0004", "pc-0006"):
+            self.assertTrue(self.lab.check(host, package)["package_ok"], host)
+        for words in (("report", "-o", "wide"), ("why", one)):
+            self.assertIn(one, self.admin.run(*words).stdout)
+
+    def test_targets_outside_the_relays_subnets_are_out_of_scope(self):
+        self.confine(self.lab.address("pc-0001") + "/32", "fd50::/64")
+        done, report = self.admin.push(self.package(), ["pc-0001", "pc-0002", self.six("pc-0003")])
+        self.assert_report(done, report)
+        rows = rows_by_name(report)
+        self.assertEqual((rows["pc-0002"]["stage"], rows["pc-0002"]["reason"]), ("resolve", "OUT_OF_SCOPE"))
+        self.assertEqual(rows["pc-0002"]["address"], self.lab.address("pc-0002"))
+        for name in ("pc-0001", self.six("pc-0003")):
+            self.assertIn(rows[name]["state"], SUCCESS, rows[name])
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("--allow", self.admin.run("why", "pc-0002").stdout)
+
+    def test_ping_may_be_required_preferred_or_skipped(self):
+        for mode in ("require", "prefer", "skip"):
+            with self.subTest(mode=mode):
+                done, report = self.admin.push(self.package(), ["pc-0005"], "--ping", mode)
+                self.assert_report(done, report)
+                row = report["targets"][0]
+                if mode == "require":
+                    self.assertEqual((row["state"], row["stage"], row["reason"]), ("unreachable", "ping", "NO_REPLY"))
+                else:
+                    self.assertIn(row["state"], SUCCESS, row)
+
+
+del NamesCase, PushCase, StageCase  # not to be run for themselves
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
