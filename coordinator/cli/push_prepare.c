@@ -135,6 +135,13 @@ static int dry_run(struct push *push, struct err *err)
     if (push->job.command[0] == '\0')
         (void)printf("%s", text_printable(safe, sizeof safe, push->package.name));
     (void)printf(" %s\n", text_printable(safe, sizeof safe, push->job.arguments));
+    for (uint32_t i = 0; i < push->job.success_code_count; i++) {
+        char code[16];
+        (void)printf("%s%s", i == 0 ? "# waits for its end; success is " : ", ",
+                     exit_code_text(push->job.success_codes[i], code));
+    }
+    if (push->job.success_code_count > 0)
+        (void)putchar('\n');
     char **names = targets_names(push->targets);
     for (uint32_t i = 0; i < targets_count(push->targets); i++)
         (void)printf("%s\n", names[i]);

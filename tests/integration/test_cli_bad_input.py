@@ -241,6 +241,8 @@ class BadInput(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         names = [line for line in done.stdout.splitlines() if not line.startswith("#")]
         self.assertEqual(names, ["10.0.0.1", "PC1"])
+        done = self.push("-t", "pc1", "--wait", "--success-codes", "0,0x80070642", "--dry-run")
+        self.assertIn("# waits for its end; success is 0, 0x80070642\n", done.stdout)
         self.assertEqual(list(self.state.iterdir()), [])
 
     def test_help_and_version_end_well(self):
