@@ -15,10 +15,6 @@ RESERVED = {
     "NOT_IN_ANY_SITE": "several sites",
     "NEVER_TOUCH": "the never-touch list",
     "MAX_FAIL": "--max-fail",
-    "NOT_STARTED": "--wait",
-    "RUN_TIMEOUT": "--wait",
-    "INSTALLER_BUSY": "--wait",
-    "EXIT_CODE": "--wait",
 }
 
 
