@@ -480,6 +480,83 @@ static void bind_without_strong_sealing_fails(void **state)
     buf_release(&out);
 }
 
+/* A bind_ack that is right but for one byte of its trailer. */
+static void bind_with_another_protection_is_refused(void **state)
+{
+    static const struct {
+        size_t before_token; /* from the byte to the token; 8: the trailer's first */
+        uint8_t value;
+        const char *why;
+    } cases[] = {
+        {8, 9, "auth type 9 level 6 context 0"},  /* SPNEGO */
+        {7, 5, "auth type 10 level 5 context 0"}, /* signed only */
+        {7, 1, "auth type 10 level 1 context 0"}, /* nothing at all */
+        {4, 7, "auth type 10 level 6 context 7"}, /* another context */
+        {6, 255, "auth_pad_length 255"},          /* reaches before the body */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buf out;
+        assert_int_equal(teardown(state), 0);
+        assert_int_equal(setup(state), 0);
+        struct pipe *p = *state;
+        buf_init(&out, 65536);
+        drain_writes(p);
+        put_bind_ack(&p->server, &out, 0);
+        out.data[out.size - strlen(CHALLENGE_TOKEN) - cases[i].before_token] = cases[i].value;
+        assert_int_equal(give(p, out.data, out.size, 65536), -1);
+        assert_int_equal(p->err.code, ERR_PROTOCOL);
+        assert_non_null(strstr(p->err.text, cases[i].why));
+        assert_int_equal(p->server.auth_steps, 1); /* the challenge isn't answered */
+        buf_release(&out);
+    }
+}
+
+static void bind_with_tiny_fragments_is_refused(void **state)
+{
+    struct pipe *p = *state;
+    struct buf out;
+    buf_init(&out, 65536);
+    drain_writes(p);
+    p->server.max_receive_frag = 100;
+    put_bind_ack(&p->server, &out, 0);
+    assert_int_equal(give(p, out.data, out.size, 65536), -1);
+    assert_non_null(strstr(p->err.text, "max_recv_frag 100"));
+    buf_release(&out);
+}
+
+/* Refusals that are cut off, of another version or of another kind. */
+static void bind_answer_that_is_none_fails(void **state)
+{
+    static const struct {
+        uint8_t type, version, bytes;
+        enum err_code code;
+    } cases[] = {
+        {13, 5, 0, ERR_PROTOCOL}, /* bind_nak without a reason */
+        {13, 5, 1, ERR_PROTOCOL},
+        {13, 4, 6, ERR_PROTOCOL}, /* connection-oriented RPC has version 5 */
+        {3, 5, 16, ERR_DENIED},   /* a fault */
+        {3, 5, 3, ERR_PROTOCOL},
+        {2, 5, 16, ERR_PROTOCOL}, /* a response to nothing */
+        {99, 5, 16, ERR_PROTOCOL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buf out;
+        assert_int_equal(teardown(state), 0);
+        assert_int_equal(setup(state), 0);
+        struct pipe *p = *state;
+        buf_init(&out, 65536);
+        drain_writes(p);
+        put_header(&out, cases[i].type, 3, 0, p->server.call_id);
+        buf_zero(&out, cases[i].bytes);
+        out.data[0] = cases[i].version;
+        buf_patch_u16le(&out, 8, (uint16_t)out.size);
+        assert_int_equal(give(p, out.data, out.size, 65536), -1);
+        assert_int_equal(p->err.code, cases[i].code);
+        assert_int_equal(rpc_client_state(p->client), RPC_FAILED);
+        buf_release(&out);
+    }
+}
+
 static void response_without_verifier_is_refused(void **state)
 {
     struct pipe *p = *state;
@@ -678,6 +755,9 @@ int main(void)
         CASE(bind_refused_in_any_way_fails),
         CASE(bind_context_rejected_fails),
         CASE(bind_without_strong_sealing_fails),
+        CASE(bind_with_another_protection_is_refused),
+        CASE(bind_with_tiny_fragments_is_refused),
+        CASE(bind_answer_that_is_none_fails),
         CASE(response_without_verifier_is_refused),
         cmocka_unit_test(response_with_wrong_header_and_right_mac_is_refused),
         cmocka_unit_test(response_with_one_flipped_bit_is_refused),
