@@ -7,7 +7,8 @@
  * inside: nothing waits without one.
  *
  * One file per stage: resolve.c (c-ares), ping.c (ICMP), access.c, path.c, copy.c, schedule.c;
- * session.c owns the TCP connection that the last four share.
+ * session.c owns the TCP connection that the last four share, dial.c makes it. choose.c decides
+ * which addresses of a name are used: those in scope.c's subnets, in destination.c's order.
  */
 #ifndef PUSHER_RELAY_STAGE_STAGE_H
 #define PUSHER_RELAY_STAGE_STAGE_H
