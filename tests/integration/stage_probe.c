@@ -290,6 +290,42 @@ static int word_index(const char *const words[], int count)
     return at;
 }
 
+/* Options without an argument. */
+static int take_flag(struct probe *probe, struct job *job, int letter)
+{
+    switch (letter) {
+    case 'R':
+        job->replace_path = true;
+        return 0;
+    case 'V':
+        job->verify = true;
+        return 0;
+    case 'W':
+        job->wait = probe->wait = true;
+        return 0;
+    case 'T':
+        probe->await = true;
+        return 0;
+    case 'K':
+        job->cleanup = true;
+        return 0;
+    case 'z':
+        job->zone = TIME_ZONE_TARGET;
+        return 0;
+    case 'B':
+        probe->keep_read_back = true;
+        return 0;
+    case 'L':
+        probe->look_only = true;
+        return 0;
+    case 'C':
+        probe->counts = true;
+        return 0;
+    default:
+        return -1;
+    }
+}
+
 static int take_option(struct probe *probe, struct job *job, struct credential *credential,
                        const char **package, int letter)
 {
@@ -332,12 +368,6 @@ static int take_option(struct probe *probe, struct job *job, struct credential *
             return -1;
         *(letter == 's' ? &job->start_unix_s : &job->end_unix_s) = (int64_t)number;
         return 0;
-    case 'R':
-        job->replace_path = true;
-        return 0;
-    case 'V':
-        job->verify = true;
-        return 0;
     case 'D':
         return text_to_u64(optarg, 60000, &probe->drop_after_ms);
     case 'H':
@@ -345,20 +375,11 @@ static int take_option(struct probe *probe, struct job *job, struct credential *
         return text_to_u64(optarg, 60000, &probe->hold_ms);
     case 'S':
         return scope_add(&probe->scope, optarg, NULL);
-    case 'W':
-        job->wait = probe->wait = true;
-        return 0;
-    case 'T':
-        probe->await = true;
-        return 0;
     case 'x':
         if (job->success_code_count == LIMIT_SUCCESS_CODES ||
             text_to_u64(optarg, UINT32_MAX, &number) != 0)
             return -1;
         job->success_codes[job->success_code_count++] = (uint32_t)number;
-        return 0;
-    case 'K':
-        job->cleanup = true;
         return 0;
     case 'O':
         job->action = JOB_CLEANUP;
@@ -369,23 +390,11 @@ static int take_option(struct probe *probe, struct job *job, struct credential *
             return -1;
         job->run_timeout_s = (uint32_t)number;
         return 0;
-    case 'z':
-        job->zone = TIME_ZONE_TARGET;
-        return 0;
     case 'o':
         probe->output = optarg;
         return 0;
-    case 'B':
-        probe->keep_read_back = true;
-        return 0;
-    case 'L':
-        probe->look_only = true;
-        return 0;
-    case 'C':
-        probe->counts = true;
-        return 0;
     default:
-        return -1;
+        return take_flag(probe, job, letter);
     }
 }
 

@@ -529,7 +529,8 @@ static void query_info_reads_each_class(void **state)
     assert_true(reply.info.delete_pending && reply.info.directory);
     must(smb_query_info(f.conn, 2, file, SMB_INFO_ATTRIBUTE_TAG, &f.err));
     assert_true(fake_next_request(&f));
-    memcpy(data, "\x10\4\0\0\3\0\0\xA0", 8);
+    static const uint8_t tag[] = {0x10, 4, 0, 0, 3, 0, 0, 0xA0};
+    memcpy(data, tag, sizeof tag);
     must(fake_answer(&f, &(struct fake_answer){0}, body, fake_body_query(body, data, 8)));
     reply = only_reply(&f);
     assert_int_equal(reply.info.reparse_tag, 0xA0000003U); /* a mount point */
