@@ -403,6 +403,7 @@ static void on_tick(struct dispatch_turn *turn)
             relay->live = false;
             lease_revoke(turn, i);
         } else {
+            lease_doubt(turn, i);
             lease_repeat(turn, i, (uint32_t)(resend_before_ms / 1000));
         }
     }

@@ -27,6 +27,7 @@ struct dispatch_relay {
     uint32_t turn;                 /* which push comes first at the next refill */
     uint32_t running[STAGE_COUNT]; /* last heartbeat */
     uint32_t awaiting;             /* so that one */
+    bool doubted; /* that is fewer than its rows said: what it waits for is repeated */
 };
 
 struct dispatch_ended {
@@ -82,6 +83,8 @@ void lease_fill(struct dispatch_turn *turn, uint16_t relay, bool top_up);
 void lease_fill_all(struct dispatch_turn *turn);
 /* Sends again what the relay holds: everything, or what was sent before `before_s`. */
 void lease_repeat(struct dispatch_turn *turn, uint16_t relay, uint32_t before_s);
+/* Compares what the relay waits for with what it has said so of. */
+void lease_doubt(struct dispatch_turn *turn, uint16_t relay);
 /* Takes everything back that the relay holds. */
 void lease_revoke(struct dispatch_turn *turn, uint16_t relay);
 /* Takes back what relays hold of one push. */

@@ -176,7 +176,8 @@ static void repeat_push(struct dispatch_turn *turn, struct ledger *ledger, uint1
             ledger_lease_again(ledger, no, (uint32_t)(turn->now_ms / 1000));
             left--;
             /* That a relay waits for it, it has said. */
-            if (!ledger->targets[no].awaited || before_s == UINT32_MAX)
+            if (!ledger->targets[no].awaited || before_s == UINT32_MAX ||
+                turn->core->relays[relay].doubted)
                 numbers[count++] = no;
         }
         if (count == 0)
@@ -189,6 +190,20 @@ static void repeat_push(struct dispatch_turn *turn, struct ledger *ledger, uint1
         send_lease(turn, ledger, relay, numbers, count);
         turn->core->counts[DISPATCH_COUNT_LEASES_AGAIN] += count;
     }
+}
+
+void lease_doubt(struct dispatch_turn *turn, uint16_t relay)
+{
+    uint32_t said = 0;
+    for (uint32_t i = 0; i < turn->core->push_count; i++) {
+        const struct ledger *ledger = turn->core->pushes[i];
+        const struct ledger_share *share = ledger_share_find(ledger, relay);
+        if (share == NULL || !ledger->wait)
+            continue;
+        for (uint32_t no = share->leased.head; no != LEDGER_NONE; no = ledger->targets[no].next)
+            said += ledger->targets[no].awaited;
+    }
+    turn->core->relays[relay].doubted = turn->core->relays[relay].awaiting < said;
 }
 
 void lease_repeat(struct dispatch_turn *turn, uint16_t relay, uint32_t before_s)

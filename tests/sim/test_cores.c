@@ -474,6 +474,12 @@ static void find_run(const struct agent_effect *e, int *push, uint32_t *no)
     assert_true(*push < PUSHES && *no < TARGETS);
 }
 
+/* So that what has ended is seen in time: see check_progress. */
+static bool all_well_there(const struct world *w, bool intent)
+{
+    return w->wait && w->healed && intent;
+}
+
 static uint32_t starts_in_ms(const struct world *w, int push, uint32_t no)
 {
     uint64_t starts_ms = w->starts_ms[push][no];
@@ -535,7 +541,7 @@ static void run_stage(struct world *w, uint16_t number, const struct agent_effec
         return;
     }
     if (e->run.stage != STAGE_SCHEDULE) {
-        if (chance(w, 3)) {
+        if (chance(w, 3) && !all_well_there(w, intent)) {
             item->done.verdict = AGENT_FAILED;
             item->done.reason = e->run.stage == STAGE_PING ? REASON_NO_REPLY : REASON_DISK_FULL;
         }
@@ -572,13 +578,22 @@ static void run_stage(struct world *w, uint16_t number, const struct agent_effec
     }
 }
 
+static bool knows_intent(const struct relay *relay, uint64_t key)
+{
+    for (int push = 0; push < PUSHES; push++)
+        for (int no = 0; no < TARGETS; no++)
+            if (relay->running[push][no] == key)
+                return relay->journal[push][no].intent;
+    return false;
+}
+
 static void log_on(struct world *w, uint16_t number, uint64_t key)
 {
     struct item *item = later(w, STAGE_END, number, 1 + below(w, 500));
     item->done.key = key;
     item->done.stage = STAGE_ACCESS;
     item->done.tries = 1;
-    if (chance(w, 3)) {
+    if (chance(w, 3) && !all_well_there(w, knows_intent(&w->relays[number], key))) {
         item->done.verdict = AGENT_FAILED;
         item->done.reason = REASON_BAD_SHARE;
     }
