@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "relay/spool.h"
 
@@ -198,6 +199,54 @@ static void ack_of_older_attempt_changes_nothing(void **state)
     assert_int_equal(look(place).acked, 1);
 }
 
+static void output_kept_until_acknowledged(void **state)
+{
+    struct place *place = *state;
+    static const uint8_t said[] = {'o', 'k', 0, 0xff};
+    struct agent_ref ref = ref_of(1, 1);
+    struct agent_ref later = ref_of(1, 2);
+    uint8_t *output = NULL;
+    size_t size = 0;
+    assert_int_equal(spool_put_output(place->spool, &ref, said, sizeof said, NULL), 0);
+    put_outcome(place, 1, "x");
+    put_outcome(place, 2, "printed nothing");
+    assert_int_equal(spool_commit(place->spool, NULL), 0);
+    reopen(place);
+    assert_int_equal(look(place).output_size, sizeof said);
+    assert_int_equal(spool_get_output(place->spool, &ref, &output, &size, NULL), 0);
+    assert_int_equal(size, sizeof said);
+    assert_memory_equal(output, said, sizeof said);
+    free(output);
+    assert_int_equal(spool_renew(place->spool, &later, NULL), 0);
+    assert_int_equal(spool_set_acked(place->spool, &ref, NULL), 0); /* of the older attempt */
+    assert_int_equal(look(place).output_size, sizeof said);
+    assert_int_equal(spool_set_acked(place->spool, &later, NULL), 0);
+    assert_int_equal(look(place).output_size, 0);
+    assert_int_equal(spool_get_output(place->spool, &ref, &output, &size, NULL), 0);
+    assert_null(output);
+    assert_int_equal(spool_put_output(place->spool, &ref, said, 0, NULL), -1);
+}
+
+/* The journal that the version before waiting wrote. */
+static void journal_of_format_1_is_migrated(void **state)
+{
+    struct place *place = *state;
+    sqlite3 *db = NULL;
+    put_outcome(place, 1, "x");
+    assert_int_equal(spool_commit(place->spool, NULL), 0);
+    spool_close(place->spool);
+    place->spool = NULL;
+    assert_int_equal(sqlite3_open(place->path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "DROP TABLE output; PRAGMA user_version = 1;", NULL, NULL, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    for (int round = 0; round < 2; round++) {
+        reopen(place);
+        assert_int_equal(look(place).outcomes, 1);
+    }
+}
+
 static void forget_leaves_the_closed_job(void **state)
 {
     struct place *place = *state;
@@ -317,6 +366,8 @@ int main(void)
         CASE(outcome_comes_back_unchanged),
         CASE(outcome_missing_not_found),
         CASE(ack_of_older_attempt_changes_nothing),
+        CASE(output_kept_until_acknowledged),
+        CASE(journal_of_format_1_is_migrated),
         CASE(forget_leaves_the_closed_job),
         CASE(second_opener_refused),
         CASE(damaged_page_refused_and_kept),

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -334,6 +335,80 @@ static void report_filters_and_pages_in_order(void **state)
     assert_string_equal(numbers(place, key, &filter, 64), "8 ");
 }
 
+static void put_output(struct place *place, uint64_t key, uint32_t no, size_t size)
+{
+    uint8_t *output = malloc(size);
+    assert_non_null(output);
+    memset(output, (int)('a' + no), size);
+    OK(store_output(place->store, key, no, output, size, &place->err));
+    free(output);
+}
+
+static void output_comes_with_a_report_of_its_target(void **state)
+{
+    struct place *place = *state;
+    struct report_row rows[8];
+    struct store_page page = {.rows = rows, .row_max = 8};
+    struct report_filter filter = everything;
+    uint64_t key = make_push(place, id_of(1, 0), digest_a, 1, "PC", 3);
+    struct outcome outcome = outcome_of(TARGET_SUCCEEDED, STAGE_SCHEDULE, REASON_NONE);
+    for (uint32_t no = 0; no < 3; no++) {
+        OK(store_outcome(place->store, key, no, STORE_RELAY_NONE, &outcome, &place->err));
+        put_output(place, key, no, LIMIT_OUTPUT_BYTES);
+    }
+    assert_int_equal(store_output(place->store, key, 0, some_key, 0, &place->err), -1);
+    filter.output = true;
+    OK(store_report(place->store, key, &filter, &page, &place->err)); /* names no target */
+    assert_int_equal(page.row_count, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_null(rows[i].output);
+        free(rows[i].target);
+    }
+    (void)snprintf(filter.target, sizeof filter.target, "10.0.0.7"); /* of all three */
+    page.next_no = 0;
+    OK(store_report(place->store, key, &filter, &page, &place->err));
+    assert_int_equal(page.row_count, 2); /* more would make too large a message */
+    assert_false(page.end);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(rows[i].output_size, LIMIT_OUTPUT_BYTES);
+        assert_int_equal(rows[i].output[0], 'a' + i);
+        free(rows[i].output);
+        free(rows[i].target);
+    }
+    OK(store_report(place->store, key, &filter, &page, &place->err));
+    assert_int_equal(page.row_count, 1);
+    assert_int_equal(rows[0].output[0], 'c');
+    assert_true(page.end);
+    free(rows[0].output);
+    free(rows[0].target);
+}
+
+static void summary_says_what_the_push_is_for(void **state)
+{
+    struct place *place = *state;
+    struct push_summary summary;
+    struct push_id first = id_of(1, 0);
+    uint64_t key = 0;
+    uint16_t site = 0;
+    struct push_id id = id_of(2, 0);
+    char name[] = "PC";
+    char *names[] = {name};
+    struct store_push push = push_of(id, digest_a, 1);
+    push.wait = true;
+    push.action = JOB_CLEANUP;
+    push.of_push = &first;
+    push.run_as = RUN_AS_USER;
+    OK(store_site(place->store, "local", &site, &place->err));
+    OK(store_upload_begin(place->store, &id, 1, &key, &place->err));
+    OK(store_upload_targets(place->store, key, site, 0, names, 1, &place->err));
+    OK(store_push_commit(place->store, key, &push, &place->err));
+    OK(store_summary(place->store, key, &summary, &place->err));
+    assert_true(summary.wait);
+    assert_int_equal(summary.action, JOB_CLEANUP);
+    assert_true(push_id_equal(&summary.of_push, &first));
+    assert_int_equal(summary.run_as, RUN_AS_USER);
+}
+
 static void push_is_found_by_prefix_or_as_the_newest(void **state)
 {
     struct place *place = *state;
@@ -613,6 +688,40 @@ static void newer_or_foreign_file_is_refused(void **state)
     expect_refused(place, "not pusher's");
 }
 
+/* The file that the version before waiting wrote. */
+static void make_schema_1(const char *path)
+{
+    sqlite3 *db = NULL;
+    OK(sqlite3_open(path, &db));
+    OK(sqlite3_exec(db,
+                    "DROP TABLE output; ALTER TABLE push DROP COLUMN wait;"
+                    "ALTER TABLE push DROP COLUMN action; ALTER TABLE push DROP COLUMN of_push;"
+                    "ALTER TABLE push DROP COLUMN run_as; PRAGMA user_version = 1;",
+                    NULL, NULL, NULL));
+    OK(sqlite3_close(db));
+}
+
+static void store_of_schema_1_is_migrated(void **state)
+{
+    struct place *place = *state;
+    struct push_summary summary;
+    static const uint8_t said[] = {'h', 'i'};
+    uint64_t key = make_push(place, id_of(1, 0), digest_a, 1, "PC", 2);
+    store_close(place->store);
+    make_schema_1(place->path);
+    for (int round = 0; round < 2; round++) { /* the second time there is nothing to migrate */
+        OK(store_open(&place->store, place->path, &place->err));
+        OK(store_summary(place->store, key, &summary, &place->err));
+        assert_false(summary.wait);
+        assert_int_equal(summary.action, JOB_PUSH);
+        assert_int_equal(summary.totals.by_state[TARGET_QUEUED], 2);
+        OK(store_output(place->store, key, 1, said, sizeof said, &place->err));
+        OK(store_commit(place->store, &place->err));
+        store_close(place->store);
+    }
+    OK(store_open(&place->store, place->path, &place->err));
+}
+
 static void missing_folder_and_second_opener_are_errors(void **state)
 {
     struct place *place = *state;
@@ -687,6 +796,8 @@ int main(void)
         TEST(outcome_is_kept_unchanged_and_counted),
         TEST(unknown_row_made_known_moves_the_totals),
         TEST(report_filters_and_pages_in_order),
+        TEST(output_comes_with_a_report_of_its_target),
+        TEST(summary_says_what_the_push_is_for),
         TEST(push_is_found_by_prefix_or_as_the_newest),
         TEST(target_awaited_by_another_file_of_this_name_is_refused),
         TEST(close_drops_credential_and_resume_brings_new_job),
@@ -696,6 +807,7 @@ int main(void)
         TEST(damaged_file_is_refused_and_left_alone),
         TEST(lost_file_beside_its_wal_is_refused),
         TEST(newer_or_foreign_file_is_refused),
+        TEST(store_of_schema_1_is_migrated),
         TEST(missing_folder_and_second_opener_are_errors),
         TEST(file_is_for_its_owner_only),
         TEST(failed_write_ends_the_store_and_keeps_what_was_committed),
