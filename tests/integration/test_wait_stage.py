@@ -16,6 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lab"))
 
 from impacket.smbconnection import SMBConnection  # noqa: E402
+import pushing  # noqa: E402
 from lablib import Lab  # noqa: E402
 from standin import checks, ntacl, program  # noqa: E402
 
@@ -532,6 +533,17 @@ class Really(WaitCase):
             self.ended(end, "passed", "-", "3010", "exit 3010")
             self.assertEqual(self.output(host).decode(), f'"C:\\SPDISTRO\\package.exe" {arguments}\r\n')
             self.assertEqual(self.files(host), [])
+
+    def test_script_from_the_command_line_to_the_exit_code(self):
+        script = f"{self.folder}/set up.cmd"
+        with open(script, "w", encoding="ascii", newline="\r\n") as file:
+            file.write("@echo off\necho got %*\nexit 3010\n")
+        admin = pushing.Admin(self.lab, f"{self.folder}/state")
+        _, report = admin.push(script, ["pc-0001"], "--wait", "--success-codes", "0,3010", "--", 'a "b (c)" d=e')
+        row = report["targets"][0]
+        self.assertEqual((row["state"], row["reason"], row["exit_code"]), ("succeeded", None, 3010), row)
+        _, refused = admin.push(script, ["pc-0001"], "--wait", "--", "100%")
+        self.assertIsNone(refused)
 
 
 if __name__ == "__main__":
