@@ -79,7 +79,8 @@ def drive(scenarios):
 
 
 class Waits(PushCase):
-    """Three pushes at once: one with every kind of end, one whose daemons are killed, one that is interrupted."""
+    """Pushes at once: one with every kind of end, one whose daemons are killed, one that is interrupted and goes on, and
+    one that is interrupted and cancelled."""
 
     TARGETS = 16
     ENDS = {
@@ -95,6 +96,7 @@ class Waits(PushCase):
     }
     KILLED = ("pc-0010", "pc-0011", "pc-0012")
     STOPPED = ("pc-0013", "pc-0014", "pc-0015")
+    CANCELLED = ("pc-0016",)
 
     @classmethod
     def setUpClass(cls):
@@ -105,10 +107,13 @@ class Waits(PushCase):
         cls.killed = Scenario(cls, "killed", cls.KILLED, ("--wait", "--", "/S"),
                               {host: {"seconds": 4} for host in cls.KILLED})
         cls.stopped = Scenario(cls, "stopped", cls.STOPPED, ("--wait", "--cleanup", "--", "/S"),
-                               {host: {"seconds": 10} for host in cls.STOPPED})
-        for scenario in (cls.every, cls.killed, cls.stopped):
+                               {host: {"seconds": 15} for host in cls.STOPPED})
+        cls.cancelled = Scenario(cls, "cancelled", cls.CANCELLED, ("--wait", "--", "/S"),
+                                 {host: {"seconds": 60} for host in cls.CANCELLED})
+        for scenario in (cls.every, cls.killed, cls.stopped, cls.cancelled):
             cls.addClassCleanup(scenario.close)
-        drive({"every": cls.run_every(), "killed": cls.run_killed(), "stopped": cls.run_stopped()})
+        drive({"every": cls.run_every(), "killed": cls.run_killed(), "stopped": cls.run_stopped(),
+               "cancelled": cls.run_cancelled()})
 
     @classmethod
     def run_every(cls):
@@ -151,6 +156,18 @@ class Waits(PushCase):
         scenario.start("push", "--resume", cls.interrupted[2]["push"]["id"], "--user", lab["account"], "--password-file",
                        lab["password_file"], "-o", "json")
         yield from scenario.ended()
+
+    @classmethod
+    def run_cancelled(cls):
+        scenario = cls.cancelled
+        scenario.start()
+        yield from scenario.until(scenario.registered, "registered")
+        yield from scenario.until(lambda: "awaiting 1" in scenario.desk.run("status").stdout, "awaited")
+        scenario.process.send_signal(signal.SIGINT)
+        yield from scenario.ended()
+        scenario.report = scenario.desk.report()
+        cls.cancelling = scenario.desk.run("cancel", scenario.report["push"]["id"])
+        scenario.report = scenario.desk.report()
 
     # ---- every kind of end ----
 
@@ -264,6 +281,14 @@ class Waits(PushCase):
             facts = scenario.facts(host)
             self.assertEqual((len(facts["runs"]), len(facts["tasks"])), (1, 1), facts)
             self.assertEqual(os.listdir(f"{self.lab.drive(host)}/SPDISTRO"), [], "--cleanup was signed once")
+
+    def test_cancelled_push_does_not_guess_how_it_ended(self):
+        self.assertEqual((self.cancelling.returncode, conserved(self.cancelled.report)), (0, []), self.cancelling.stderr)
+        (row,) = self.cancelled.report["targets"]
+        self.assertEqual((row["state"], row["stage"], row["reason"]), ("unknown_effect", "schedule", "CANCELLED"), row)
+        self.assertIn("its end was not awaited", row["detail"])
+        self.assertEqual(self.cancelled.report["push"]["state"], "closed")
+        self.assertEqual(self.cancelled.desk.run("report").returncode, 4)
 
 
 class Wine(PushCase):
