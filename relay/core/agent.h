@@ -134,7 +134,7 @@ enum agent_event_kind {
     AGENT_RESULTS_ACK,
     AGENT_STOP,
     AGENT_CLOSE,
-    AGENT_CONNECTED, /* `key`: its ACCESS reached the port and waits for LOGON. Again when it has
+    AGENT_CONNECTED, /* `key`: its ACCESS has NEGOTIATE's answer, waits for LOGON. Again when it has
                         lost that connection and made another: one LOGON is one logon */
     AGENT_STAGE_DONE,
     AGENT_PACKAGE_READY,  /* `job_no` */

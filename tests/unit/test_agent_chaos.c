@@ -203,7 +203,7 @@ static void plan_result(struct sim *sim, uint64_t key, enum stage stage)
     }
 }
 
-/* The port answers, some time, or never. */
+/* NEGOTIATE is answered, some time, or never. */
 static void plan_connection(struct sim *sim, uint64_t key)
 {
     struct item *item = later(sim, ITEM_CONNECTED, 1 + draw(sim) % 5000);
