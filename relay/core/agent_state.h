@@ -290,7 +290,29 @@ uint64_t wait_due_ms(const struct agent *agent);
 /* The work is going away. */
 void wait_forget(struct agent *agent, struct work *work);
 
+/* start.c */
+/* Ends what may not wait any longer, then starts what may start. */
+void work_schedule(struct agent *agent);
+uint64_t work_due_ms(const struct agent *agent);
+
 /* work.c */
+struct work *work_of(const struct agent *agent, uint32_t index);
+struct credential_slot *work_credential(const struct agent *agent, const struct work *work);
+/* How the runner knows it. */
+uint64_t work_key(const struct agent *agent, uint32_t index);
+/* Into its job's queue for the stage. */
+void work_wait_for(struct agent *agent, uint32_t index, enum stage stage);
+/* Between the windows of connecting and of logging on. */
+void work_move_session(struct agent *agent, struct work *work, bool logging_on);
+/* Out of whatever queue or window it is in. */
+void work_leave_status(struct agent *agent, uint32_t index);
+/* Ends it without a stage's result. */
+void work_finish_with(struct agent *agent, uint32_t index, enum stage stage, enum reason reason,
+                      const char *detail);
+/* Its time is over, whichever that is. */
+void work_expire(struct agent *agent, uint32_t index);
+/* INTENT is journalled and the task may be there: looked at again later, on a new session. */
+void work_pause_unknown(struct agent *agent, uint32_t index, const struct agent_stage_done *done);
 void work_begin(struct agent *agent, uint32_t index, uint32_t job, const char *name);
 /* Journals the outcome, forgets the work, queues the row. */
 void work_finish(struct agent *agent, uint32_t index, const struct outcome *outcome);
@@ -311,9 +333,6 @@ void work_finish_done(struct agent *agent, uint32_t index, const struct agent_st
 void work_stop(struct agent *agent, uint32_t push);
 void on_connected(struct agent *agent, uint64_t key);
 void on_stage_done(struct agent *agent, const struct agent_stage_done *done);
-/* Ends what may not wait any longer, then starts what may start. */
-void work_schedule(struct agent *agent);
-uint64_t work_due_ms(const struct agent *agent);
 
 /* results.c */
 struct agent_ref entry_ref(const struct agent *agent, uint32_t index);

@@ -1,4 +1,4 @@
-/* Targets on their way through the stages: who may start, what a result leads to, the outcome. */
+/* Targets on their way through the stages: what a result leads to, the outcome. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,12 +7,12 @@
 #include "common/base/text.h"
 #include "relay/core/agent_state.h"
 
-static struct work *work_of(const struct agent *agent, uint32_t index)
+struct work *work_of(const struct agent *agent, uint32_t index)
 {
     return agent->table.entries[index].work;
 }
 
-static uint64_t key_of(const struct agent *agent, uint32_t index)
+uint64_t work_key(const struct agent *agent, uint32_t index)
 {
     return (uint64_t)work_of(agent, index)->serial << 32 | index;
 }
@@ -38,7 +38,7 @@ static void close_session(struct agent *agent, struct work *work)
 
 /* From one window into the other. A place among the sessions is for those that log on: a port that
  * says nothing must not keep one from a machine that would answer. */
-static void move_session(struct agent *agent, struct work *work, bool logging_on)
+void work_move_session(struct agent *agent, struct work *work, bool logging_on)
 {
     if (work->has_session == logging_on)
         return;
@@ -49,7 +49,7 @@ static void move_session(struct agent *agent, struct work *work, bool logging_on
 }
 
 /* Into its job's queue for the stage. */
-static void wait_for(struct agent *agent, uint32_t index, enum stage stage)
+void work_wait_for(struct agent *agent, uint32_t index, enum stage stage)
 {
     struct work *work = work_of(agent, index);
     struct queue *queue = &agent->jobs[work->job].waiting[stage];
@@ -65,7 +65,7 @@ static void wait_for(struct agent *agent, uint32_t index, enum stage stage)
         queue_push(&agent->table, queue, index);
 }
 
-static struct credential_slot *credential_of(const struct agent *agent, const struct work *work)
+struct credential_slot *work_credential(const struct agent *agent, const struct work *work)
 {
     return &agent->credentials[agent->jobs[work->job].credential];
 }
@@ -74,12 +74,12 @@ static void leave_running(struct agent *agent, uint32_t index)
 {
     struct work *work = work_of(agent, index);
     if (agent->table.entries[index].status == ENTRY_HELD)
-        queue_remove(&agent->table, &credential_of(agent, work)->held, index);
+        queue_remove(&agent->table, &work_credential(agent, work)->held, index);
     agent->running--;
     agent->stage_runs[work->stage]--;
 }
 
-static void leave_status(struct agent *agent, uint32_t index)
+void work_leave_status(struct agent *agent, uint32_t index)
 {
     struct entry *entry = &agent->table.entries[index];
     struct work *work = entry->work;
@@ -99,7 +99,7 @@ void work_drop_key(struct agent *agent, uint32_t index)
     struct work *work = work_of(agent, index);
     close_session(agent, work);
     if (work->begun) {
-        effect_add(agent, AGENT_DROP)->key = key_of(agent, index);
+        effect_add(agent, AGENT_DROP)->key = work_key(agent, index);
         agent->in_stage[work->stage] -= !work->scheduled;
     }
     work->begun = false;
@@ -109,7 +109,7 @@ void work_drop_key(struct agent *agent, uint32_t index)
 static void forget_work(struct agent *agent, uint32_t index)
 {
     struct entry *entry = &agent->table.entries[index];
-    leave_status(agent, index);
+    work_leave_status(agent, index);
     work_drop_key(agent, index);
     uint32_t job = entry->work->job;
     agent->jobs[job].refs--;
@@ -134,7 +134,7 @@ void work_begin(struct agent *agent, uint32_t index, uint32_t job, const char *n
     agent->table.entries[index].work = work;
     agent->jobs[job].refs++;
     agent->held++;
-    wait_for(agent, index, STAGE_RESOLVE);
+    work_wait_for(agent, index, STAGE_RESOLVE);
 }
 
 void work_give_up(struct agent *agent, uint32_t index)
@@ -188,8 +188,8 @@ struct outcome work_outcome(const struct agent *agent, const struct work *work)
     return outcome;
 }
 
-static void finish_with(struct agent *agent, uint32_t index, enum stage stage, enum reason reason,
-                        const char *detail)
+void work_finish_with(struct agent *agent, uint32_t index, enum stage stage, enum reason reason,
+                      const char *detail)
 {
     struct outcome outcome = work_outcome(agent, work_of(agent, index));
     outcome.state = reason_state(reason);
@@ -242,7 +242,7 @@ static void finish_unknown(struct agent *agent, uint32_t index)
     work_finish(agent, index, &outcome);
 }
 
-static void expire(struct agent *agent, uint32_t index)
+void work_expire(struct agent *agent, uint32_t index)
 {
     const struct work *work = work_of(agent, index);
     if (work->scheduled)
@@ -250,8 +250,8 @@ static void expire(struct agent *agent, uint32_t index)
     else if (agent->table.entries[index].intent)
         finish_unknown(agent, index);
     else
-        finish_with(agent, index, work->started_unix_ms ? work->stage : STAGE_COUNT, REASON_EXPIRED,
-                    "the job's deadline passed");
+        work_finish_with(agent, index, work->started_unix_ms ? work->stage : STAGE_COUNT,
+                         REASON_EXPIRED, "the job's deadline passed");
 }
 
 void work_pause(struct agent *agent, uint32_t index, uint64_t pause_ms)
@@ -264,7 +264,7 @@ void work_pause(struct agent *agent, uint32_t index, uint64_t pause_ms)
 
 /* INTENT is journalled and the task may be there: look again later, on a new session; anything but
  * a failed SCHEDULE also begins again with the name. */
-static void pause_unknown(struct agent *agent, uint32_t index, const struct agent_stage_done *done)
+void work_pause_unknown(struct agent *agent, uint32_t index, const struct agent_stage_done *done)
 {
     struct work *work = work_of(agent, index);
     if (!work->unknown) {
@@ -337,8 +337,8 @@ static void finish_nothing(struct agent *agent, uint32_t index)
     struct entry *entry = &agent->table.entries[index];
     const struct push_slot *push = &agent->pushes[entry->push];
     if (!push->stopped && push->job == entry->work->job) {
-        finish_with(agent, index, STAGE_SCHEDULE, REASON_EXPIRED,
-                    "the job's deadline passed, and the task was never registered");
+        work_finish_with(agent, index, STAGE_SCHEDULE, REASON_EXPIRED,
+                         "the job's deadline passed, and the task was never registered");
         return;
     }
     entry->intent = false;
@@ -368,31 +368,10 @@ void on_connected(struct agent *agent, uint64_t key)
         work_drop(agent, (uint32_t)key); /* no logon under STOP */
         return;
     }
-    move_session(agent, entry->work, false); /* one that asks again holds no place meanwhile */
+    work_move_session(agent, entry->work, false); /* one that asks again holds no place meanwhile */
     entry->work->held_since_ms = agent->now_ms;
     entry->status = ENTRY_HELD;
-    queue_push(&agent->table, &credential_of(agent, entry->work)->held, (uint32_t)key);
-}
-
-static void allow_logon(struct agent *agent, uint32_t index)
-{
-    struct work *work = work_of(agent, index);
-    queue_remove(&agent->table, &credential_of(agent, work)->held, index);
-    agent->table.entries[index].status = ENTRY_RUNNING;
-    work->stage_started_ms += agent->now_ms - work->held_since_ms;
-    move_session(agent, work, true);
-    brake_began(agent, work);
-    effect_add(agent, AGENT_LOGON)->key = key_of(agent, index);
-}
-
-static void allow_logons(struct agent *agent)
-{
-    for (uint32_t i = 0; i < agent->credential_count; i++) {
-        struct credential_slot *credential = &agent->credentials[i];
-        while (credential->held.count > 0 && agent->sessions < agent->config.session_max &&
-               brake_allows(agent, credential))
-            allow_logon(agent, credential->held.head);
-    }
+    queue_push(&agent->table, &work_credential(agent, entry->work)->held, (uint32_t)key);
 }
 
 /* The task is there, and its end is to be waited for. */
@@ -426,13 +405,13 @@ void on_stage_done(struct agent *agent, const struct agent_stage_done *done)
     } else if (came_to_nothing(work, done)) {
         finish_nothing(agent, index);
     } else if (done->verdict != AGENT_PASSED && effect_unknown(entry, done)) {
-        pause_unknown(agent, index, done);
+        work_pause_unknown(agent, index, done);
     } else if (done->verdict != AGENT_PASSED || done->stage == STAGE_SCHEDULE) {
         work_finish_done(agent, index, done);
     } else if (entry->intent && done->stage == STAGE_ACCESS) {
-        wait_for(agent, index, STAGE_SCHEDULE); /* the copy was whole before INTENT */
+        work_wait_for(agent, index, STAGE_SCHEDULE); /* the copy was whole before INTENT */
     } else {
-        wait_for(agent, index, done->stage + 1);
+        work_wait_for(agent, index, done->stage + 1);
     }
 }
 
@@ -453,273 +432,4 @@ void work_stop(struct agent *agent, uint32_t push)
         if (!stays)
             work_drop(agent, i);
     }
-}
-
-static void end_stopped(struct agent *agent)
-{
-    for (uint32_t i = 0; i < agent->push_count; i++) {
-        const struct push_slot *slot = &agent->pushes[i];
-        if (slot->used && slot->stopped && slot->stop_until_ms > 0 &&
-            agent->now_ms >= slot->stop_until_ms)
-            work_stop(agent, i);
-    }
-}
-
-static bool may_enter(const struct agent *agent, const struct job_slot *job, enum stage stage)
-{
-    const struct entry *head = &agent->table.entries[job->waiting[stage].head];
-    switch (stage) {
-    case STAGE_RESOLVE:
-        return agent->stage_runs[stage] < agent->config.resolve_max;
-    case STAGE_PING:
-        return agent->stage_runs[stage] < agent->config.ping_max;
-    case STAGE_ACCESS:
-        return agent->connecting < agent->config.connect_max &&
-               agent->sessions < agent->config.session_max &&
-               (head->intent || job->package == PACKAGE_READY ||
-                job->sessions < agent->config.package_wait_max) &&
-               !agent->credentials[job->credential].stopped;
-    case STAGE_COPY:
-        return job->package == PACKAGE_READY;
-    case STAGE_PATH:
-    case STAGE_SCHEDULE:
-        return true;
-    case STAGE_COUNT:
-        break;
-    }
-    return false;
-}
-
-static void start_stage(struct agent *agent, uint32_t index)
-{
-    struct entry *entry = &agent->table.entries[index];
-    struct work *work = entry->work;
-    struct job_slot *job = &agent->jobs[work->job];
-    queue_remove(&agent->table, &job->waiting[work->stage], index);
-    if (!work->begun) {
-        work->begun = true;
-        agent->in_stage[work->stage] += !work->scheduled;
-    }
-    if (!work->started_unix_ms) {
-        work->started_ms = agent->now_ms;
-        work->started_unix_ms = agent->now_unix_ms ? agent->now_unix_ms : 1;
-    }
-    if (work->stage == STAGE_ACCESS) {
-        work->connecting = true;
-        agent->connecting++;
-        job->sessions++;
-    }
-    work->read_back = work->stage == STAGE_SCHEDULE && entry->intent && !work->scheduled;
-    work->look_only =
-        work->read_back && (agent->pushes[entry->push].stopped || job_expired(agent, job));
-    if (work->stage == STAGE_SCHEDULE && !entry->intent && !job->cleanup) {
-        entry->intent = true;
-        effect_add(agent, AGENT_PERSIST_INTENT)->persist.ref = entry_ref(agent, index);
-    }
-    entry->status = ENTRY_RUNNING;
-    work->stage_started_ms = agent->now_ms;
-    agent->running++;
-    agent->stage_runs[work->stage]++;
-    struct agent_effect *effect = effect_add(agent, AGENT_RUN_STAGE);
-    effect->run.key = key_of(agent, index);
-    effect->run.job_no = job->job_no;
-    effect->run.stage = work->stage;
-    effect->run.target = work->name;
-    effect->run.read_back = work->read_back;
-    effect->run.look_only = work->look_only;
-    effect->run.await = work->stage == STAGE_SCHEDULE && work->scheduled;
-    effect->run.hold_logon = work->stage == STAGE_ACCESS;
-}
-
-/* One target of each job in turn, so that no push waits for another's end. */
-static void fill_stage(struct agent *agent, enum stage stage)
-{
-    bool started = true;
-    while (started) {
-        started = false;
-        for (uint32_t i = 0; i < agent->job_count; i++) {
-            struct job_slot *job = &agent->jobs[(agent->job_turn + i) % agent->job_count];
-            if (job->used && job->waiting[stage].count > 0 && may_enter(agent, job, stage)) {
-                start_stage(agent, job->waiting[stage].head);
-                started = true;
-            }
-        }
-    }
-}
-
-/* Past the deadline. What may be registered already is looked at a while longer. */
-static bool too_late(const struct agent *agent, uint32_t index)
-{
-    const struct job_slot *job = &agent->jobs[work_of(agent, index)->job];
-    if (work_of(agent, index)->scheduled)
-        return wait_time_is_up(agent, job);
-    return agent->table.entries[index].intent ? job_over(agent, job) : job_expired(agent, job);
-}
-
-static void expire_job(struct agent *agent, struct job_slot *job)
-{
-    for (int stage = 0; stage < STAGE_COUNT; stage++) {
-        uint32_t next;
-        for (uint32_t i = job->waiting[stage].head; i != ENTRY_NONE; i = next) {
-            next = agent->table.entries[i].next;
-            if (too_late(agent, i))
-                expire(agent, i);
-        }
-    }
-}
-
-/* Ends the waiting targets of a job whose package cannot be had, up to the copy. */
-static void end_packageless(struct agent *agent, struct job_slot *job)
-{
-    for (int stage = STAGE_ACCESS; stage <= STAGE_COPY; stage++) {
-        uint32_t next;
-        for (uint32_t i = job->waiting[stage].head; i != ENTRY_NONE; i = next) {
-            next = agent->table.entries[i].next;
-            if (!agent->table.entries[i].intent)
-                finish_with(agent, i, STAGE_COPY, REASON_INTERNAL, job->package_detail);
-        }
-    }
-}
-
-/* Ends one that waits for its logon, or for the connection that comes first. */
-static void end_braked(struct agent *agent, uint32_t index, const char *why)
-{
-    struct entry *entry = &agent->table.entries[index];
-    struct agent_stage_done braked = {
-        .stage = STAGE_ACCESS, .verdict = AGENT_FAILED, .reason = REASON_CREDENTIAL_BRAKE};
-    if (!entry->intent) {
-        finish_with(agent, index, STAGE_ACCESS, REASON_CREDENTIAL_BRAKE, why);
-        return;
-    }
-    (void)text_copy(braked.detail, sizeof braked.detail, why);
-    leave_status(agent, index);
-    entry->status = ENTRY_INTENT;
-    if (entry->work->scheduled)
-        wait_looked(agent, index, &braked);
-    else
-        pause_unknown(agent, index, &braked);
-}
-
-static const char refused_elsewhere[] = "not tried: the account was refused on other machines";
-
-static void end_braked_job(struct agent *agent, struct job_slot *job)
-{
-    uint32_t next;
-    for (uint32_t i = job->waiting[STAGE_ACCESS].head; i != ENTRY_NONE; i = next) {
-        next = agent->table.entries[i].next;
-        end_braked(agent, i, refused_elsewhere);
-    }
-}
-
-/* Those that are connected and may not wait for their logon any longer. */
-static void end_held(struct agent *agent, struct credential_slot *credential)
-{
-    uint32_t next;
-    for (uint32_t i = credential->held.head; i != ENTRY_NONE; i = next) {
-        next = agent->table.entries[i].next;
-        if (agent->shutting_down)
-            work_give_up(agent, i); /* whoever gets the lease next connects anew */
-        else if (too_late(agent, i))
-            expire(agent, i);
-        else if (credential->stopped)
-            end_braked(agent, i, refused_elsewhere);
-        else if (!brake_allows(agent, credential) && /* else it waits for a place, not for others */
-                 agent->now_ms >= work_of(agent, i)->held_since_ms + agent->config.logon_wait_ms)
-            end_braked(agent, i, "not tried: other machines leave the account's logon unanswered");
-    }
-}
-
-static bool may_resume(const struct agent *agent, const struct work *work)
-{
-    return agent->lease_valid && !agent->shutting_down && agent->now_ms >= work->retry_at_ms &&
-           (!work->scheduled || wait_may_look(agent));
-}
-
-static void resume_paused(struct agent *agent)
-{
-    uint32_t next;
-    if (agent->now_ms < agent->paused_scan_ms)
-        return;
-    agent->paused_scan_ms = agent->paused.count > PAUSED_OFTEN_MAX ? agent->now_ms + 1000 : 0;
-    for (uint32_t i = agent->paused.head; i != ENTRY_NONE; i = next) {
-        next = agent->table.entries[i].next;
-        struct work *work = work_of(agent, i);
-        if (too_late(agent, i)) {
-            expire(agent, i);
-        } else if (may_resume(agent, work)) {
-            queue_remove(&agent->table, &agent->paused, i);
-            work->looking = work->scheduled;
-            agent->looks += work->looking;
-            wait_for(agent, i, work->begun ? STAGE_ACCESS : STAGE_RESOLVE);
-        }
-    }
-}
-
-void work_schedule(struct agent *agent)
-{
-    end_stopped(agent);
-    resume_paused(agent);
-    for (uint32_t i = 0; i < agent->job_count; i++) {
-        if (agent->jobs[i].used && job_expired(agent, &agent->jobs[i]))
-            expire_job(agent, &agent->jobs[i]);
-        if (agent->jobs[i].used && agent->jobs[i].package == PACKAGE_FAILED)
-            end_packageless(agent, &agent->jobs[i]);
-        if (agent->jobs[i].used && agent->credentials[agent->jobs[i].credential].stopped)
-            end_braked_job(agent, &agent->jobs[i]);
-    }
-    for (uint32_t i = 0; i < agent->credential_count; i++)
-        end_held(agent, &agent->credentials[i]);
-    if (!agent->lease_valid || agent->shutting_down || agent->job_count == 0)
-        return;
-    allow_logons(agent);
-    /* The nearer to the end, the sooner: a session that is open costs the target, too. */
-    for (int stage = STAGE_COUNT - 1; stage >= 0; stage--)
-        fill_stage(agent, (enum stage)stage);
-    agent->job_turn = (agent->job_turn + 1) % agent->job_count;
-}
-
-static uint64_t paused_due_ms(const struct agent *agent)
-{
-    uint64_t due = UINT64_MAX;
-    if (!agent->lease_valid)
-        return due;
-    if (agent->paused.count > PAUSED_OFTEN_MAX)
-        return agent->paused_scan_ms > agent->now_ms ? agent->paused_scan_ms : agent->now_ms + 1000;
-    bool may_look = wait_may_look(agent); /* else the end of a look lets the next begin */
-    for (uint32_t i = agent->paused.head; i != ENTRY_NONE; i = agent->table.entries[i].next) {
-        const struct work *work = work_of(agent, i);
-        if (work->retry_at_ms < due && (may_look || !work->scheduled))
-            due = work->retry_at_ms;
-    }
-    return due;
-}
-
-uint64_t work_due_ms(const struct agent *agent)
-{
-    uint64_t due = paused_due_ms(agent);
-    for (uint32_t i = 0; i < agent->job_count; i++) {
-        const struct job_slot *job = &agent->jobs[i];
-        if (!job->used || job->refs == 0)
-            continue;
-        uint64_t at = agent->now_ms;
-        if (!job_expired(agent, job)) {
-            uint64_t left = (uint64_t)job->not_after_unix_ms - agent->now_unix_ms;
-            at += left < TIMER_PAUSE_MAX_MS ? left : TIMER_PAUSE_MAX_MS;
-        } else {
-            at += 1000; /* only running stages are left: they end by themselves */
-        }
-        if (at < due)
-            due = at;
-    }
-    for (uint32_t i = 0; i < agent->push_count; i++) {
-        const struct push_slot *slot = &agent->pushes[i];
-        if (slot->used && slot->stopped && slot->stop_until_ms > 0 && slot->stop_until_ms < due)
-            due = slot->stop_until_ms;
-    }
-    for (uint32_t i = 0; i < agent->credential_count; i++) {
-        uint64_t at = brake_due_ms(agent, &agent->credentials[i]);
-        if (at < due)
-            due = at;
-    }
-    return due;
 }
