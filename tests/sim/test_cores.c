@@ -279,6 +279,13 @@ static void check_output(struct world *w, int push, const struct dispatch_effect
     CHECK(w, memcmp(e->output, text, e->output_size) == 0);
 }
 
+static bool tells_the_end(enum target_state state, enum reason reason)
+{
+    return state == TARGET_UNKNOWN_EFFECT || state == TARGET_SUCCEEDED ||
+           reason == REASON_EXIT_CODE || reason == REASON_INSTALLER_BUSY ||
+           reason == REASON_RUN_TIMEOUT || reason == REASON_NOT_STARTED;
+}
+
 static void check_row(struct world *w, int push, uint32_t no, uint16_t relay,
                       const struct outcome *outcome)
 {
@@ -297,6 +304,7 @@ static void check_row(struct world *w, int push, uint32_t no, uint16_t relay,
         return;
     }
     CHECK(w, w->wait || after != TARGET_SUCCEEDED);
+    CHECK(w, !w->wait || before != TARGET_SCHEDULED || tells_the_end(after, outcome->reason));
     check_end_seen(w, push, no, outcome);
     if (after == TARGET_SCHEDULED || after == TARGET_SUCCEEDED || after == TARGET_FAILED ||
         after == TARGET_UNREACHABLE) {
@@ -936,12 +944,9 @@ static void turn(struct world *w)
 static bool told_of_registered(const struct world *w, int push, int no)
 {
     enum target_state row = w->memory.rows[push][no];
-    enum reason reason = w->memory.reasons[push][no];
-    if (row == TARGET_UNKNOWN_EFFECT || !w->wait)
+    if (!w->wait)
         return row == TARGET_UNKNOWN_EFFECT || row == TARGET_SCHEDULED;
-    return row == TARGET_SUCCEEDED || reason == REASON_EXIT_CODE ||
-           reason == REASON_INSTALLER_BUSY || reason == REASON_RUN_TIMEOUT ||
-           reason == REASON_NOT_STARTED;
+    return tells_the_end(row, w->memory.reasons[push][no]);
 }
 
 static void check_end(struct world *w)
