@@ -222,6 +222,44 @@ static void job_registered_after_its_end_refused(void **state)
     expect_refused(place, "after its own end");
 }
 
+static void job_that_waits_without_terms_refused(void **state)
+{
+    struct place *place = *state;
+    place->job.wait = true;
+    place->job.run_timeout_s = 3600;
+    make_good(place);
+    expect_refused(place, "names none as success");
+    place->job.success_code_count = 1;
+    place->job.run_timeout_s = 0;
+    make_good(place);
+    expect_refused(place, "without a time limit");
+    place->job.run_timeout_s = 3600;
+    make_good(place);
+    assert_int_equal(vet(place), 0);
+    assert_true(place->vetted.accepted);
+    place->job.wait = false;
+    place->job.cleanup = true;
+    make_good(place);
+    expect_refused(place, "without waiting");
+}
+
+static void cleanup_of_no_push_refused(void **state)
+{
+    struct place *place = *state;
+    place->job.action = JOB_CLEANUP;
+    place->job.package_bytes = 0; /* it brings none */
+    make_good(place);
+    expect_refused(place, "does not say after which push");
+    place->job.of_push.bytes[0] = 1;
+    place->job.of_generation = 1;
+    make_good(place);
+    assert_int_equal(vet(place), 0);
+    assert_true(place->vetted.accepted);
+    place->job.wait = true;
+    make_good(place);
+    expect_refused(place, "can't wait");
+}
+
 static void package_name_of_a_device_refused(void **state)
 {
     struct place *place = *state;
@@ -271,6 +309,8 @@ int main(void)
         CASE(key_file_others_may_write_refused),
         CASE(job_of_the_future_refused),
         CASE(job_registered_after_its_end_refused),
+        CASE(job_that_waits_without_terms_refused),
+        CASE(cleanup_of_no_push_refused),
         CASE(package_name_of_a_device_refused),
         CASE(credential_missing_refused),
         CASE(credential_of_other_job_refused),
