@@ -263,7 +263,8 @@ void work_pause(struct agent *agent, uint32_t index, uint64_t pause_ms)
 }
 
 /* INTENT is journalled and the task may be there: look again later, on a new session; anything but
- * a failed SCHEDULE also begins again with the name. */
+ * a failed SCHEDULE also begins again with the name. Who waits for the end also waits for a machine
+ * that can't be reached, but not for a scheduler there that never answers. */
 void work_pause_unknown(struct agent *agent, uint32_t index, const struct agent_stage_done *done)
 {
     struct work *work = work_of(agent, index);
@@ -281,7 +282,9 @@ void work_pause_unknown(struct agent *agent, uint32_t index, const struct agent_
         return;
     }
     bool wait = agent->jobs[work->job].wait;
-    if (!wait && agent->now_ms >= work->unknown_since_ms + agent->config.read_back_ms) {
+    bool reached = done->stage == STAGE_SCHEDULE;
+    if ((!wait || reached) &&
+        agent->now_ms >= work->unknown_since_ms + agent->config.read_back_ms) {
         finish_unknown(agent, index);
         return;
     }

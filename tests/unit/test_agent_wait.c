@@ -501,6 +501,38 @@ static void cleanup_needs_no_intent_and_succeeds(void **state)
     world_release(&world);
 }
 
+/* A machine that can't be reached may be restarting; one whose scheduler never says what it did is
+ * not worth waiting for. */
+static void effect_unknown_while_waiting_ends_only_where_the_scheduler_was_reached(void **state)
+{
+    (void)state;
+    struct world world;
+    struct agent_config config = test_config();
+    config.read_back_ms = 1500;
+    world_init(&world, &config);
+    world.quiet = true;
+    step_kind(&world, AGENT_LINK_UP);
+    welcome(&world, 1);
+    struct agent_job job = job_of(&push_a, 1);
+    job.wait = true;
+    give_job(&world, &job);
+    lease(&world, &push_a, 0, 1, 1);
+    pass_until(&world, "At0", STAGE_SCHEDULE);
+    answer(&world, "At0", AGENT_EFFECT_UNKNOWN, REASON_CONN_LOST);
+    pass_ms(&world, 2000);
+    forget_trace(&world);
+    answer(&world, "At0", AGENT_FAILED, REASON_CONNECT_TIMEOUT); /* of ACCESS */
+    saw(&world, "drop At0\n");
+    pass_ms(&world, 4000);
+    pass(&world, "At0"); /* RESOLVE, PING, ACCESS */
+    pass(&world, "At0");
+    pass(&world, "At0");
+    forget_trace(&world);
+    answer(&world, "At0", AGENT_EFFECT_UNKNOWN, REASON_RPC_UNAVAILABLE);
+    saw(&world, "outcome A/1 #0.1 unknown_effect schedule CONN_LOST\ndrop At0\nresults A#0.1\n");
+    world_release(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -524,6 +556,7 @@ int main(void)
         cmocka_unit_test(refused_logons_while_waiting_are_not_repeated_for_ever),
         cmocka_unit_test(output_bounds_the_batch),
         cmocka_unit_test(cleanup_needs_no_intent_and_succeeds),
+        cmocka_unit_test(effect_unknown_while_waiting_ends_only_where_the_scheduler_was_reached),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
