@@ -98,12 +98,13 @@ def differences(lab, report, hosts=None):
     """Every row that isn't what the lab's faults predict (of HOSTS, if not of all), as sentences; empty when all is as it
     must be."""
     problems = conserved(report) + lab.check_report(report, hosts)
+    expected = {target["host"]: target["expected"] or {} for target in lab.targets}
     for row in report["targets"]:
         if row["state"] in SUCCESS:
             continue
         if not (row["reason"] and row["detail"]):
             problems.append(f"{row['target']}: no reason or no sentence: {row}")
-        elif row["state"] != REASONS[row["reason"]]["state"]:
+        elif row["state"] != expected.get(row["target"], {}).get("state", REASONS[row["reason"]]["state"]):
             problems.append(f"{row['target']}: {row['state']} does not go with {row['reason']}")
     if not problems:
         for row in report["targets"]:

@@ -4,6 +4,7 @@
 Usage: test_faults.py [unittest arguments]     Needs root. $PUSHER_BIN: folder of the programs (build/dev/bin).
 """
 
+import json
 import pathlib
 import sys
 import unittest
@@ -51,7 +52,25 @@ class AllFaults(PushCase):
         cls.pushed.write_bytes(PROGRAM)
         names = cls.desk.folder / "targets.txt"
         names.write_text("".join(f"{t['host']}\n" for t in cls.lab.targets), encoding="utf-8")
-        cls.done, cls.report = cls.desk.push(cls.pushed, [f"@{names}"], *cls.PUSH_OPTIONS)
+        cls.prepare()
+        command = cls.desk.push_arguments(cls.pushed, [f"@{names}"], "-o", "json", *cls.PUSH_OPTIONS)
+        with open(cls.desk.folder / "out", "w+", encoding="utf-8") as out, open(
+            cls.desk.folder / "said", "w+", encoding="utf-8"
+        ) as said:
+            process = cls.desk.popen(*command, stdout=out, stderr=said)
+            cls.meanwhile(process)
+            cls.status = process.wait(timeout=400)
+            out.seek(0)
+            said.seek(0)
+            cls.report, cls.said = json.loads(out.read() or "null"), said.read()
+
+    @classmethod
+    def prepare(cls):
+        """Before the push."""
+
+    @classmethod
+    def meanwhile(cls, process):
+        """While it runs."""
 
     def fault_of(self, row):
         return next(t["fault"] for t in self.lab.targets if t["host"] == row["target"])
@@ -62,9 +81,9 @@ class AllFaults(PushCase):
         return found
 
     def test_every_row_is_as_predicted(self):
-        self.assert_report(self.done, self.report)
+        self.assertIsNotNone(self.report, self.said)
         self.assertEqual(differences(self.lab, self.report), [])
-        self.assertEqual(self.done.returncode, 3, self.done.stderr)
+        self.assertEqual(self.status, 3, self.said)
         good = [t for t in self.lab.targets if t["expected"] is None]
         totals = self.report["totals"]
         self.assertEqual((totals["submitted"], totals["succeeded"]), (self.TARGETS, len(good)))

@@ -256,6 +256,8 @@ def report_problems(targets, report):
             wrong.append(
                 f"{target['host']} ({target['fault']}): {said} instead of {expected['reason']} at {expected['stage']}"
             )
+        elif expected.get("state", row.get("state")) != row.get("state"):
+            wrong.append(f"{target['host']} ({target['fault']}): {said} instead of {expected['state']}")
         elif expected.get("code") and row.get("code") != expected["code"].split()[-1]:
             wrong.append(f"{target['host']} ({target['fault']}): code {row.get('code')} instead of {expected['code']}")
     wrong += [f"{name}: a row for something that is no target" for name in sorted(set(rows) - known)]

@@ -30,6 +30,7 @@ class Fault:
     tamper: str | None = None  # connections go through tamper.py: kind of tampering, with ":argument" where it takes one
     scheduler: bool = False  # the scheduler itself acts on the name
     code: str | None = None  # what must stand beside the reason: kind and number; None: not told
+    state: str | None = None  # of the row, where it is another one than the reason's own
     default: bool = False  # one of the ten that "--faults default" deals out
 
     def expected(self, argument=None):
@@ -39,7 +40,8 @@ class Fault:
         code = self.code
         if code and argument and argument.startswith("0x"):
             code = f"{code.split()[0]} 0x{int(argument, 0):08X}"
-        return {"stage": self.stage, "reason": self.reason, "code": code}
+        found = {"stage": self.stage, "reason": self.reason, "code": code}
+        return found | {"state": self.state} if self.state else found
 
 
 
@@ -209,14 +211,17 @@ _ROWS = [
     ),
     Fault(
         "unsigned-once", None, None, "the first answer to the registering call has lost its signature", instance=_PLAIN,
-        tamper="unsigned-once:3",
+        tamper="unsigned-once:1",
     ),
     Fault(
         "unsigned-copy", "copy", "SIGNING_REFUSED", "answers about written bytes have lost their signature",
         instance=_PLAIN, tamper="unsigned:write",
     ),
     Fault("pipe-closed", "schedule", "RPC_UNAVAILABLE", "the pipe opens and closes before an answer", scheduler=True),
-    Fault("call-dropped", "schedule", "RPC_UNAVAILABLE", "the pipe closes instead of registering", scheduler=True),
+    Fault(
+        "call-dropped", "schedule", "RPC_UNAVAILABLE", "the pipe closes instead of registering", scheduler=True,
+        state="unknown_effect",  # who can tell whether it will still be registered?
+    ),
     Fault("answer-dropped", None, None, "the call is carried out, the pipe closes before the answer (argument: "
           "number of the method, default 1, SchRpcRegisterTask)", scheduler=True),
     Fault(

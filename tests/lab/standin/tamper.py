@@ -91,18 +91,19 @@ class Unsigned(Between):
 
 
 class UnsignedOnce(Between):
-    """On the first connection, answers of the pipe lose their signature from one on (argument: which, from 1)."""
-
-    count = 0
-    first = None
+    """The first answer to a call of the scheduler's loses its signature (argument: number of the method)."""
 
     def answer(self, message, asked):
-        if message.command == smb2.IOCTL:
-            self.count += 1
-            if self.count >= int(self.argument):
-                self.first = self.first_time() if self.first is None else self.first
-                if self.first:
-                    message.unsign()
+        if message.command == smb2.IOCTL and asked is not None and self.method(asked) == int(self.argument):
+            if self.first_time():
+                message.unsign()
+
+    @staticmethod
+    def method(asked):
+        """[C706] 12.6.4.9: opnum stands in the clear, also where the call is sealed."""
+        start = asked.u32(88)  # InputOffset
+        is_request = asked.data[start : start + 3] == b"\x05\x00\x00"
+        return asked.u16(start + 22) if is_request else None
 
 
 class UnsignedLogon(Between):
