@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A push that waits, to 200 machines with every fault there is and with every kind of end on those that get that far.
+"""A push that waits, to 200 machines, 40 of them broken, with every kind of end on those that get that far.
 
 Usage: test_wait_faults.py [unittest arguments]     Needs root. $PUSHER_BIN: folder of the programs (build/dev/bin).
 """
@@ -13,42 +13,45 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-import test_faults  # noqa: E402
-from pushing import differences, rows_by_name  # noqa: E402
+from pushing import PushCase, differences, rows_by_name  # noqa: E402
 
 PATIENCE_S = 240  # for what takes seconds on an idle machine
 SCRIPT_FILES = (".pusher-*.cmd", ".pusher-*.out", ".pusher-*.end")
 
 
-class EveryFault(test_faults.AllFaults):
-    """What AllFaults holds, and the ends."""
+class TwoHundredWait(PushCase):
+    """The faults as ever, and the ends."""
 
+    TARGETS, SUBNETS, FAULTS = 200, 2, "default"
     RUN_TIMEOUT_S = 5
-    ENDS = {  # on machines without a fault: behaviour; state, reason, exit code
-        "pc-0012": ({"exit_code": 3010}, ("succeeded", None, 3010)),
-        "pc-0022": ({"exit_code": 1603, "output": "fatal"}, ("failed", "EXIT_CODE", 1603)),
-        "pc-0032": ({"seconds": 3600}, ("failed", "RUN_TIMEOUT", None)),
-        "pc-0042": ({"never": True}, ("failed", "NOT_STARTED", None)),
-        "pc-0052": ({"exit_code": 1618}, ("failed", "INSTALLER_BUSY", 1618)),
-    }
-    NEVER = "pc-0042"
-    SUCCEEDED = "succeeded"
+    ENDS = (  # on machines without a fault: behaviour; state, reason, exit code
+        ({"exit_code": 3010}, ("succeeded", None, 3010)),
+        ({"exit_code": 1603, "output": "fatal"}, ("failed", "EXIT_CODE", 1603)),
+        ({"seconds": 3600}, ("failed", "RUN_TIMEOUT", None)),
+        ({"exit_code": 1618}, ("failed", "INSTALLER_BUSY", 1618)),
+        ({"never": True}, ("failed", "NOT_STARTED", None)),  # the last one
+    )
 
     @classmethod
     def setUpClass(cls):
-        # The fault "clock" is two hours ahead.
-        until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 4 * 3600))
-        cls.PUSH_OPTIONS = ("--wait", "--run-timeout", f"{cls.RUN_TIMEOUT_S}s", "--until", until, "--", "/S")
         super().setUpClass()
+        until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 4 * 3600))
+        desk = cls.make_desk()
+        cls.pushed = desk.folder / "package.exe"
+        cls.pushed.write_bytes(b"MZ" + b"\x90" * 5000)
+        names = desk.folder / "targets.txt"
+        names.write_text("".join(f"{t['host']}\n" for t in cls.lab.targets), encoding="utf-8")
+        cls.done, cls.report = cls.push(desk, cls.pushed, [f"@{names}"], "--wait", "--run-timeout", f"{cls.RUN_TIMEOUT_S}s",
+                                        "--until", until, "--", "/S")
 
     @classmethod
     def make_desk(cls):
-        for host, (behaviour, _) in cls.ENDS.items():
-            assert not next(t for t in cls.lab.targets if t["host"] == host)["fault"]
+        sound = [t["host"] for t in cls.lab.targets if not t["fault"]][-len(cls.ENDS):]
+        cls.ends = {host: expected for host, (_, expected) in zip(sound, cls.ENDS, strict=True)}
+        cls.never = sound[-1]
+        for host, (behaviour, _) in zip(sound, cls.ENDS):
             cls.lab.behave(host, **behaviour)
-        desk = super().make_desk()
-        desk.push = lambda *words: cls.push(desk, *words)
-        return desk
+        return super().make_desk()
 
     @classmethod
     def push(cls, desk, *words):
@@ -56,23 +59,23 @@ class EveryFault(test_faults.AllFaults):
         with open(desk.folder / "out", "w+", encoding="utf-8") as out, open(desk.folder / "said", "w+", encoding="utf-8") as said:
             process = desk.popen(*desk.push_arguments(*words[:2], "-o", "json", *words[2:]), stdout=out, stderr=said)
             deadline = time.monotonic() + PATIENCE_S
-            while not cls.lab.check(cls.NEVER)["tasks"] and process.poll() is None and time.monotonic() < deadline:
+            while not cls.lab.check(cls.never)["tasks"] and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.2)
-            cls.lab.fault(cls.NEVER, "clock:21600")
+            cls.lab.fault(cls.never, "clock:21600")
             status = process.wait(timeout=PATIENCE_S)
-            cls.lab.fault(cls.NEVER, None)
+            cls.lab.fault(cls.never, None)
             out.seek(0)
             said.seek(0)
             return types.SimpleNamespace(returncode=status, stderr=said.read()), json.loads(out.read())
 
     def test_every_row_is_as_predicted(self):
         self.assert_report(self.done, self.report)
-        others = [t["host"] for t in self.lab.targets if t["host"] not in self.ENDS]
+        others = [t["host"] for t in self.lab.targets if t["host"] not in self.ends]
         rows = rows_by_name(self.report)
         self.assertEqual(differences(self.lab, dict(self.report, targets=[rows[name] for name in others], totals=dict(
             self.report["totals"], submitted=len(others), succeeded=self.report["totals"]["succeeded"] - 1,
-            failed=self.report["totals"]["failed"] - len(self.ENDS) + 1)), others), [])
-        for name, (_, expected) in self.ENDS.items():
+            failed=self.report["totals"]["failed"] - len(self.ends) + 1)), others), [])
+        for name, expected in self.ends.items():
             row = rows[name]
             self.assertEqual((row["state"], row["reason"], row["exit_code"]), expected, row)
             if expected[1]:
@@ -82,18 +85,18 @@ class EveryFault(test_faults.AllFaults):
                 self.assertEqual((rows[name]["state"], rows[name]["exit_code"]), ("succeeded", 0), rows[name])
         good = sum(1 for t in self.lab.targets if t["expected"] is None)
         self.assertEqual((self.report["totals"]["submitted"], self.report["totals"]["succeeded"]),
-                         (self.TARGETS, good - len(self.ENDS) + 1))
+                         (self.TARGETS, good - len(self.ends) + 1))
         self.assertEqual((self.done.returncode, self.report["totals"]["reboot"]), (3, 1), self.done.stderr)
 
     def test_every_machine_agrees(self):
         """As ever; and no script is left where the package has ended."""
         facts = self.lab.check_all(self.pushed, ran=True, allow=SCRIPT_FILES)
-        wrong = [(f["host"], f["fault"], f["problems"]) for f in facts if f["problems"] and f["host"] != self.NEVER]
+        wrong = [(f["host"], f["fault"], f["problems"]) for f in facts if f["problems"] and f["host"] != self.never]
         self.assertEqual(wrong, [])
         for found in facts:
             left = [file["name"] for file in found["files"] if file["name"].startswith(".pusher-")]
             if not found["expected"]:
-                self.assertEqual((left, len(found["runs"])), ([], int(found["host"] != self.NEVER)), found["host"])
+                self.assertEqual((left, len(found["runs"])), ([], int(found["host"] != self.never)), found["host"])
 
 
 if __name__ == "__main__":

@@ -151,9 +151,10 @@ static void long_line_keeps_its_characters(void **state)
 {
     (void)state;
     struct report_row row = row_of(TARGET_SUCCEEDED, REASON_NONE);
+    static const uint8_t euro[] = {0xe2, 0x82, 0xac};
     char line[1999];
     for (size_t i = 0; i + 1 < sizeof line; i += 3)
-        memcpy(line + i, "\xe2\x82\xac", 3); /* a euro sign */
+        memcpy(line + i, euro, sizeof euro);
     const char *text = why_text(&row, line, sizeof line - 1, false);
     assert_null(strstr(text, "\\xe2"));
     size_t count = 0;
@@ -195,7 +196,8 @@ static void json_output_cut_in_a_character_stays_text(void **state)
     struct report_row row = row_of(TARGET_SUCCEEDED, REASON_NONE);
     static char bytes[LIMIT_OUTPUT_BYTES];
     memset(bytes, 'x', sizeof bytes);
-    memcpy(bytes, "\x82\xac", 2); /* the end of a euro sign */
+    bytes[0] = '\x82'; /* the end of a euro sign */
+    bytes[1] = '\xac';
     const char *text = why_text(&row, bytes, sizeof bytes, true);
     assert_non_null(strstr(text, "\"output_encoding\":\"utf-8\",\"output_cut\":true"));
 }
