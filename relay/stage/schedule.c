@@ -59,11 +59,16 @@ static void pipe_close(struct session *session)
     client_free(schedule);
 }
 
-void schedule_pass(struct session *session, const char *detail)
+/* The pipe is left to LOGOFF, which comes next and closes it as well: a message less a target. */
+static void pipe_leave(struct session *session)
 {
-    /* The pipe is left to LOGOFF, which closes it as well: a message less for each target. */
     session->schedule->pipe_open = false;
     client_free(session->schedule);
+}
+
+void schedule_pass(struct session *session, const char *detail)
+{
+    pipe_leave(session);
     session_pass(session, detail);
 }
 
@@ -85,7 +90,10 @@ void schedule_fail_copy(struct session *session, uint32_t status, const char *wh
 
 void schedule_finish(struct session *session, const struct stage_result *result, uint8_t *output)
 {
-    pipe_close(session);
+    if (result->verdict == STAGE_PASSED && session->schedule->await == NULL)
+        pipe_leave(session);
+    else
+        pipe_close(session);
     session_finish(session, result, output);
 }
 

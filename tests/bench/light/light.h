@@ -95,7 +95,7 @@ struct light_conn {
     uint64_t file_related; /* what a related request of the same frame means */
     uint32_t tree_related; /* the same for trees */
     uint64_t file_bytes;   /* written to it */
-    uint32_t status;       /* of the answer before, for related requests */
+    uint32_t status; /* of what gave related requests their file or tree; they share a failure */
 };
 
 void light_conn_init(struct light_conn *conn, struct light_site *site, const char *computer);

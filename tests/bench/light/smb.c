@@ -446,11 +446,15 @@ static int handle_message(struct light_conn *conn, struct request *request, bool
     buf_zero(&conn->reply, SMB_HEADER_SIZE);
     if (request->tree == UINT32_MAX) /* 3.3.5.2.7.2: as in the request before */
         request->tree = conn->tree_related;
-    conn->status = dispatch(conn, request, at);
+    if ((request->flags & FLAG_RELATED) == 0)
+        conn->status = NTSTATUS_SUCCESS;
+    uint32_t status = dispatch(conn, request, at);
+    if (request->command == SMB_COMMAND_CREATE || request->command == SMB_COMMAND_TREE_CONNECT)
+        conn->status = status;
     conn->tree_related = request->tree;
     if (!buf_ok(&conn->reply))
         return -1;
-    put_header(conn, request, at, conn->status, conn->crypto != NULL && !sealed);
+    put_header(conn, request, at, status, conn->crypto != NULL && !sealed);
     if (conn->crypto == NULL)
         smb_preauth_hash(conn->preauth, conn->reply.data + at, conn->reply.size - at);
     return 0;
