@@ -7,11 +7,12 @@ Usage: test_faults.py [unittest arguments]     Needs root. $PUSHER_BIN: folder o
 import json
 import pathlib
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from pushing import REASONS, SUCCESS, PushCase, differences, healthy, rows_by_name  # noqa: E402
+from pushing import REASONS, SUCCESS, PushCase, conserved, differences, healthy, rows_by_name  # noqa: E402
 
 from standin import faults  # noqa: E402
 
@@ -146,6 +147,69 @@ class AllFaults(PushCase):
                 for part in (reason, row["stage"], row["target"], row["code"] or "", REASONS[reason]["cause"],
                              REASONS[reason]["remedy"]):
                     self.assertIn(part, words)
+
+
+class AllFaultsWaited(AllFaults):
+    """The same with --wait: the packages end in every way there is, on healthy machines."""
+
+    PUSH_OPTIONS = ("--wait", "--run-timeout", "10s", "--", "/S")
+    SUCCEEDED = "succeeded"
+    ENDS = (  # how the package ends, and what the row must say then
+        ({}, (None, 0)), ({"exit_code": 3010}, (None, 3010)), ({"exit_code": 1641}, (None, 1641)),
+        ({"exit_code": 1603}, ("EXIT_CODE", 1603)), ({"exit_code": 1618}, ("INSTALLER_BUSY", 1618)),
+        ({"seconds": 3600}, ("RUN_TIMEOUT", None)), ({"never": True}, ("NOT_STARTED", None)),
+    )
+
+    @classmethod
+    def prepare(cls):
+        hosts = [t["host"] for t in healthy(cls.lab)[: 3 * len(cls.ENDS)]]
+        cls.ends = {host: cls.ENDS[i % len(cls.ENDS)] for i, host in enumerate(hosts)}
+        for host, (behaviour, (reason, _)) in cls.ends.items():
+            cls.lab.behave(host, **behaviour)
+        cls.never = [host for host, (behaviour, _) in cls.ends.items() if behaviour.get("never")]
+
+    @classmethod
+    def meanwhile(cls, process):
+        """Once they are registered, the clocks of those that never start run past the end of their trigger."""
+        while process.poll() is None and not all(cls.lab.check(host)["tasks"] for host in cls.never):
+            time.sleep(0.2)
+        for host in cls.never:
+            cls.lab.fault(host, "clock:172800")
+
+    def row_of(self, target):
+        return next(row for row in self.report["targets"] if row["target"] == target["host"])
+
+    def test_every_row_is_as_predicted(self):
+        self.assertIsNotNone(self.report, self.said)
+        for host, (_, (reason, code)) in self.ends.items():
+            target = next(t for t in self.lab.targets if t["host"] == host)
+            row = self.row_of(target)
+            self.assertEqual((row["reason"], row["exit_code"]), (reason, code), row)
+            if reason:
+                self.assert_row(row, "schedule", reason)
+        others = [t["host"] for t in self.lab.targets if t["host"] not in self.ends]
+        rows = [row for row in self.report["targets"] if row["target"] in others]
+        self.assertEqual(self.lab.check_report(self.report | {"targets": rows}, others), [])
+        self.assertEqual(conserved(self.report), [])
+        self.assertEqual(self.status, 3, self.said)
+        self.assertEqual(self.report["totals"]["pending"], 0)
+
+    def test_every_machine_agrees(self):
+        """One task, and one start but where there can be none; the package alone is left where it was started."""
+        for found in self.lab.check_all(self.pushed, allow=(".pusher-*",)):
+            row = self.row_of(found)
+            if found["host"] not in self.never:
+                self.assertEqual(found["problems"], [], (found["host"], found["fault"]))
+            if row["exit_code"] is not None:
+                self.assertEqual([file["name"] for file in found["files"]], [self.pushed.name], found["host"])
+                self.assertEqual(len(found["runs"]), 1, found["host"])
+        for host in self.never:
+            self.assertEqual(self.lab.check(host)["runs"], [])
+
+    # The other sides are those of the push without --wait.
+    test_tampering_is_refused_before_anything_is_written = None
+    test_answer_that_is_not_believed_is_read_back = None
+    test_why_gives_code_cause_and_remedy = None
 
 
 class DeadFirst(PushCase):
