@@ -45,6 +45,7 @@ static void schedule_release(struct session *session)
         return;
     client_free(session->schedule);
     await_free(session->schedule->await);
+    wrap_undo_free(session->schedule->undo);
     free(session->schedule);
     session->schedule = NULL;
 }
@@ -75,10 +76,15 @@ void schedule_pass(struct session *session, const char *detail)
 void schedule_fail(struct session *session, enum reason reason, enum code_kind kind, uint32_t code,
                    const char *what, const char *name)
 {
+    struct stage_result failure = {
+        .verdict = STAGE_FAILED, .reason = reason, .code_kind = kind, .code = code};
     if (await_failed(session, what))
         return;
     pipe_close(session);
-    session_fail(session, reason, kind, code, "%s%s%s", what, name[0] != '\0' ? ": " : "", name);
+    (void)snprintf(failure.detail, sizeof failure.detail, "%s%s%s", what,
+                   name[0] != '\0' ? ": " : "", name);
+    if (!wrap_undo(session, &failure))
+        session_fail(session, reason, kind, code, "%s", failure.detail);
 }
 
 void schedule_fail_copy(struct session *session, uint32_t status, const char *what)
@@ -121,6 +127,8 @@ static void schedule_lost(struct session *session, const struct session_loss *lo
     struct session_loss once = *loss;
     if (session->schedule != NULL && session->schedule->await != NULL &&
         await_lost(session, loss->text))
+        return;
+    if (session->schedule != NULL && wrap_undo_lost(session))
         return;
     if (session->schedule != NULL && session->schedule->submitted)
         once.again = false; /* looking for the task is for a session of its own */
@@ -296,7 +304,10 @@ static void schedule_start(struct session *session)
 static void schedule_reply(struct session *session, const struct smb_reply *reply)
 {
     if (session_step(reply->tag) >= AWAIT_STEP) {
-        await_reply(session, reply);
+        if (session->schedule->await != NULL)
+            await_reply(session, reply);
+        else
+            wrap_undo_reply(session, reply);
         return;
     }
     if (session_step(reply->tag) >= WRAP_STEP) {

@@ -20,7 +20,8 @@ enum schedule_call {
     CALL_DISABLE,         /* SchRpcEnableTask(false) */
 };
 
-/* Steps of answers on C$: which file they are for. SWEEP_STEP is the next. */
+/* Steps of answers on C$: which file they are for. SWEEP_STEP is the next: for await.c's files when
+ * there is an `await`, else for wrapfile.c's. */
 #define WRAP_STEP 0x10U
 #define AWAIT_STEP 0x20U
 
@@ -34,6 +35,7 @@ enum looking {
 };
 
 struct await_state; /* await.c */
+struct wrap_undo;   /* wrapfile.c */
 
 struct schedule_state {
     uint32_t tree; /* IPC$ */
@@ -53,6 +55,8 @@ struct schedule_state {
     uint32_t wrap_at; /* wrapfile.c: file in work, the open file, bytes of the script */
     struct smb_file wrap_file;
     size_t wrap_size;
+    bool wrapped;              /* this session wrote files of the script, and no task runs it */
+    struct wrap_undo *undo;    /* owned; the stage has failed, the script is being removed */
     struct await_state *await; /* owned; NULL: registers, or cleans up after another push */
     /* what to report when the task is not found after all (LOOKING_FAILED, LOOKING_LOST) */
     enum reason reason;
@@ -89,6 +93,13 @@ void schedule_call_failed(struct session *session, uint32_t hresult, const char 
 /* wrapfile.c: writes the script, then goes on with CALL_FOLDER_SECURITY. */
 void wrap_begin(struct session *session);
 void wrap_reply(struct session *session, const struct smb_reply *reply);
+/* wrapfile.c: the stage fails: removes the script first, when this session wrote it and it is
+ * certain that no task runs it. False, doing nothing, in all other cases. */
+bool wrap_undo(struct session *session, const struct stage_result *failure);
+void wrap_undo_reply(struct session *session, const struct smb_reply *reply);
+/* wrapfile.c: the connection broke. False when nothing was being removed. */
+bool wrap_undo_lost(struct session *session);
+void wrap_undo_free(struct wrap_undo *undo);
 
 /* await.c: the task is there and ours: looks whether it has ended, and ends the stage. */
 struct await_state *await_new(void);

@@ -258,6 +258,8 @@ static void registered(struct session *session, const struct tsch_register_resul
     /* The scheduler has spoken: no doubt is left but about "exists", until the task was read. */
     schedule->submitted = false;
     session->target->uncertain = hresult_kind(result->hresult) == HRESULT_EXISTS;
+    if (hresult_kind(result->hresult) == HRESULT_OK)
+        schedule->wrapped = false; /* the script is the task's */
     if (result->hresult == HRESULT_SOME_TRIGGERS_FAILED) {
         schedule_call_failed(session, result->hresult, "the task is registered and will not start");
         return;
@@ -375,16 +377,15 @@ static void retrieved(struct session *session, const struct rpc_answer *answer)
         return;
     }
     struct task_seen *seen = mem_new(1, sizeof *seen);
-    bool ours = false;
-    if (xml == NULL)
-        (void)snprintf(why, sizeof why, "it has no definition");
-    else if (task_xml_read(xml, xml_size, seen, &err) != 0)
-        (void)snprintf(why, sizeof why, "%.200s", err.text);
-    else
-        ours = seen_is_ours(session, seen, why, sizeof why);
+    bool readable = xml != NULL && task_xml_read(xml, xml_size, seen, &err) == 0;
+    bool ours = readable && seen_is_ours(session, seen, why, sizeof why);
+    if (!readable)
+        (void)snprintf(why, sizeof why, "%.200s", xml != NULL ? err.text : "it has no definition");
     (void)text_printable(schedule->seen_start, sizeof schedule->seen_start, seen->start_boundary);
     (void)text_printable(schedule->seen_end, sizeof schedule->seen_end, seen->end_boundary);
     free(seen);
+    if (ours || !readable)
+        schedule->wrapped = false; /* the script is the task's, whoever registered it */
     if (ours && schedule->await != NULL) {
         await_found(session);
         return;

@@ -316,6 +316,64 @@ class Ends(WaitCase):
         self.assertEqual((before.st_mtime_ns, before.st_ino), (after.st_mtime_ns, after.st_ino))
 
 
+class Refusals(WaitCase):
+    """Pushes that end without a task: no script is left where that is certain."""
+
+    OPTIONS = {"targets": 10}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        os.truncate(cls.package, 1000)
+
+    def push(self, host, push, *options):
+        return self.probe([host], "--wait", *options, push=push)[host]
+
+    def test_refused_registration_leaves_no_script(self):
+        faults = (
+            ("task-denied", "ACCESS_DENIED"), ("task-malformed", "BAD_TASK"), ("task-infected", "AV_BLOCKED"),
+            ("scheduler-error", "SCHEDULER_REFUSED"), ("folder-conflict", "NAME_CONFLICT"),
+            ("rpc-fault", "SCHEDULER_REFUSED"),
+        )
+        for number, (fault, reason) in enumerate(faults, 1):
+            host = f"pc-{number:04}"
+            with self.subTest(fault=fault):
+                self.lab.fault(host, fault)
+                end = self.push(host, secrets.token_hex(16))
+                self.ended(end, "failed", reason, "-")
+                self.assertEqual(self.files(host), ["package.exe"])
+                self.assertEqual(self.lab.check(host)["tasks"], [])
+
+    def test_end_before_the_start_leaves_no_script(self):
+        end = self.push("pc-0007", secrets.token_hex(16), "--end", "1000")
+        self.ended(end, "failed", "EXPIRED", "-")
+        self.assertEqual(self.files("pc-0007"), ["package.exe"])
+
+    def test_script_that_a_task_may_run_stays(self):
+        """Nobody knows whether there is a task; or there is one, which will not start by itself."""
+        for host, fault, verdict, reason, tasks in (
+            ("pc-0008", "call-dropped", "unknown", "RPC_UNAVAILABLE", 0),
+            ("pc-0009", "scheduler-error:0x0004131B", "failed", "SCHEDULER_REFUSED", 0),
+        ):
+            with self.subTest(fault=fault):
+                push = secrets.token_hex(16)
+                self.lab.fault(host, fault)
+                self.ended(self.push(host, push), verdict, reason, "-")
+                self.assertEqual(
+                    self.files(host), [*(f".pusher-{push}-1.{suffix}" for suffix in ("cmd", "end", "out")), "package.exe"])
+                self.assertEqual(len(self.lab.check(host)["tasks"]), tasks)
+
+    def test_connection_cut_while_the_script_goes_is_no_doubt(self):
+        """Wherever it breaks: an end that was known by then is told; nothing was registered, so nothing is unknown."""
+        reasons = set()
+        for cut in range(4000, 16000, 800):
+            self.lab.fault("pc-0010", f"cut:{cut}")
+            end = self.push("pc-0010", secrets.token_hex(16), "--end", "1000")
+            reasons.add(end.reason)
+            self.assertEqual(end.verdict, "failed", end)
+        self.assertEqual(reasons, {"CONN_LOST", "EXPIRED"})
+
+
 class Times(WaitCase):
     """Starts and ends: running, over before it began, time limit, the target's own time."""
 
