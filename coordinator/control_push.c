@@ -186,6 +186,7 @@ static struct store_push store_push_of(const struct commit *commit)
         .signed_job_size = commit->said->signed_job_size,
         .sealed_credential = commit->said->sealed_credential,
         .sealed_credential_size = commit->said->sealed_credential_size,
+        .fail_stop_count = commit->said->fail_stop_count,
         .wait = job->action == JOB_PUSH && job->wait,
         .action = job->action,
         .of_push = job->action == JOB_CLEANUP ? &job->of_push : NULL,
@@ -345,6 +346,8 @@ static int resume(struct coordinator *c, uint64_t key, const struct commit *comm
     event.push_resumed.not_after_unix_s = commit->job->not_after_unix_s;
     event.push_resumed.counter = commit->job->counter;
     event.push_resumed.wait_until_unix_s = job_wait_until_unix_s(commit->job);
+    event.push_resumed.starts_later = commit->job->start_unix_s != 0;
+    event.push_resumed.fail_stop_count = push.fail_stop_count;
     event.push_resumed.start_until = shell_start_until(commit->job, start_until);
     shell_step(c, &event);
     return 0;

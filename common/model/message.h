@@ -200,7 +200,9 @@ struct message_push_commit {
     size_t signed_job_size;
     uint8_t *sealed_credential;
     size_t sealed_credential_size;
-    bool resume; /* the push exists; go on with what is not terminal */
+    bool resume;              /* the push exists; go on with what is not terminal */
+    uint32_t fail_stop_count; /* --max-fail: nothing new begins once so many targets have failed; 0:
+                                 no threshold, with resume the one that it has */
 };
 
 /* Stops leasing. cancel: rows that never began become CANCELLED; else the push waits for --resume.

@@ -285,6 +285,15 @@ static void print_reboots(const struct report_options *options, const struct rep
     (void)fputc('\n', options->out);
 }
 
+static void print_threshold(const struct report_options *options, const struct report_view *view)
+{
+    uint32_t failed = view->fold->totals.by_state[TARGET_FAILED];
+    uint32_t left = view->fold->max_fail;
+    if (left > 0)
+        (void)fprintf(options->out, "stopped at %u failure%s: %u target%s not tried\n", failed,
+                      failed == 1 ? "" : "s", left, left == 1 ? " was" : "s were");
+}
+
 /* "complete: 40 submitted = 30 succeeded + 8 failed + 2 unreachable": the law, in words. */
 static void print_law(const struct report_options *options, const struct report_view *view)
 {
@@ -334,6 +343,7 @@ int report_table_print(const struct report_options *options, const struct report
         rows(context, err) != 0)
         return -1;
     print_law(options, view);
+    print_threshold(options, view);
     print_reboots(options, view);
     return 0;
 }

@@ -120,6 +120,7 @@ void *put_push_commit(struct coder *c, const struct message *message)
     to->sealed_credential = put_blob(c, from->sealed_credential, from->sealed_credential_size,
                                      LIMIT_MESSAGE_BYTES_MAX, "sealed credential");
     to->resume = from->resume;
+    to->fail_stop_count = from->fail_stop_count;
     return to;
 }
 
@@ -133,6 +134,7 @@ void take_push_commit(struct coder *c, const void *body, struct message *message
     take_blob(c, from->sealed_credential, &to->sealed_credential, &to->sealed_credential_size,
               LIMIT_MESSAGE_BYTES_MAX, "sealed credential");
     to->resume = from->resume != 0;
+    to->fail_stop_count = from->fail_stop_count;
 }
 
 void *put_push_stop(struct coder *c, const struct message *message)

@@ -23,6 +23,7 @@ enum push_key {
     PUSH_SUCCESS_CODES,
     PUSH_CLEANUP,
     PUSH_RUN_TIMEOUT,
+    PUSH_MAX_FAIL,
     PUSH_DEADLINE,
     PUSH_TIMEOUT,
     PUSH_VERIFY,
@@ -73,6 +74,10 @@ static const struct option_row rows[] = {
      "Default: 0,1641,3010."},
     {"cleanup", 0, PUSH_CLEANUP, NULL,
      "With --wait: remove the package from the target when it has ended there."},
+    {"max-fail", 0, PUSH_MAX_FAIL, "N|N%",
+     "Begin nothing new once more than N targets (or N % of all) have failed; what runs then goes "
+     "on to its end. 0: stop at the first. Unreachable targets don't count. With this, as many "
+     "targets at a time as may still fail, at least 16."},
     {"deadline", 0, PUSH_DEADLINE, "D",
      "Schedule nothing later than this from now; what is left then is EXPIRED."},
     {"timeout", 0, PUSH_TIMEOUT, "D",
@@ -88,7 +93,6 @@ static const struct option_row rows[] = {
     {"no-report", 0, PUSH_NO_REPORT, NULL, "Don't print the report at the end."},
     {"detach", 0, PUSH_DETACH, NULL, NULL},
     {"site", 0, OPTION_LATER, NULL, NULL},
-    {"max-fail", 0, OPTION_LATER, NULL, NULL},
     {"plan", 0, OPTION_LATER, NULL, NULL},
 };
 
@@ -146,6 +150,8 @@ static int set_value(struct push_options *options, enum push_key key, const char
                                    err);
     case PUSH_RUN_TIMEOUT:
         return named("--run-timeout", duration_parse(value, &options->run_timeout_s, err), err);
+    case PUSH_MAX_FAIL:
+        return named("--max-fail", fail_limit_parse(value, &options->max_fail, err), err);
     case PUSH_DEADLINE:
         return named("--deadline", duration_parse(value, &options->deadline_s, err), err);
     case PUSH_TIMEOUT:

@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "common/model/job.h"
 #include "coordinator/cli/say.h"
+#include "coordinator/cli/values.h"
 
 #define RUN_TIMEOUT_DEFAULT_S 7200U /* ExecutionTimeLimit without --run-timeout */
 #define UNTIL_DEFAULT_S 86400       /* EndBoundary without --until and --at */
@@ -39,7 +40,8 @@ struct push_options {
     bool cleanup;                                /* remove the package after its end */
     uint32_t success_codes[LIMIT_SUCCESS_CODES]; /* with wait; the default if none were given */
     uint32_t success_code_count;
-    const char *unresumable; /* last option that --resume can't change; NULL: none was given */
+    struct fail_limit max_fail; /* with resume: not given keeps the one before */
+    const char *unresumable;    /* last option that --resume can't change; NULL: none was given */
     bool verify;
     bool replace_path;
     bool dry_run;

@@ -142,6 +142,10 @@ static int dry_run(struct push *push, struct err *err)
     }
     if (push->job.success_code_count > 0)
         (void)putchar('\n');
+    uint32_t fail_stop_count =
+        fail_limit_stop_count(&push->options.max_fail, push->job.target_count);
+    if (fail_stop_count > 0)
+        (void)printf("# begins nothing new once %u targets have failed\n", fail_stop_count);
     char **names = targets_names(push->targets);
     for (uint32_t i = 0; i < targets_count(push->targets); i++)
         (void)printf("%s\n", names[i]);

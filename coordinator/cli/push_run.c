@@ -59,12 +59,14 @@ static int sign_and_upload(struct session *session, struct push *push, struct er
     buf_init(&sealed, LIMIT_MESSAGE_BYTES_MAX / 4);
     push_set_times(push);
     key_pair_generate(&operator_key, KEY_OPERATOR);
-    struct upload upload = {.job = &push->job,
-                            .package = push->has_package ? &push->package : NULL,
-                            .names = push->targets == NULL ? NULL : targets_names(push->targets),
-                            .signed_job = &signed_job,
-                            .sealed_credential = &sealed,
-                            .resume = push->options.resume};
+    struct upload upload = {
+        .job = &push->job,
+        .package = push->has_package ? &push->package : NULL,
+        .names = push->targets == NULL ? NULL : targets_names(push->targets),
+        .signed_job = &signed_job,
+        .sealed_credential = &sealed,
+        .resume = push->options.resume,
+        .fail_stop_count = fail_limit_stop_count(&push->options.max_fail, push->job.target_count)};
     int result = upload_relay_key(session, relay_key, err);
     if (result == 0)
         say_more(session->common, "the private relay is live: signing %u target%s, handing over",
@@ -228,6 +230,9 @@ static int end_report(struct session *session, const struct push *push)
     select_push(&reporting.filter.push, &push->job.push);
     if (report_fetch(session, &reporting, &status, &err) != 0)
         return session_failed(session, &err);
+    if (status == EXIT_THRESHOLD)
+        complain(
+            "stopped by --max-fail: what was not tried is never_attempted; a new push takes it up");
     return status;
 }
 

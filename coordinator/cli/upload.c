@@ -130,7 +130,8 @@ static int try_upload(struct session *session, const struct upload *upload, stru
                                      .signed_job_size = upload->signed_job->size,
                                      .sealed_credential = upload->sealed_credential->data,
                                      .sealed_credential_size = upload->sealed_credential->size,
-                                     .resume = upload->resume};
+                                     .resume = upload->resume,
+                                     .fail_stop_count = upload->fail_stop_count};
     return call_ok(session, &commit, NULL, err);
 }
 

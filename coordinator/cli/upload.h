@@ -20,6 +20,7 @@ struct upload {
     const struct buf *signed_job;
     const struct buf *sealed_credential;
     bool resume;
+    uint32_t fail_stop_count; /* as MESSAGE_PUSH_COMMIT's */
 };
 
 /* Whether the coordinator knows the push already (then nothing else needs to be sent), and what it

@@ -192,6 +192,32 @@ static int exit_code_read(const char *text, size_t size, uint32_t *code)
     return 0;
 }
 
+int fail_limit_parse(const char *text, struct fail_limit *limit, struct err *err)
+{
+    char shown[SHOWN_SIZE];
+    struct fail_limit read = {.given = true};
+    const char *at = text;
+    for (; *at >= '0' && *at <= '9' && read.value <= LIMIT_TARGETS_MAX; at++)
+        read.value = read.value * 10 + (uint32_t)(*at - '0');
+    read.percent = at > text && strcmp(at, "%") == 0;
+    if (at == text || (*at != '\0' && !read.percent) ||
+        read.value > (read.percent ? 100 : LIMIT_TARGETS_MAX))
+        return err_set(err, ERR_INVALID, "'%s': how many targets may fail: 3, or 5%% of all",
+                       text_printable(shown, sizeof shown, text));
+    *limit = read;
+    return 0;
+}
+
+uint32_t fail_limit_stop_count(const struct fail_limit *limit, uint32_t target_count)
+{
+    uint64_t may_fail = limit->value;
+    if (!limit->given)
+        return 0;
+    if (limit->percent)
+        may_fail = may_fail * target_count / 100; /* a part of a target can't fail */
+    return (uint32_t)(may_fail < target_count ? may_fail : target_count) + 1;
+}
+
 int success_codes_parse(const char *text, uint32_t codes[LIMIT_SUCCESS_CODES], uint32_t *count,
                         struct err *err)
 {

@@ -2,6 +2,7 @@
 #ifndef PUSHER_CLI_VALUES_H
 #define PUSHER_CLI_VALUES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,19 @@ int run_as_parse(const char *text, enum run_as *run_as, struct err *err);
  * comes again counts once. Errors: ERR_INVALID, ERR_LIMIT more than LIMIT_SUCCESS_CODES. */
 int success_codes_parse(const char *text, uint32_t codes[LIMIT_SUCCESS_CODES], uint32_t *count,
                         struct err *err);
+
+/* How many targets may fail. */
+struct fail_limit {
+    bool given;     /* else nobody counts */
+    bool percent;   /* of all targets */
+    uint32_t value; /* percent: at most 100 */
+};
+
+/* "3" or "5%". Errors: ERR_INVALID. */
+int fail_limit_parse(const char *text, struct fail_limit *limit, struct err *err);
+/* The number of failures that is one too many: never more than target_count + 1, which none
+ * reaches. 0: no limit is given. */
+uint32_t fail_limit_stop_count(const struct fail_limit *limit, uint32_t target_count);
 
 /* The words after "--" as one Windows command line: a single word as it is, several quoted where
  * they need it, by the rules of CommandLineToArgvW. Errors: ERR_LIMIT. */

@@ -81,6 +81,7 @@ static void recover_targets(const struct dispatch *core, struct ledger *ledger,
         bool scheduled = ledger->wait && state == TARGET_SCHEDULED;
         if (target_state_terminal(state) && !scheduled) {
             ledger_settle(ledger, no, state == TARGET_UNKNOWN_EFFECT);
+            ledger->failed_count += state == TARGET_FAILED;
             continue;
         }
         struct ledger_target *target = &ledger->targets[no];
@@ -119,6 +120,8 @@ static void on_push_opened(struct dispatch_turn *turn, const struct dispatch_pus
     ledger->counter = opened->counter;
     ledger->wait = opened->wait;
     ledger->wait_until_unix_s = opened->wait_until_unix_s;
+    ledger->starts_later = opened->starts_later;
+    ledger->fail_stop_count = opened->fail_stop_count;
     note_start_until(ledger, opened->start_until);
     ledger->lost_not_before_ms = turn->now_ms + core->config.grace_ms;
     ledger->settle_at_ms = turn->now_ms + core->config.grace_ms;
@@ -163,6 +166,9 @@ static void on_push_resumed(struct dispatch_turn *turn, const struct dispatch_ev
     ledger->state = PUSH_OPEN;
     ledger->not_after_unix_s = event->push_resumed.not_after_unix_s;
     ledger->wait_until_unix_s = event->push_resumed.wait_until_unix_s;
+    ledger->starts_later = event->push_resumed.starts_later;
+    if (event->push_resumed.fail_stop_count > 0)
+        ledger->fail_stop_count = event->push_resumed.fail_stop_count;
     note_start_until(ledger, event->push_resumed.start_until);
     ledger->counter = event->push_resumed.counter;
     ledger->job_version++;
@@ -172,7 +178,9 @@ static void on_push_resumed(struct dispatch_turn *turn, const struct dispatch_ev
     for (uint16_t relay = 0; was_open && relay < turn->core->relay_count; relay++)
         if (turn->core->relays[relay].live)
             lease_repeat(turn, relay, UINT32_MAX);
-    lease_fill_all(turn);
+    settle_threshold(turn, ledger);
+    if (!settle_close(turn, ledger))
+        lease_fill_all(turn);
 }
 
 /* ---- what relays say ---- */
@@ -360,11 +368,13 @@ static void on_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t r
     settle_row(turn, ledger, relay, row);
 }
 
-/* Closes what is complete; pushes may vanish meanwhile. */
+/* Ends what a threshold stops and closes what is complete; pushes may vanish meanwhile. */
 static void close_pushes(struct dispatch_turn *turn)
 {
-    for (uint32_t i = turn->core->push_count; i > 0; i--)
+    for (uint32_t i = turn->core->push_count; i > 0; i--) {
+        settle_threshold(turn, turn->core->pushes[i - 1]);
         (void)settle_close(turn, turn->core->pushes[i - 1]);
+    }
 }
 
 static void on_results(struct dispatch_turn *turn, uint16_t relay,

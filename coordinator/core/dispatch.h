@@ -70,7 +70,9 @@ struct dispatch_push_opened {
     uint64_t counter;          /* of the signed job */
     bool wait;                 /* scheduled is progress: rows end when the packages have ended */
     int64_t wait_until_unix_s; /* with wait: relays give up waiting then */
+    bool starts_later;         /* with wait: the job sets a time to start at */
     const char *start_until;   /* what is scheduled starts before, for people; NULL: nobody knows */
+    uint32_t fail_stop_count;  /* nothing fresh is leased once so many FAILED; 0: no threshold */
     uint32_t target_count;
     const uint16_t *sites; /* one per target; NULL: all of site 0 */
     const uint8_t *states; /* enum target_state, one per target; NULL: all queued */
@@ -95,6 +97,8 @@ struct dispatch_event {
             uint64_t counter;          /* of the new job: higher than the one before */
             int64_t wait_until_unix_s; /* of the new job, as when it was opened */
             const char *start_until;
+            bool starts_later;
+            uint32_t fail_stop_count; /* 0: as it was */
         } push_resumed;
         struct {
             struct push_id push;

@@ -13,6 +13,8 @@
 #define DISPATCH_ENDED_MAX 64U
 /* Rows settled by the coordinator itself in one step; the rest follows at the next tick. */
 #define DISPATCH_SETTLE_MAX 1024U
+/* With a failure threshold: targets in flight at once, unless more may yet fail. */
+#define DISPATCH_SLICE_MIN 16U
 
 struct dispatch_relay {
     bool known;
@@ -97,6 +99,9 @@ void lease_forget_held(struct dispatch *core, const struct ledger *ledger, uint3
 /* settle.c */
 /* Applies deadlines and cancels to one push, up to DISPATCH_SETTLE_MAX rows. */
 void settle_due(struct dispatch_turn *turn, struct ledger *ledger);
+/* Ends what was never leased when the failure threshold is reached, up to DISPATCH_SETTLE_MAX rows.
+ */
+void settle_threshold(struct dispatch_turn *turn, struct ledger *ledger);
 /* Whether a relay's row in this state leaves open what became of the target. */
 bool settle_is_unknown(const struct dispatch *core, const struct ledger *ledger, uint16_t relay,
                        uint32_t no, const struct outcome *outcome);

@@ -12,18 +12,52 @@ static bool past_deadline(const struct dispatch_turn *turn, const struct ledger 
            turn->now_unix_ms / 1000 >= (uint64_t)ledger->not_after_unix_s;
 }
 
-/* How many targets of the push a relay of this site could be given now. A cancelled push still
- * gives out what came back: under STOP a relay answers such a lease with what it knows and starts
- * nothing. */
-static uint32_t available(const struct dispatch_turn *turn, const struct ledger *ledger,
-                          uint16_t site)
+/* Live relays that have, or could have, something to do for the push; at least 1. */
+static uint32_t relays_at_work(const struct dispatch *core, const struct ledger *ledger)
 {
-    const struct ledger_queue *queue = ledger_queue_of(ledger, site);
+    uint32_t count = 0;
+    for (uint16_t i = 0; i < core->relay_count; i++) {
+        const struct ledger_queue *queue = ledger_queue_of(ledger, core->relays[i].site);
+        const struct ledger_share *share = ledger_share_find(ledger, i);
+        count += core->relays[i].live && ((queue != NULL && queue->fresh.count > 0) ||
+                                          (share != NULL && share->leased.count > 0));
+    }
+    return count > 0 ? count : 1;
+}
+
+/* How many that were never leased the relay may be given. With a failure threshold not all at once:
+ * what is in flight when it is reached goes on to its end. */
+static uint32_t fresh_room(const struct dispatch_turn *turn, const struct ledger *ledger,
+                           uint16_t relay, const struct ledger_queue *queue)
+{
+    if (past_deadline(turn, ledger) || ledger_over_threshold(ledger))
+        return 0;
+    if (ledger->fail_stop_count == 0)
+        return queue->fresh.count;
+    uint32_t slice = ledger->fail_stop_count - ledger->failed_count;
+    if (slice < DISPATCH_SLICE_MIN)
+        slice = DISPATCH_SLICE_MIN;
+    uint32_t part = slice / relays_at_work(turn->core, ledger);
+    uint32_t held = queue->returned.count;
+    const struct ledger_share *share = ledger_share_find(ledger, relay);
+    if (share != NULL)
+        held += share->leased.count - (ledger->starts_later ? share->awaited_count : 0);
+    if (part == 0)
+        part = 1; /* a site is never left out */
+    return held < part ? smaller(queue->fresh.count, part - held) : 0;
+}
+
+/* How many targets of the push the relay could be given now. A cancelled push still gives out what
+ * came back: under STOP a relay answers such a lease with what it knows and starts nothing. */
+static uint32_t available(const struct dispatch_turn *turn, const struct ledger *ledger,
+                          uint16_t relay)
+{
+    const struct ledger_queue *queue = ledger_queue_of(ledger, turn->core->relays[relay].site);
     if (queue == NULL)
         return 0;
     switch (ledger->state) {
     case PUSH_OPEN:
-        return queue->returned.count + (past_deadline(turn, ledger) ? 0 : queue->fresh.count);
+        return queue->returned.count + fresh_room(turn, ledger, relay, queue);
     case PUSH_CANCELLING:
         return queue->returned.count;
     case PUSH_STOPPED:
@@ -134,14 +168,14 @@ void lease_fill(struct dispatch_turn *turn, uint16_t relay_no, bool top_up)
     do {
         ready = 0;
         for (uint32_t i = 0; i < core->push_count; i++)
-            ready += available(turn, core->pushes[i], relay->site) > 0;
+            ready += available(turn, core->pushes[i], relay_no) > 0;
         uint32_t room = relay->credit - relay->leased;
         uint32_t quantum = ready > 0 ? smaller(room / ready, LIMIT_ROWS_PER_MESSAGE) : 0;
         if (quantum == 0)
             quantum = 1;
         for (uint32_t i = 0; i < core->push_count && relay->leased < relay->credit; i++) {
             struct ledger *ledger = core->pushes[(relay->turn + i) % core->push_count];
-            uint32_t count = smaller(available(turn, ledger, relay->site), quantum);
+            uint32_t count = smaller(available(turn, ledger, relay_no), quantum);
             count = smaller(count, relay->credit - relay->leased);
             if (count > 0)
                 (void)give(turn, ledger, relay_no, count);

@@ -143,8 +143,17 @@ static void take_out(struct ledger *ledger, uint32_t no)
     if (list == NULL)
         return;
     list_remove(ledger, list, no);
-    if (ledger->targets[no].phase == LEDGER_LEASED)
-        ledger->leased_count--;
+    struct ledger_target *target = &ledger->targets[no];
+    if (target->phase != LEDGER_LEASED)
+        return;
+    ledger->leased_count--;
+    ledger->shares[target->relay]->awaited_count -= target->awaited;
+    target->awaited = false;
+}
+
+bool ledger_over_threshold(const struct ledger *ledger)
+{
+    return ledger->fail_stop_count > 0 && ledger->failed_count >= ledger->fail_stop_count;
 }
 
 void ledger_lease(struct ledger *ledger, uint32_t no, uint16_t relay, uint32_t now_s)
@@ -161,6 +170,14 @@ void ledger_lease(struct ledger *ledger, uint32_t no, uint16_t relay, uint32_t n
     list_append(ledger, &share->leased, no);
     bitset_add(&share->ever, no);
     ledger->leased_count++;
+}
+
+void ledger_await(struct ledger *ledger, uint32_t no)
+{
+    struct ledger_target *target = &ledger->targets[no];
+    assert(target->phase == LEDGER_LEASED);
+    ledger->shares[target->relay]->awaited_count += !target->awaited;
+    target->awaited = true;
 }
 
 void ledger_lease_again(struct ledger *ledger, uint32_t no, uint32_t now_s)

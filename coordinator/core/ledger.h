@@ -58,6 +58,7 @@ struct ledger_share {
     uint32_t recovered_mark;   /* before that: it may have been leased numbers below this */
     uint32_t mark;             /* persisted: 1 + the highest number it was ever leased */
     uint32_t attempt_max;      /* persisted: highest attempt it was ever leased */
+    uint32_t awaited_count;    /* of leased: those whose end is awaited */
     uint64_t job_epoch;        /* epoch in which JOB was sent; 0: not yet */
     uint32_t job_version;      /* of the JOB that was sent */
     bool stop_sent;            /* STOP went out after that JOB */
@@ -75,12 +76,15 @@ struct ledger {
     char
         start_until[LEDGER_TIME_SIZE]; /* wait: what is scheduled starts before; "": nobody knows */
     uint64_t settle_at_ms; /* stopped: when what relays still hold is taken back or given up */
-    uint64_t lost_not_before_ms;   /* relays get at least until then to deliver */
-    uint32_t job_version;          /* rises when the job is signed anew */
-    uint32_t target_count;         /* all */
-    uint32_t settled_count;        /* unknown or final */
-    uint32_t unknown_count;        /* of them, unknown */
-    uint32_t leased_count;         /* held by relays */
+    uint64_t lost_not_before_ms; /* relays get at least until then to deliver */
+    uint32_t job_version;        /* rises when the job is signed anew */
+    uint32_t target_count;       /* all */
+    uint32_t settled_count;      /* unknown or final */
+    uint32_t unknown_count;      /* of them, unknown */
+    uint32_t leased_count;       /* held by relays */
+    uint32_t failed_count;       /* of settled: FAILED */
+    uint32_t fail_stop_count;    /* nothing fresh is leased once so many failed; 0: no threshold */
+    bool starts_later;           /* wait: what is registered starts at a set time, not at once */
     struct ledger_target *targets; /* owned; target_count */
     struct ledger_queue *queues;   /* owned; by site */
     uint16_t site_count;           /* queues */
@@ -103,8 +107,12 @@ struct ledger_queue *ledger_queue_of(const struct ledger *ledger, uint16_t site)
 bool ledger_ever_leased(const struct ledger *ledger, uint16_t relay, uint16_t relay_site,
                         uint32_t no);
 
+/* Whether as many have failed as may. */
+bool ledger_over_threshold(const struct ledger *ledger);
 /* Moves a queued target into the relay's share, with the next attempt. */
 void ledger_lease(struct ledger *ledger, uint32_t no, uint16_t relay, uint32_t now_s);
+/* Notes that the relay that holds the target waits for its end. */
+void ledger_await(struct ledger *ledger, uint32_t no);
 /* Marks the LEASE of a held target as sent anew: to the end of its share. */
 void ledger_lease_again(struct ledger *ledger, uint32_t no, uint32_t now_s);
 /* Moves a leased or fresh target to its site's returned queue. */

@@ -18,6 +18,12 @@ static const struct outcome outcome_expired = {
     .reason = REASON_EXPIRED,
     .detail = "no relay took this target before the deadline",
 };
+static const struct outcome outcome_max_fail = {
+    .state = TARGET_NEVER_ATTEMPTED,
+    .stage = STAGE_COUNT,
+    .reason = REASON_MAX_FAIL,
+    .detail = "more targets had failed than --max-fail allows",
+};
 static const struct outcome outcome_scheduled = {
     .state = TARGET_SCHEDULED,
     .stage = STAGE_SCHEDULE,
@@ -62,6 +68,7 @@ static struct dispatch_effect *settle(struct dispatch_turn *turn, struct ledger 
 {
     lease_forget_held(turn->core, ledger, no);
     ledger_settle(ledger, no, outcome->state == TARGET_UNKNOWN_EFFECT);
+    ledger->failed_count += outcome->state == TARGET_FAILED;
     return persist(turn, ledger, relay, no, outcome);
 }
 
@@ -142,7 +149,7 @@ void settle_progress(struct dispatch_turn *turn, struct ledger *ledger, uint16_t
     struct ledger_target *target = &ledger->targets[row->target_no];
     turn->core->counts[DISPATCH_COUNT_PROGRESS]++;
     if (target->phase == LEDGER_LEASED && target->relay == relay && target->attempt == row->attempt)
-        target->awaited = true;
+        ledger_await(ledger, row->target_no);
     if (target->scheduled)
         return;
     target->scheduled = true;
@@ -182,6 +189,14 @@ static void settle_lost(struct dispatch_turn *turn, struct ledger *ledger, uint3
             settle_list(turn, ledger, &ledger->shares[relay]->leased, NULL, budget);
 }
 
+/* A push that stands still may yet be resumed with another threshold. */
+void settle_threshold(struct dispatch_turn *turn, struct ledger *ledger)
+{
+    uint32_t budget = DISPATCH_SETTLE_MAX;
+    if (ledger->state == PUSH_OPEN && ledger_over_threshold(ledger))
+        settle_fresh(turn, ledger, &outcome_max_fail, &budget);
+}
+
 static uint64_t unix_ms(int64_t unix_s)
 {
     return unix_s > 0 ? (uint64_t)unix_s * 1000 : UINT64_MAX;
@@ -192,6 +207,7 @@ void settle_due(struct dispatch_turn *turn, struct ledger *ledger)
     uint32_t budget = DISPATCH_SETTLE_MAX;
     if (ledger->state == PUSH_CLOSED)
         return;
+    settle_threshold(turn, ledger);
     uint64_t deadline_ms = unix_ms(ledger->not_after_unix_s);
     bool expired = turn->now_unix_ms >= deadline_ms;
     /* Until then relays are owed the time to say how it ended. */

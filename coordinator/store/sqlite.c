@@ -14,7 +14,7 @@
 #include "common/base/text.h"
 
 #define APPLICATION_ID 0x50555348 /* "PUSH" */
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 #define PATH_SIZE 4096
 /* Larger files are not read through at each start: a damaged page shows when it is used. */
 #define CHECK_BYTES_MAX (64LL << 20)
@@ -26,13 +26,18 @@
 
 /* From version 1, where nobody could wait or clean up. run_as of old pushes stays the default: only
  * their signed jobs know it. */
-static const char *const migration =
+static const char *const migration_1 =
     "BEGIN IMMEDIATE;"
     "ALTER TABLE push ADD COLUMN wait INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE push ADD COLUMN action INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE push ADD COLUMN of_push BLOB;"
     "ALTER TABLE push ADD COLUMN run_as INTEGER NOT NULL DEFAULT 0;" SCHEMA_OUTPUT
     "PRAGMA user_version = 2; COMMIT;";
+
+/* From version 2, where no push had a failure threshold. */
+static const char *const migration_2 =
+    "BEGIN IMMEDIATE; ALTER TABLE push ADD COLUMN fail_stop INTEGER NOT NULL DEFAULT 0;"
+    "PRAGMA user_version = 3; COMMIT;";
 
 static const char *const schema =
     "CREATE TABLE site (no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
@@ -45,7 +50,8 @@ static const char *const schema =
     " package_name TEXT, package_bytes INTEGER, package_digest BLOB, not_after_s INTEGER,"
     " operator_key BLOB, account TEXT, created_ms INTEGER, closed_ms INTEGER NOT NULL DEFAULT 0,"
     " signed_job BLOB, sealed_credential BLOB, wait INTEGER NOT NULL DEFAULT 0,"
-    " action INTEGER NOT NULL DEFAULT 0, of_push BLOB, run_as INTEGER NOT NULL DEFAULT 0);"
+    " action INTEGER NOT NULL DEFAULT 0, of_push BLOB, run_as INTEGER NOT NULL DEFAULT 0,"
+    " fail_stop INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX push_created ON push (created_ms, key);"
     "CREATE INDEX push_state ON push (state);"
     /* One row per submitted target. state: enum target_state; reason: its word. */
@@ -341,8 +347,10 @@ static int check(struct store *store, struct err *err)
         if (strcmp(verdict, "ok") != 0)
             return fail_code(store->path, SQLITE_CORRUPT, verdict, "check", err);
     }
-    if (version < SCHEMA_VERSION)
-        return execute(store, migration, "migrate", err);
+    if (version < 2 && execute(store, migration_1, "migrate", err) != 0)
+        return -1;
+    if (version < 3 && execute(store, migration_2, "migrate", err) != 0)
+        return -1;
     return 0;
 }
 

@@ -137,6 +137,7 @@ int store_push_commit(struct store *store, uint64_t key, const struct store_push
     if (push->of_push != NULL)
         sqlite_bind_blob(write, 14, push->of_push->bytes, PUSH_ID_BYTES);
     sqlite_bind_u64(write, 15, (uint64_t)push->run_as);
+    sqlite_bind_u64(write, 16, push->fail_stop_count);
     if (sqlite_run(store, write, "commit push", err) != 0)
         return -1;
     struct store_recovery recovery; /* of a fresh push: no leases */
@@ -202,6 +203,7 @@ int store_push_resume(struct store *store, uint64_t key, const struct store_push
     sqlite_bind_blob(write, 3, push->operator_key, LIMIT_KEY_BYTES);
     sqlite_bind_blob(write, 4, push->signed_job, push->signed_job_size);
     sqlite_bind_blob(write, 5, push->sealed_credential, push->sealed_credential_size);
+    sqlite_bind_u64(write, 6, push->fail_stop_count);
     return sqlite_run(store, write, "resume push", err);
 }
 

@@ -218,6 +218,7 @@ int store_recovery(struct store *store, uint64_t key, struct store_recovery *out
         return -1;
     out->not_after_unix_s = (int64_t)sqlite_u64(read, 0);
     out->target_count = sqlite_u32(read, 1);
+    out->fail_stop_count = sqlite_u32(read, 2);
     sqlite_done(read);
     if (read_leases(store, key, out, err) != 0) {
         free(out->leases);

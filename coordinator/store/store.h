@@ -100,7 +100,8 @@ struct store_push {
     size_t signed_job_size;
     const uint8_t *sealed_credential;
     size_t sealed_credential_size;
-    bool wait; /* these four: resume leaves them alone */
+    uint32_t fail_stop_count; /* as MESSAGE_PUSH_COMMIT's; resume: 0 leaves it alone */
+    bool wait;                /* these four: resume leaves them alone */
     enum job_action action;
     const struct push_id *of_push; /* NULL: none */
     enum run_as run_as;
@@ -181,10 +182,12 @@ enum store_which { STORE_PUSHES_OPEN, STORE_PUSHES_UNKNOWN, STORE_PUSHES_CLOSED 
 
 int store_push_keys(struct store *store, enum store_which which, uint64_t *keys, uint32_t max,
                     uint32_t *count, struct err *err);
-/* What a restart needs beside the summary: deadline and lease history (`leases` is to be freed). */
+/* What a restart needs beside the summary: deadline, threshold, lease history (`leases` is to be
+ * freed). */
 struct store_recovery {
     int64_t not_after_unix_s;
     uint32_t target_count;
+    uint32_t fail_stop_count;
     struct store_lease *leases;
     uint32_t lease_count;
 };

@@ -129,7 +129,7 @@ class BadInput(unittest.TestCase):
         self.assert_refused(self.run_pusher("report", "--frobnicate"), 2, "--frobnicate")
 
     def test_what_comes_later_says_so(self):
-        for option in (("--site", "lyon"), ("--tz", "site"), ("--max-fail", "5%"), ("-o", "html"), ("-t", "pool:all"),
+        for option in (("--site", "lyon"), ("--tz", "site"), ("-o", "html"), ("-t", "pool:all"),
                        ("-t", "ldap:OU=PCs")):
             with self.subTest(option=option):
                 self.assert_refused(self.push("-t", "pc1", *option), 2, "not in this version")

@@ -167,6 +167,39 @@ class Refusals(PushCase):
         self.assertEqual(done.returncode, 3)
 
 
+class FailureThreshold(PushCase):
+    """Every machine lacks its share: the push stops while there is something left to stop."""
+
+    TARGETS, FAULTS = 24, "no-share*24"
+
+    def test_push_stops_once_more_have_failed_than_may(self):
+        package = self.package()
+        done, report = self.admin.push(package, [self.target_file()], "--max-fail", "3")
+        self.assert_report(done, report)
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertIn("--max-fail", done.stderr)
+        for row in report["targets"]:
+            if row["reason"] == "MAX_FAIL":
+                self.assert_row(row, None, "MAX_FAIL")
+            else:
+                self.assert_row(row, "access", "BAD_SHARE")
+        totals = report["totals"]
+        # 16 at a time, and one in the place of each that failed before the fourth.
+        self.assertGreaterEqual(totals["failed"], 4, totals)
+        self.assertLessEqual(totals["attempted"], 16 + 3, totals)
+        self.assertEqual(totals["attempted"], totals["failed"], totals)
+        again = self.admin.run("report")
+        self.assertEqual(again.returncode, 5, again.stderr)
+        self.assertIn(f"stopped at {totals['failed']} failures: {totals['never_attempted']} targets were not tried",
+                      again.stdout)
+
+    def test_threshold_that_is_not_reached_changes_nothing(self):
+        done, report = self.admin.push(self.package(), [self.target_file()], "--max-fail", "100%")
+        self.assert_report(done, report)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertEqual(report["totals"]["failed"], 24, report["totals"])
+
+
 class WrongPassword(PushCase):
     """A mistyped password must lock no account."""
 

@@ -14,7 +14,6 @@ import reasons
 RESERVED = {
     "NOT_IN_ANY_SITE": "several sites",
     "NEVER_TOUCH": "the never-touch list",
-    "MAX_FAIL": "--max-fail",
 }
 
 

@@ -7,6 +7,9 @@
  * the deadline. At the end, all being well again: every row is terminal, what was registered is
  * known as scheduled or unknown, and no outcome that a relay holds is lost.
  *
+ * Some worlds have a failure threshold: a row that it ended was leased to nobody, not before so
+ * many had failed; and once so many have, nothing is leased for the first time.
+ *
  * Every seed is run twice, the second time with pushes that wait: tasks start later, run for a
  * while and end with a code, or do neither. Then SCHEDULED is no end: what was registered ends with
  * the code that its target gave, once it has ended, or is known as unknown.
@@ -87,6 +90,7 @@ struct world {
     uint64_t seed, random, now_ms, timer_ms;
     bool healed, shared_site, looked, wait;
     uint64_t not_after_ms;
+    uint32_t fail_stop_count;
     struct dispatch *core;
     uint32_t core_life;
     struct dispatch_effects effects;
@@ -215,7 +219,9 @@ static void open_in_core(struct world *w, int push)
         .counter = w->memory.counter[push],
         .wait = w->wait,
         .wait_until_unix_s = (int64_t)((UNIX_START_MS + wait_until_ms(w)) / 1000),
+        .starts_later = w->seed % 2 == 0,
         .start_until = "the deadline",
+        .fail_stop_count = w->fail_stop_count,
         .target_count = TARGETS,
         .sites = w->site_of,
         .states = states,
@@ -286,6 +292,41 @@ static bool tells_the_end(enum target_state state, enum reason reason)
            reason == REASON_RUN_TIMEOUT || reason == REASON_NOT_STARTED;
 }
 
+static uint32_t failed_count(const struct world *w, int push)
+{
+    uint32_t count = 0;
+    for (int no = 0; no < TARGETS; no++)
+        count += w->memory.rows[push][no] == TARGET_FAILED;
+    return count;
+}
+
+static bool over_threshold(const struct world *w, int push)
+{
+    return w->fail_stop_count > 0 && failed_count(w, push) >= w->fail_stop_count;
+}
+
+static void check_max_fail(struct world *w, int push, uint32_t no, enum target_state before,
+                           const struct outcome *outcome)
+{
+    CHECK(w, outcome->state == TARGET_NEVER_ATTEMPTED && before == TARGET_QUEUED);
+    CHECK(w, over_threshold(w, push) && !w->registered[push][no]);
+    for (uint16_t r = 0; r < RELAYS; r++) {
+        const struct journal_row *row = &w->relays[r].journal[push][no];
+        CHECK(w, !row->intent && !row->outcome && w->relays[r].running[push][no] == 0);
+        CHECK(w, site_of_relay(w, r) != w->site_of[no] || w->memory.history[push][r].mark <= no);
+    }
+}
+
+static void check_first_leases(struct world *w, int push, const struct dispatch_history *history)
+{
+    uint32_t mark = 0;
+    for (uint16_t r = 0; r < RELAYS; r++)
+        if (site_of_relay(w, r) == site_of_relay(w, history->relay) &&
+            w->memory.history[push][r].mark > mark)
+            mark = w->memory.history[push][r].mark;
+    CHECK(w, history->mark <= mark || !over_threshold(w, push));
+}
+
 static void check_row(struct world *w, int push, uint32_t no, uint16_t relay,
                       const struct outcome *outcome)
 {
@@ -296,6 +337,8 @@ static void check_row(struct world *w, int push, uint32_t no, uint16_t relay,
                  (before == TARGET_UNKNOWN_EFFECT && after != TARGET_UNKNOWN_EFFECT));
     if (after == TARGET_EXPIRED || after == TARGET_CANCELLED)
         CHECK(w, !w->registered[push][no]);
+    if (outcome->reason == REASON_MAX_FAIL || after == TARGET_NEVER_ATTEMPTED)
+        check_max_fail(w, push, no, before, outcome);
     if (after == TARGET_SCHEDULED)
         CHECK(w, w->registered[push][no]);
     if (w->wait && after == TARGET_SCHEDULED) {
@@ -325,6 +368,7 @@ static void core_persist(struct world *w, const struct dispatch_effect *e)
         w->memory.rows[push][e->target_no] = e->outcome->state;
         w->memory.reasons[push][e->target_no] = e->outcome->reason;
     } else if (e->kind == DISPATCH_PERSIST_LEASE) {
+        check_first_leases(w, push, &e->history);
         w->memory.history[push][e->history.relay] = e->history;
     } else if (e->kind == DISPATCH_PERSIST_EPOCH) {
         CHECK(w, e->epoch > w->memory.epoch[e->relay]);
@@ -853,6 +897,7 @@ static void admin_acts(struct world *w)
         event.kind = DISPATCH_PUSH_RESUMED;
         event.push_resumed.not_after_unix_s = (int64_t)((UNIX_START_MS + w->not_after_ms) / 1000);
         event.push_resumed.counter = ++w->memory.counter[push];
+        event.push_resumed.starts_later = w->seed % 2 == 0;
         event.push_resumed.wait_until_unix_s = (int64_t)((UNIX_START_MS + wait_until_ms(w)) / 1000);
         w->memory.state[push] = PUSH_OPEN;
     } else {
@@ -973,6 +1018,7 @@ static void run_world(uint64_t seed, bool wait)
     w->wait = wait;
     w->random = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
     w->shared_site = seed % 3 == 0;
+    w->fail_stop_count = seed % 7 < 3 ? 1 + (uint32_t)(seed % 5) : 0;
     w->not_after_ms = seed % 4 == 0 ? NOT_AFTER_SOON_MS : NOT_AFTER_MS;
     w->items = mem_new(ITEMS_MAX, sizeof *w->items);
     dispatch_effects_init(&w->effects);

@@ -141,6 +141,39 @@ static void success_codes_are_read_or_refused(void **state)
     assert_int_equal(err.code, ERR_LIMIT);
 }
 
+static void fail_limit_is_read_or_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint32_t target_count;
+        uint32_t stop_count; /* 0: refused */
+    } rows[] = {
+        {"0", 20, 1},      {"3", 20, 4},
+        {"19", 20, 20},    {"20", 20, 21},
+        {"4194304", 5, 6}, {"0%", 20, 1},
+        {"5%", 20, 2},     {"5%", 19, 1},
+        {"5%", 39, 2},     {"5%", 40, 3},
+        {"100%", 20, 21},  {"33%", 4194304, 1384121},
+        {"", 20, 0},       {"%", 20, 0},
+        {"-1", 20, 0},     {"+1", 20, 0},
+        {" 1", 20, 0},     {"1 ", 20, 0},
+        {"1.5%", 20, 0},   {"101%", 20, 0},
+        {"5%%", 20, 0},    {"4194305", 1, 0},
+        {"x", 20, 0},      {"4294967296", 20, 0},
+        {"1\x1b", 20, 0},  {"99999999999999999999", 20, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fail_limit limit = {0};
+        struct err err = {0};
+        int result = fail_limit_parse(rows[i].text, &limit, &err);
+        uint32_t stop_count = fail_limit_stop_count(&limit, rows[i].target_count);
+        if (result != (rows[i].stop_count == 0 ? -1 : 0) || stop_count != rows[i].stop_count)
+            fail_msg("%s: %d, stops at %u", rows[i].text, result, stop_count);
+        assert_null(strchr(err.text, '\x1b'));
+    }
+}
+
 static void arguments_join_as_windows_splits(void **state)
 {
     (void)state;
@@ -311,7 +344,7 @@ static void push_line_bad_is_refused(void **state)
         {"x.exe|-t|pc1|--user|u|--tz|target|--at|2026-01-02T00:00:00Z", "--at: "},
         {"x.exe|-t|pc1|--user|u|--at|2026-01-02T00:00:00", "--at: "},
         {"x.exe|-t|pc1|--user|u|--tz|target|--at|2025-12-31T11:59:59", "past in every zone"},
-        {"x.exe|-t|pc1|--user|u|--max-fail=3", "not in this version"},
+        {"x.exe|-t|pc1|--user|u|--max-fail=x", "--max-fail: 'x'"},
         {"x.exe|-t|pc1|--user|u|--run-as|root", "--run-as 'root'"},
         {"x.exe|-t|pc1|--user|u|--detach", "--detach"},
         {"x.exe|-t|pc1|--user|u|--ping|maybe", "--ping 'maybe'"},
@@ -436,6 +469,7 @@ int main(void)
         cmocka_unit_test(time_utc_is_read_everything_else_refused),
         cmocka_unit_test(time_of_targets_is_read_without_zone_only),
         cmocka_unit_test(success_codes_are_read_or_refused),
+        cmocka_unit_test(fail_limit_is_read_or_refused),
         cmocka_unit_test(arguments_join_as_windows_splits),
         cmocka_unit_test(word_is_quoted_as_a_shell_reads_it),
         cmocka_unit_test(command_fits_the_kind_of_package),

@@ -383,6 +383,28 @@ static void output_comes_with_a_report_of_its_target(void **state)
     free(rows[0].target);
 }
 
+static uint32_t fail_stop_of(struct place *place, uint64_t key)
+{
+    struct store_recovery recovery;
+    OK(store_recovery(place->store, key, &recovery, &place->err));
+    free(recovery.leases);
+    return recovery.fail_stop_count;
+}
+
+static void threshold_is_kept_unless_resume_brings_another(void **state)
+{
+    struct place *place = *state;
+    uint64_t key = make_push(place, id_of(1, 0), digest_a, 1, "pc", 2);
+    struct store_push push = push_of(id_of(1, 0), digest_a, 1);
+    assert_int_equal(fail_stop_of(place, key), 0);
+    push.fail_stop_count = 4;
+    OK(store_push_resume(place->store, key, &push, &place->err));
+    assert_int_equal(fail_stop_of(place, key), 4);
+    push.fail_stop_count = 0;
+    OK(store_push_resume(place->store, key, &push, &place->err));
+    assert_int_equal(fail_stop_of(place, key), 4);
+}
+
 static void summary_says_what_the_push_is_for(void **state)
 {
     struct place *place = *state;
@@ -398,11 +420,13 @@ static void summary_says_what_the_push_is_for(void **state)
     push.action = JOB_CLEANUP;
     push.of_push = &first;
     push.run_as = RUN_AS_USER;
+    push.fail_stop_count = 9;
     OK(store_site(place->store, "local", &site, &place->err));
     OK(store_upload_begin(place->store, &id, 1, &key, &place->err));
     OK(store_upload_targets(place->store, key, site, 0, names, 1, &place->err));
     OK(store_push_commit(place->store, key, &push, &place->err));
     OK(store_summary(place->store, key, &summary, &place->err));
+    assert_int_equal(fail_stop_of(place, key), 9);
     assert_true(summary.wait);
     assert_int_equal(summary.action, JOB_CLEANUP);
     assert_true(push_id_equal(&summary.of_push, &first));
@@ -696,7 +720,8 @@ static void make_schema_1(const char *path)
     OK(sqlite3_exec(db,
                     "DROP TABLE output; ALTER TABLE push DROP COLUMN wait;"
                     "ALTER TABLE push DROP COLUMN action; ALTER TABLE push DROP COLUMN of_push;"
-                    "ALTER TABLE push DROP COLUMN run_as; PRAGMA user_version = 1;",
+                    "ALTER TABLE push DROP COLUMN run_as; ALTER TABLE push DROP COLUMN fail_stop;"
+                    "PRAGMA user_version = 1;",
                     NULL, NULL, NULL));
     OK(sqlite3_close(db));
 }
@@ -716,6 +741,29 @@ static void store_of_schema_1_is_migrated(void **state)
         assert_int_equal(summary.action, JOB_PUSH);
         assert_int_equal(summary.totals.by_state[TARGET_QUEUED], 2);
         OK(store_output(place->store, key, 1, said, sizeof said, &place->err));
+        OK(store_commit(place->store, &place->err));
+        store_close(place->store);
+    }
+    OK(store_open(&place->store, place->path, &place->err));
+}
+
+/* The file that the version before failure thresholds wrote. */
+static void store_of_schema_2_is_migrated(void **state)
+{
+    struct place *place = *state;
+    struct store_push push = push_of(id_of(1, 0), digest_a, 1);
+    sqlite3 *db = NULL;
+    uint64_t key = make_push(place, id_of(1, 0), digest_a, 1, "PC", 2);
+    store_close(place->store);
+    OK(sqlite3_open(place->path, &db));
+    OK(sqlite3_exec(db, "ALTER TABLE push DROP COLUMN fail_stop; PRAGMA user_version = 2;", NULL,
+                    NULL, NULL));
+    OK(sqlite3_close(db));
+    push.fail_stop_count = 7;
+    for (uint32_t round = 0; round < 2; round++) { /* the second time nothing is to migrate */
+        OK(store_open(&place->store, place->path, &place->err));
+        assert_int_equal(fail_stop_of(place, key), round * 7);
+        OK(store_push_resume(place->store, key, &push, &place->err));
         OK(store_commit(place->store, &place->err));
         store_close(place->store);
     }
@@ -797,6 +845,7 @@ int main(void)
         TEST(unknown_row_made_known_moves_the_totals),
         TEST(report_filters_and_pages_in_order),
         TEST(output_comes_with_a_report_of_its_target),
+        TEST(threshold_is_kept_unless_resume_brings_another),
         TEST(summary_says_what_the_push_is_for),
         TEST(push_is_found_by_prefix_or_as_the_newest),
         TEST(target_awaited_by_another_file_of_this_name_is_refused),
@@ -808,6 +857,7 @@ int main(void)
         TEST(lost_file_beside_its_wal_is_refused),
         TEST(newer_or_foreign_file_is_refused),
         TEST(store_of_schema_1_is_migrated),
+        TEST(store_of_schema_2_is_migrated),
         TEST(missing_folder_and_second_opener_are_errors),
         TEST(file_is_for_its_owner_only),
         TEST(failed_write_ends_the_store_and_keeps_what_was_committed),

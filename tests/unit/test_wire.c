@@ -389,6 +389,7 @@ static void fill_push_commit(struct message *m, uint32_t rows)
     m->push_commit.sealed_credential_size = 200;
     m->push_commit.sealed_credential = new_bytes(200);
     m->push_commit.resume = true;
+    m->push_commit.fail_stop_count = 4;
 }
 
 static void same_push_commit(struct message *a, struct message *b)
