@@ -256,7 +256,7 @@ static int commit_new(struct coordinator *c, const struct commit *commit, struct
     struct store_push push = store_push_of(commit);
     uint64_t key = upload->key;
     if (store_push_commit(c->store, key, &push, err) != 0 ||
-        (push.action == JOB_PUSH && store_push_refuse_in_use(c->store, key, err) != 0))
+        store_push_refuse_in_use(c->store, key, err) != 0)
         return -1;
     book_put_take(c, key, upload->tree);
     upload->tree = NULL;

@@ -147,13 +147,16 @@ int store_push_commit(struct store *store, uint64_t key, const struct store_push
 }
 
 static int refuse_in_use(struct store *store, uint64_t key, uint64_t other_key,
-                         const struct push_id *other, bool other_waits, struct err *err)
+                         const struct push_id *other, sqlite3_stmt *found, struct err *err)
 {
+    bool scheduled_too = sqlite_u32(found, 2) != 0;
+    bool cleans_up = (enum job_action)sqlite_u32(found, 3) == JOB_CLEANUP;
     char id[PUSH_ID_SHORT_SIZE];
     char detail[LIMIT_DETAIL_SIZE];
     push_id_short(other, id);
-    (void)snprintf(detail, sizeof detail,
-                   "push %s still puts a different file of this name on this target", id);
+    (void)snprintf(detail, sizeof detail, "push %s still %s this target", id,
+                   cleans_up ? "removes a file of this name from"
+                             : "puts another file of this name on");
     sqlite3_stmt *write = sqlite_write(store, SQL_IN_USE_REFUSE, err);
     if (write == NULL)
         return -1;
@@ -163,8 +166,8 @@ static int refuse_in_use(struct store *store, uint64_t key, uint64_t other_key,
     sqlite_bind_u64(write, 4, STAGE_COUNT);
     sqlite_bind_text(write, 5, reason_word(REASON_PACKAGE_IN_USE));
     sqlite_bind_blob(write, 6, detail, strlen(detail));
-    /* Scheduled and waited for, it still needs its file. */
-    sqlite_bind_u64(write, 7, other_waits ? TARGET_SUCCEEDED : TARGET_SCHEDULED);
+    /* Scheduled and waited for, it still needs its file; so it does when that is to be removed. */
+    sqlite_bind_u64(write, 7, scheduled_too ? TARGET_SUCCEEDED : TARGET_SCHEDULED);
     if (sqlite_run(store, write, "refuse targets in use", err) != 0)
         return -1;
     int changed = sqlite3_changes(store->db);
@@ -183,8 +186,7 @@ int store_push_refuse_in_use(struct store *store, uint64_t key, struct err *err)
     while ((got = sqlite_next(store, read, "find pushes of the same file", err)) == 1) {
         struct push_id other;
         sqlite_blob(read, 1, other.bytes, sizeof other.bytes);
-        if (refuse_in_use(store, key, sqlite_u64(read, 0), &other, sqlite_u32(read, 2) != 0, err) !=
-            0) {
+        if (refuse_in_use(store, key, sqlite_u64(read, 0), &other, read, err) != 0) {
             sqlite_done(read);
             return -1;
         }

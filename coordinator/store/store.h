@@ -111,7 +111,9 @@ struct store_push {
 int store_push_commit(struct store *store, uint64_t key, const struct store_push *push,
                       struct err *err);
 /* Fails, with PACKAGE_IN_USE, the targets of a freshly committed push that an open push still needs
- * another package of the same file name on. Compares target names without case. */
+ * another package of the same file name on. What cleans up after a push and what brings a file of
+ * that name, be it the same one, are never open together on a target. Compares target names without
+ * case. */
 int store_push_refuse_in_use(struct store *store, uint64_t key, struct err *err);
 /* Puts the newly signed job in place of the old one; the push is PUSH_OPEN again. */
 int store_push_resume(struct store *store, uint64_t key, const struct store_push *push,

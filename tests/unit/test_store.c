@@ -98,23 +98,39 @@ static struct store_push push_of(struct push_id id, const uint8_t *digest, uint6
 }
 
 /* Commits a push over targets PREFIX-0, PREFIX-1, ... */
-static uint64_t make_push(struct place *place, struct push_id id, const uint8_t *digest,
-                          uint64_t created, const char *prefix, uint32_t count)
+static uint64_t make_with(struct place *place, const struct store_push *push, const char *prefix,
+                          uint32_t count)
 {
     uint64_t key = 0;
     uint16_t site = 9;
     OK(store_site(place->store, "local", &site, &place->err));
-    OK(store_upload_begin(place->store, &id, count, &key, &place->err));
+    OK(store_upload_begin(place->store, &push->push, count, &key, &place->err));
     for (uint32_t no = 0; no < count; no++) {
         char name[64];
         char *names[] = {name};
         (void)snprintf(name, sizeof name, "%s-%u", prefix, no);
         OK(store_upload_targets(place->store, key, site, no, names, 1, &place->err));
     }
-    struct store_push push = push_of(id, digest, created);
-    OK(store_push_commit(place->store, key, &push, &place->err));
+    OK(store_push_commit(place->store, key, push, &place->err));
     OK(store_commit(place->store, &place->err));
     return key;
+}
+
+static uint64_t make_push(struct place *place, struct push_id id, const uint8_t *digest,
+                          uint64_t created, const char *prefix, uint32_t count)
+{
+    struct store_push push = push_of(id, digest, created);
+    return make_with(place, &push, prefix, count);
+}
+
+/* After some push with that package. */
+static uint64_t make_cleanup(struct place *place, struct push_id id, const uint8_t *digest,
+                             uint64_t created, const char *prefix, uint32_t count)
+{
+    struct store_push push = push_of(id, digest, created);
+    push.action = JOB_CLEANUP;
+    push.of_push = &push.push;
+    return make_with(place, &push, prefix, count);
 }
 
 static struct outcome outcome_of(enum target_state state, enum stage stage, enum reason reason)
@@ -494,6 +510,30 @@ static void target_awaited_by_another_file_of_this_name_is_refused(void **state)
     assert_int_equal(totals.attempted, 0);
 }
 
+static uint32_t refused_of(struct place *place, uint64_t key)
+{
+    OK(store_push_refuse_in_use(place->store, key, &place->err));
+    return summary_of(place, key).totals.by_state[TARGET_FAILED];
+}
+
+/* It removes the very file that a push brings, be it the same bytes. */
+static void target_that_is_cleaned_up_and_pushed_to_is_refused(void **state)
+{
+    struct place *place = *state;
+    uint64_t cleans = make_cleanup(place, id_of(1, 0), digest_a, 1, "PC", 2);
+    struct outcome done = outcome_of(TARGET_SUCCEEDED, STAGE_SCHEDULE, REASON_NONE);
+    OK(store_outcome(place->store, cleans, 1, STORE_RELAY_NONE, &done, &place->err));
+    uint64_t push = make_push(place, id_of(2, 0), digest_a, 1, "pc", 3);
+    assert_int_equal(refused_of(place, push), 1);
+    OK(store_push_state(place->store, cleans, PUSH_CLOSED, 5, &place->err));
+
+    done.state = TARGET_SCHEDULED; /* the file is still to be run */
+    OK(store_outcome(place->store, push, 1, STORE_RELAY_NONE, &done, &place->err));
+    uint64_t later = make_cleanup(place, id_of(3, 0), digest_b, 1, "pc", 4);
+    assert_int_equal(refused_of(place, later), 2);
+    assert_int_equal(refused_of(place, make_cleanup(place, id_of(4, 0), digest_a, 1, "pc", 2)), 1);
+}
+
 static void close_drops_credential_and_resume_brings_new_job(void **state)
 {
     struct place *place = *state;
@@ -849,6 +889,7 @@ int main(void)
         TEST(summary_says_what_the_push_is_for),
         TEST(push_is_found_by_prefix_or_as_the_newest),
         TEST(target_awaited_by_another_file_of_this_name_is_refused),
+        TEST(target_that_is_cleaned_up_and_pushed_to_is_refused),
         TEST(close_drops_credential_and_resume_brings_new_job),
         TEST(restart_finds_what_it_needs),
         TEST(relays_and_sites_keep_their_numbers),
