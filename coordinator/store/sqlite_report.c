@@ -10,8 +10,10 @@
 
 /* Targets looked at per page, so that one call stays short however few of them fit. */
 #define REPORT_WINDOW 16384U
-/* Output in one page: with the rows it stays below LIMIT_MESSAGE_BYTES_MAX. */
-#define REPORT_OUTPUT_BYTES 131072U
+/* A page with output: rows and output together stay below LIMIT_MESSAGE_BYTES_MAX, be the texts of
+ * a row as long as they may. */
+#define REPORT_PAGE_BYTES 196608U
+#define REPORT_ROW_BYTES 1024U
 
 /* ---- finding ---- */
 
@@ -256,7 +258,7 @@ static void free_rows_from(struct store_page *page, uint32_t first)
     page->row_count = first;
 }
 
-/* Cuts the page where its output would be too much. */
+/* Cuts the page where it would be too much. */
 static int add_output(struct store *store, uint64_t key, struct store_page *page, bool *cut,
                       struct err *err)
 {
@@ -264,8 +266,8 @@ static int add_output(struct store *store, uint64_t key, struct store_page *page
     for (uint32_t i = 0; i < page->row_count; i++) {
         if (read_output(store, key, &page->rows[i], err) != 0)
             return -1;
-        size += page->rows[i].output_size;
-        if (size > REPORT_OUTPUT_BYTES && i > 0) {
+        size += REPORT_ROW_BYTES + page->rows[i].output_size;
+        if (size > REPORT_PAGE_BYTES && i > 0) {
             free_rows_from(page, i);
             *cut = true;
         }

@@ -399,6 +399,37 @@ static void output_comes_with_a_report_of_its_target(void **state)
     free(rows[0].target);
 }
 
+/* Many names of one address, each as long as a name may be. */
+static void output_and_long_rows_share_a_message(void **state)
+{
+    struct place *place = *state;
+    struct report_row rows[LIMIT_ROWS_PER_MESSAGE];
+    struct store_page page = {.rows = rows, .row_max = LIMIT_ROWS_PER_MESSAGE};
+    struct report_filter filter = everything;
+    char prefix[60];
+    size_t size = 0;
+    memset(prefix, 'p', sizeof prefix - 1);
+    prefix[sizeof prefix - 1] = '\0';
+    uint64_t key = make_push(place, id_of(1, 0), digest_a, 1, prefix, LIMIT_ROWS_PER_MESSAGE);
+    struct outcome outcome = outcome_of(TARGET_FAILED, STAGE_SCHEDULE, REASON_EXIT_CODE);
+    for (uint32_t no = 0; no < LIMIT_ROWS_PER_MESSAGE; no++)
+        OK(store_outcome(place->store, key, no, STORE_RELAY_NONE, &outcome, &place->err));
+    put_output(place, key, 0, LIMIT_OUTPUT_BYTES);
+    put_output(place, key, 1, LIMIT_OUTPUT_BYTES);
+    (void)snprintf(filter.target, sizeof filter.target, "%s", outcome.address);
+    filter.output = true;
+    OK(store_report(place->store, key, &filter, &page, &place->err));
+    for (uint32_t i = 0; i < page.row_count; i++) {
+        size += rows[i].output_size + LIMIT_TARGET_NAME_SIZE + 2U * LIMIT_SITE_NAME_SIZE +
+                LIMIT_DETAIL_SIZE + LIMIT_ADDRESS_SIZE + 160U; /* numbers, and their tags */
+        free(rows[i].output);
+        free(rows[i].target);
+    }
+    assert_in_range(size, 2U * LIMIT_OUTPUT_BYTES, LIMIT_MESSAGE_BYTES_MAX);
+    assert_false(page.end);
+    assert_int_equal(page.next_no, page.row_count);
+}
+
 static uint32_t fail_stop_of(struct place *place, uint64_t key)
 {
     struct store_recovery recovery;
@@ -885,6 +916,7 @@ int main(void)
         TEST(unknown_row_made_known_moves_the_totals),
         TEST(report_filters_and_pages_in_order),
         TEST(output_comes_with_a_report_of_its_target),
+        TEST(output_and_long_rows_share_a_message),
         TEST(threshold_is_kept_unless_resume_brings_another),
         TEST(summary_says_what_the_push_is_for),
         TEST(push_is_found_by_prefix_or_as_the_newest),
