@@ -103,7 +103,7 @@ static void path_move_old(struct session *session)
 static void path_unfit(struct session *session)
 {
     struct path_state *path = &session->path;
-    if (session->job->job.replace_path && !path->replaced) {
+    if (session->job->job.replace_path && !cleans_up(session) && !path->replaced) {
         path->replaced = true;
         path_move_old(session);
         return;

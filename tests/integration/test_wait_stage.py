@@ -543,8 +543,11 @@ class CleanUp(WaitCase):
 
     def test_unsafe_folder_is_left_alone(self):
         self.lab.fault("pc-0004", "unsafe-path")
-        rows = self.clean("pc-0004", secrets.token_hex(16))
-        self.assertEqual((rows[-1]["stage"], rows[-1]["verdict"], rows[-1]["reason"]), ("path", "failed", "UNSAFE_PATH"))
+        for options in ([], ["--replace-path"]):  # which --resume may add
+            rows = self.clean("pc-0004", secrets.token_hex(16), *options)
+            self.assertEqual(
+                (rows[-1]["stage"], rows[-1]["verdict"], rows[-1]["reason"]), ("path", "failed", "UNSAFE_PATH"))
+        self.assertEqual(self.lab.check("pc-0004")["renamed_aside"], [])
 
     def test_task_of_others_is_left_alone(self):
         push = secrets.token_hex(16)
