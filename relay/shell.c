@@ -146,7 +146,7 @@ static int open_links(struct shell *shell, struct err *err)
 
 static void journal_intent(void *context, const struct agent_ref *ref)
 {
-    struct agent_event event = {.kind = AGENT_JOURNAL_INTENT, .journal = {*ref, false}};
+    struct agent_event event = {.kind = AGENT_JOURNAL_INTENT, .journal = {.ref = *ref}};
     shell_step(context, &event);
 }
 

@@ -309,8 +309,9 @@ void stop_job(struct world *world, const struct push_id *push, uint64_t counter)
 void give_journal(struct world *world, enum agent_event_kind kind, uint32_t target_no,
                   uint32_t attempt, bool acked)
 {
-    struct agent_event event = {.kind = kind,
-                                .journal = {{push_a, 1, target_no, attempt, STAGE_RESOLVE}, acked}};
+    struct agent_ref ref = {
+        .push = push_a, .generation = 1, .target_no = target_no, .attempt = attempt};
+    struct agent_event event = {.kind = kind, .journal = {.ref = ref, .acked = acked}};
     step(world, &event);
 }
 
