@@ -68,8 +68,9 @@ static int number_read(const char **at, int digits, char end)
             return -1;
         value = value * 10 + (**at - '0');
     }
-    if (end != '\0' && *(*at)++ != end)
+    if (**at != end && end != '\0')
         return -1;
+    *at += end != '\0';
     return value;
 }
 

@@ -722,6 +722,8 @@ static void net_start_leaves_signals_alone(void **state)
 
 int main(void)
 {
+    (void)signal(SIGINT, SIG_DFL); /* ignored by what a shell runs in the background */
+    (void)signal(SIGTERM, SIG_DFL);
 #define LINK_TEST(name) cmocka_unit_test_setup_teardown(name, start_net, stop_net)
     const struct CMUnitTest tests[] = {
         LINK_TEST(client_admitted_talks_both_ways_and_is_known_by_key),
