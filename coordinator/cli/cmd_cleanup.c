@@ -254,7 +254,8 @@ static int prepare(struct push *push)
     char id[PUSH_ID_SHORT_SIZE];
     if (process_harden(&err) != 0 || push_read_password(push, &err) != 0)
         return complain_err(&err);
-    if (state_paths_find(&paths, NULL) == 0 && !state_paths_used(&paths)) {
+    if (session_is_private(&push->options.common) && state_paths_find(&paths, NULL) == 0 &&
+        !state_paths_used(&paths)) {
         complain("there is no push yet");
         return EXIT_USAGE;
     }

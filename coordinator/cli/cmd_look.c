@@ -158,7 +158,7 @@ int look_run(const struct look_command *command, int argc, char *const *argv)
         complain("%s", err.text);
         return EXIT_USAGE;
     }
-    if (never_pushed()) {
+    if (!command->coordinator_needed && session_is_private(&look.common) && never_pushed()) {
         complain("there is no push yet");
         if (command->push_needed)
             return EXIT_USAGE;
@@ -166,7 +166,9 @@ int look_run(const struct look_command *command, int argc, char *const *argv)
                    ? look_output_written(push_json_list(stdout, NULL, 0, &err), &err)
                    : EXIT_ALL_SUCCEEDED;
     }
-    if (session_open(&session, &look.common, false, &err) != 0)
+    result = command->coordinator_needed ? session_open_coordinator(&session, &look.common, &err)
+                                         : session_open(&session, &look.common, false, &err);
+    if (result != 0)
         return session_failed(&session, &err);
     int status = command->run(&session, &look);
     session_close(&session, END_MS);
@@ -412,7 +414,8 @@ int command_status(int argc, char *const *argv)
 static int wait_for_relay(struct session *session, const struct look *look, struct message *answer,
                           struct err *err)
 {
-    private_need_relay(session->mode);
+    if (session->mode != NULL)
+        private_need_relay(session->mode);
     for (uint32_t waited_ms = 0;; waited_ms += CANCEL_LOOK_MS) {
         if (look_status(session, look, answer, err) != 0)
             return -1;

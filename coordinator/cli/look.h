@@ -38,7 +38,8 @@ struct look_command {
     struct option_table options;
     bool word_is_host;
     bool word_needed;
-    bool push_needed; /* without any there is nothing to print */
+    bool push_needed;        /* without any there is nothing to print */
+    bool coordinator_needed; /* makes no sense in private mode */
     enum look_formats formats;
     int (*run)(struct session *session, struct look *look); /* returns the exit status */
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/base/text.h"
@@ -18,6 +19,9 @@ static const struct option_row common_rows[] = {
     {"output", 'o', COMMON_FORMAT, "FORMAT",
      "Format of what goes to standard output: table, json (all but cancel); of push and "
      "report also wide, jsonl, csv."},
+    {"coordinator", 0, COMMON_COORDINATOR, "ENDPOINT",
+     "Work with the coordinator that listens at ipc://PATH. Default: PUSHER_COORDINATOR from the "
+     "environment; empty: a private one for as long as the command runs."},
     {"quiet", 'q', COMMON_QUIET, NULL, "No progress and no notes on standard error."},
     {"verbose", 'v', COMMON_VERBOSE, NULL, "Say more on standard error."},
     {"color", 0, COMMON_COLOUR, "WHEN",
@@ -46,6 +50,9 @@ int common_option(struct common_options *common, int key, const char *value, str
     case COMMON_FORMAT:
         common->format = value;
         return report_format_check(value, err);
+    case COMMON_COORDINATOR:
+        common->coordinator = value;
+        return coordinator_endpoint_check(value, err) == 0 ? 0 : err_wrap(err, "--coordinator");
     case COMMON_COLOUR:
         if (strcmp(value, "auto") == 0)
             common->colour = COLOUR_AUTO;
@@ -59,6 +66,37 @@ int common_option(struct common_options *common, int key, const char *value, str
     default:
         return 1;
     }
+}
+
+const char *common_coordinator(const struct common_options *common)
+{
+    const char *environment = getenv("PUSHER_COORDINATOR");
+    if (common->coordinator != NULL)
+        return common->coordinator;
+    return environment == NULL ? "" : environment;
+}
+
+int coordinator_endpoint_check(const char *endpoint, struct err *err)
+{
+    static const char scheme[] = "ipc://";
+    char shown[80];
+    const char *path = endpoint + strlen(scheme);
+    size_t room = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+    if (*endpoint == '\0')
+        return 0;
+    (void)text_printable(shown, sizeof shown, endpoint);
+    if (strncmp(endpoint, "tcp://", strlen("tcp://")) == 0)
+        return err_set(err, ERR_INVALID,
+                       "'%s': a coordinator on another machine: not in this version (ipc://PATH)",
+                       shown);
+    if (strncmp(endpoint, scheme, strlen(scheme)) != 0 || *path != '/')
+        return err_set(err, ERR_INVALID,
+                       "'%s' is no coordinator: ipc://PATH of its control socket, PATH from /",
+                       shown);
+    if (strlen(path) > room)
+        return err_set(err, ERR_INVALID, "'%s': a Unix socket's path has at most %zu characters",
+                       shown, room);
+    return 0;
 }
 
 __attribute__((format(printf, 1, 0))) static void line(const char *format, va_list args)

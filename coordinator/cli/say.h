@@ -33,7 +33,8 @@ struct common_options {
     bool help;
     bool version;
     enum colour_mode colour;
-    const char *format; /* -o */
+    const char *format;      /* -o */
+    const char *coordinator; /* --coordinator; NULL: not given */
 };
 
 /* Keys of the common table, above those of the commands. */
@@ -42,6 +43,7 @@ enum common_key {
     COMMON_VERBOSE,
     COMMON_COLOUR,
     COMMON_FORMAT,
+    COMMON_COORDINATOR,
     COMMON_HELP,
     COMMON_VERSION,
 };
@@ -49,6 +51,13 @@ enum common_key {
 extern const struct option_table common_table;
 /* Handles a key of common_table. Returns 1 when it is none of those. Errors: ERR_INVALID. */
 int common_option(struct common_options *common, int key, const char *value, struct err *err);
+
+/* The coordinator that commands talk to: --coordinator, else PUSHER_COORDINATOR. "": none is
+ * configured, which is private mode. */
+const char *common_coordinator(const struct common_options *common);
+/* Whether an endpoint can be a coordinator's: "ipc://PATH" with an absolute path that fits a Unix
+ * socket, or "". Errors: ERR_INVALID. */
+int coordinator_endpoint_check(const char *endpoint, struct err *err);
 
 /* "pusher: TEXT"; one line, made printable. Not said with -q: say; said always: complain. */
 void say(const struct common_options *common, const char *format, ...)

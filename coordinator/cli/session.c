@@ -1,12 +1,20 @@
 /* Loop, signals, daemons, link. */
 #include "coordinator/cli/session.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include "common/base/text.h"
 #include "common/net/link.h"
 #include "common/trust/secret.h"
+
+#define CONNECT_MS 5000U     /* a coordinator that starts again takes a moment */
+#define CONNECT_LOOK_MS 100U /* ... with a look this often */
 
 static void signalled(uv_signal_t *handle, int number)
 {
@@ -44,12 +52,77 @@ static void start_signals(struct session *session)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
+bool session_is_private(const struct common_options *common)
+{
+    return *common_coordinator(common) == '\0';
+}
+
+/* 0: somebody listens on the Unix socket; else why not. */
+static int knock(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return errno;
+    (void)text_copy(address.sun_path, sizeof address.sun_path, path);
+    int errno_value =
+        connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 ? 0 : errno;
+    (void)close(fd);
+    return errno_value == EAGAIN ? 0 : errno_value; /* its backlog is full: it is there */
+}
+
+/* A link dials for ever and never says why: the socket itself tells at once. */
+static int find_coordinator(struct session *session, struct err *err)
+{
+    const char *path = session->endpoint + strlen("ipc://");
+    char shown[STATE_PATH_SIZE];
+    (void)text_printable(shown, sizeof shown, path);
+    for (uint32_t waited_ms = 0;; waited_ms += CONNECT_LOOK_MS) {
+        int errno_value = knock(path);
+        if (errno_value == 0)
+            return 0;
+        if (errno_value == EACCES || errno_value == EPERM)
+            return err_set(err, ERR_DENIED,
+                           "%s: this account may not talk to the coordinator: its socket is for "
+                           "root and its group (a new group counts after the next log-in)",
+                           shown);
+        if (errno_value != ECONNREFUSED && errno_value != ENOENT)
+            return err_set_errno(err, errno_value, "cannot reach the coordinator at %s", shown);
+        if (waited_ms >= CONNECT_MS)
+            return err_set(err, ERR_UNAVAILABLE,
+                           "no coordinator answers at %s (%s): start pusher-coordinator there, or "
+                           "correct --coordinator or PUSHER_COORDINATOR",
+                           shown, errno_value == ENOENT ? "no such file" : "nobody listens");
+        if (session_wait(session, CONNECT_LOOK_MS, err) != 0)
+            return -1;
+    }
+}
+
+static int open_private(struct session *session, bool with_relay, struct err *err)
+{
+    struct private_config config = {.loop = &session->loop,
+                                    .paths = &session->paths,
+                                    .with_relay = with_relay,
+                                    .said = daemon_said,
+                                    .check = session_check,
+                                    .context = session};
+    say_more(session->common, "state and the daemons' logs: %s", session->paths.root);
+    if (private_open(&session->mode, &config, err) != 0)
+        return -1;
+    (void)text_copy(session->endpoint, sizeof session->endpoint, private_endpoint(session->mode));
+    return 0;
+}
+
 int session_open(struct session *session, const struct common_options *common, bool with_relay,
                  struct err *err)
 {
+    const char *configured = common_coordinator(common);
     memset(session, 0, sizeof *session);
     session->common = common;
-    if (state_paths_find(&session->paths, err) != 0 || process_harden(err) != 0)
+    if (coordinator_endpoint_check(configured, err) != 0)
+        return common->coordinator != NULL ? -1 : err_wrap(err, "PUSHER_COORDINATOR");
+    if (process_harden(err) != 0 ||
+        (*configured == '\0' && state_paths_find(&session->paths, err) != 0))
         return -1;
     int code = uv_loop_init(&session->loop);
     if (code != 0)
@@ -57,28 +130,38 @@ int session_open(struct session *session, const struct common_options *common, b
     start_signals(session);
     (void)uv_timer_init(&session->loop, &session->pause);
     session->pause.data = session;
-    struct private_config config = {.loop = &session->loop,
-                                    .paths = &session->paths,
-                                    .with_relay = with_relay,
-                                    .said = daemon_said,
-                                    .check = session_check,
-                                    .context = session};
-    say_more(common, "state and the daemons' logs: %s", session->paths.root);
-    int result = private_open(&session->mode, &config, err);
+    (void)text_copy(session->endpoint, sizeof session->endpoint, configured);
+    int result = *configured == '\0' ? open_private(session, with_relay, err)
+                                     : find_coordinator(session, err);
     if (result == 0)
         result = net_start(&session->loop, err);
     if (result == 0) {
         struct control_config control = {.loop = &session->loop,
-                                         .endpoint = private_endpoint(session->mode),
+                                         .endpoint = session->endpoint,
                                          .check = session_check,
                                          .context = session};
         result = control_open(&session->control, &control, err);
     }
     if (result == 0)
-        say_more(common, "the private coordinator answers");
+        say_more(common,
+                 session->mode == NULL ? "the coordinator is there: %s"
+                                       : "the private coordinator answers: %s",
+                 session->endpoint);
     else
         session_close(session, 1000);
     return result;
+}
+
+int session_open_coordinator(struct session *session, const struct common_options *common,
+                             struct err *err)
+{
+    memset(session, 0, sizeof *session); /* session_failed looks at it */
+    session->common = common;
+    if (session_is_private(common))
+        return err_set(err, ERR_INVALID,
+                       "this needs a coordinator, and none is configured: --coordinator ipc://PATH "
+                       "or PUSHER_COORDINATOR");
+    return session_open(session, common, false, err);
 }
 
 void session_close(struct session *session, unsigned wait_ms)

@@ -212,6 +212,27 @@ class BadInput(unittest.TestCase):
         self.assertIn("--password-file", done.stderr.splitlines()[-1])
         self.assertEqual(list(self.state.iterdir()), [])
 
+    # ---- coordinator ----
+
+    def test_coordinator_that_makes_no_sense_is_named(self):
+        for endpoint, says in (("tcp://10.0.0.1:4711", "not in this version"), ("control.sock", "is no coordinator"),
+                               ("ipc://" + "/x" * 100, "at most")):
+            with self.subTest(endpoint=endpoint):
+                self.assert_refused(self.run_pusher("list", "--coordinator", endpoint), 2, "--coordinator", says)
+                environment = self.environment | {"PUSHER_COORDINATOR": endpoint}
+                self.assert_refused(self.run_pusher("list", env=environment), 2, "PUSHER_COORDINATOR", says)
+
+    def test_coordinator_that_nobody_is_is_unreachable(self):
+        nobody = f"ipc://{self.folder}/control.sock"
+        self.assert_refused(self.run_pusher("list", "--coordinator", nobody), 7, "no coordinator answers", "no such file")
+        self.write("control.sock", b"")
+        self.assert_refused(self.run_pusher("status", env=self.environment | {"PUSHER_COORDINATOR": nobody}), 7,
+                            "nobody listens", "PUSHER_COORDINATOR")
+
+    def test_coordinator_option_wins_over_the_environment(self):
+        environment = self.environment | {"PUSHER_COORDINATOR": "ipc:///nonexistent/control.sock"}
+        self.assert_refused(self.run_pusher("list", "--coordinator", "", env=environment), 0, "no push yet")
+
     # ---- state ----
 
     def test_state_path_too_long_for_sockets_names_the_remedy(self):

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -462,6 +463,53 @@ static void seal_key_of_another_is_refused(void **state)
     (void)rmdir(paths.relay);
 }
 
+static void coordinator_endpoint_is_a_socket_path_or_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *endpoint;
+        const char *says; /* NULL: accepted */
+    } rows[] = {
+        {"", NULL},
+        {"ipc:///run/pusher/control.sock", NULL},
+        {"/run/pusher/control.sock", "is no coordinator"},
+        {"ipc://control.sock", "from /"},
+        {"ipc://", "is no coordinator"},
+        {"IPC:///run/x", "is no coordinator"},
+        {"tcp://10.0.0.1:4711", "not in this version"},
+        {"ipc:///\x1b[31m/"
+         "0123456789012345678901234567890123456789012345678901234567890123456789012345"
+         "678901234567890123456789012345",
+         "at most"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct err err = {0};
+        int result = coordinator_endpoint_check(rows[i].endpoint, &err);
+        if (result != (rows[i].says == NULL ? 0 : -1) ||
+            (rows[i].says != NULL && strstr(err.text, rows[i].says) == NULL) ||
+            strchr(err.text, '\x1b') != NULL)
+            fail_msg("%s: %d %s", rows[i].endpoint, result, err.text);
+    }
+}
+
+static void coordinator_option_wins_over_the_environment(void **state)
+{
+    (void)state;
+    struct common_options common = {0};
+    struct err err = {0};
+    assert_int_equal(unsetenv("PUSHER_COORDINATOR"), 0);
+    assert_string_equal(common_coordinator(&common), "");
+    assert_int_equal(setenv("PUSHER_COORDINATOR", "ipc:///a", 1), 0);
+    assert_string_equal(common_coordinator(&common), "ipc:///a");
+    assert_int_equal(common_option(&common, COMMON_COORDINATOR, "ipc:///b", &err), 0);
+    assert_string_equal(common_coordinator(&common), "ipc:///b");
+    assert_int_equal(common_option(&common, COMMON_COORDINATOR, "", &err), 0);
+    assert_string_equal(common_coordinator(&common), "");
+    assert_int_equal(common_option(&common, COMMON_COORDINATOR, "b", &err), -1);
+    assert_non_null(strstr(err.text, "--coordinator"));
+    assert_int_equal(unsetenv("PUSHER_COORDINATOR"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +527,8 @@ int main(void)
         cmocka_unit_test(progress_line_counts_and_rates),
         cmocka_unit_test(progress_without_terminal_says_little),
         cmocka_unit_test(seal_key_of_another_is_refused),
+        cmocka_unit_test(coordinator_endpoint_is_a_socket_path_or_refused),
+        cmocka_unit_test(coordinator_option_wins_over_the_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
