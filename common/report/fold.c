@@ -15,6 +15,7 @@ void report_fold_init(struct report_fold *fold)
 void report_fold_release(struct report_fold *fold)
 {
     free(fold->sites);
+    free(fold->relays);
     free(fold->groups);
     for (size_t i = 0; i < REPORT_REBOOTS_MAX; i++)
         free(fold->reboots[i]);
@@ -48,6 +49,42 @@ static struct report_site *site_of(struct report_fold *fold, const char *name)
     memset(site, 0, sizeof *site);
     text_copy(site->name, sizeof site->name, name);
     return site;
+}
+
+static int relay_compare(const struct report_relay *relay, const char *site, const char *name)
+{
+    int order = strcmp(relay->site, site);
+    return order != 0 ? order : strcmp(relay->name, name);
+}
+
+/* The relay's entry, alike. */
+static struct report_relay *relay_of(struct report_fold *fold, const char *site, const char *name)
+{
+    uint32_t low = 0;
+    uint32_t high = fold->relay_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = relay_compare(&fold->relays[middle], site, name);
+        if (order == 0)
+            return &fold->relays[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (fold->relay_count >= REPORT_RELAYS_MAX)
+        return NULL;
+    if (fold->relay_count == fold->relay_capacity) {
+        fold->relay_capacity = fold->relay_capacity == 0 ? 4 : 2 * fold->relay_capacity;
+        fold->relays = mem_resize(fold->relays, fold->relay_capacity, sizeof *fold->relays);
+    }
+    struct report_relay *relay = &fold->relays[low];
+    memmove(relay + 1, relay, (fold->relay_count - low) * sizeof *relay);
+    fold->relay_count++;
+    memset(relay, 0, sizeof *relay);
+    text_copy(relay->name, sizeof relay->name, name);
+    text_copy(relay->site, sizeof relay->site, site);
+    return relay;
 }
 
 /* Number of the row's exit code; memory must not grow with what machines return. */
@@ -133,6 +170,10 @@ int report_fold_add(struct report_fold *fold, const struct report_row *row, stru
     struct report_site *site = site_of(fold, row->site[0] == '\0' ? "-" : row->site);
     if (site == NULL)
         return err_set(err, ERR_LIMIT, "more than %u sites in one report", REPORT_SITES_MAX);
+    struct report_relay *relay =
+        relay_of(fold, site->name, row->relay[0] == '\0' ? "-" : row->relay);
+    if (relay == NULL)
+        return err_set(err, ERR_LIMIT, "more than %u relays in one report", REPORT_RELAYS_MAX);
     if (!fold->gap && row->target_no != fold->row_count) {
         fold->gap = true;
         fold->gap_no = fold->row_count;
@@ -142,12 +183,32 @@ int report_fold_add(struct report_fold *fold, const struct report_row *row, stru
         fold->reboots[fold->totals.reboot] = mem_strdup(row->target);
     totals_count_row(&fold->totals, outcome);
     totals_count_row(&site->totals, outcome);
+    totals_count_row(&relay->totals, outcome);
     site->bytes += outcome->bytes;
     if (outcome->reason == REASON_NONE || goes_on(outcome->state))
         return 0;
     site->reasons[outcome->stage][outcome->reason]++;
     fold->max_fail += outcome->reason == REASON_MAX_FAIL;
     group_count_row(fold, site, row);
+    return 0;
+}
+
+/* Each row is one site's and one relay's. */
+static int check_sums(const struct report_fold *fold, struct err *err)
+{
+    for (int state = 0; state < TARGET_STATE_COUNT; state++) {
+        uint64_t sites = 0;
+        uint64_t relays = 0;
+        for (uint32_t i = 0; i < fold->site_count; i++)
+            sites += fold->sites[i].totals.by_state[state];
+        for (uint32_t i = 0; i < fold->relay_count; i++)
+            relays += fold->relays[i].totals.by_state[state];
+        if (sites != fold->totals.by_state[state] || relays != fold->totals.by_state[state])
+            return err_set(
+                err, ERR_INTERNAL, "ledger mismatch: %u rows are %s, of sites %llu, of relays %llu",
+                fold->totals.by_state[state], target_state_word((enum target_state)state),
+                (unsigned long long)sites, (unsigned long long)relays);
+    }
     return 0;
 }
 
@@ -161,6 +222,8 @@ int report_fold_check(const struct report_fold *fold, const struct push_summary 
     if (fold->gap)
         return err_set(err, ERR_INTERNAL, "ledger mismatch: target number %u has no row",
                        fold->gap_no);
+    if (check_sums(fold, err) != 0)
+        return -1;
     if (push->state != PUSH_CLOSED)
         return 0; /* rows of an open push may change between the two looks */
     for (int state = 0; state < TARGET_STATE_COUNT; state++)

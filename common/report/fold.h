@@ -1,8 +1,8 @@
-/* One pass over a push's rows: totals, sites, reasons, and the law that no row is lost.
+/* One pass over a push's rows: totals, sites, relays, reasons, and the law that no row is lost.
  *
  * Used by the CLI after (and while) it receives REPORT_ROWS; memory grows with the number of
- * sites, never with the number of rows. Rows come in ascending target_no. Their text is a
- * stranger's: it is kept as it is, and the renderers escape it.
+ * sites and relays, never with the number of rows. Rows come in ascending target_no. Their text is
+ * a stranger's: it is kept as it is, and the renderers escape it.
  */
 #ifndef PUSHER_REPORT_FOLD_H
 #define PUSHER_REPORT_FOLD_H
@@ -14,6 +14,7 @@
 #include "common/model/message.h"
 
 #define REPORT_SITES_MAX 10000U
+#define REPORT_RELAYS_MAX 20000U
 #define REPORT_EXIT_CODES_MAX 16U /* groups of their own; rows with further codes share one */
 #define REPORT_REBOOTS_MAX 20U    /* targets that are named */
 
@@ -24,6 +25,13 @@ struct report_site {
     uint64_t bytes;                                  /* package bytes written */
     uint32_t reasons[STAGE_COUNT + 1][REASON_COUNT]; /* rows by stage and reason */
     uint32_t exits[REPORT_EXIT_CODES_MAX + 1]; /* rows with EXIT_CODE, by their group's exit_no */
+};
+
+/* Rows of one relay in one site: who reported them last, "-" for nobody yet. */
+struct report_relay {
+    char name[LIMIT_SITE_NAME_SIZE];
+    char site[LIMIT_SITE_NAME_SIZE]; /* "-" for rows of no site */
+    struct totals totals;
 };
 
 /* Rows that ended alike. */
@@ -40,6 +48,9 @@ struct report_fold {
     struct report_site *sites; /* owned, sorted by name */
     uint32_t site_count;
     uint32_t site_capacity;
+    struct report_relay *relays; /* owned, sorted by site, then name */
+    uint32_t relay_count;
+    uint32_t relay_capacity;
     struct report_group *groups; /* owned, sorted by stage, reason.def's order, exit code */
     uint32_t group_count;
     uint32_t group_capacity;
@@ -56,11 +67,12 @@ struct report_fold {
 void report_fold_init(struct report_fold *fold);
 void report_fold_release(struct report_fold *fold);
 /* Counts one row. Errors: ERR_PROTOCOL when an enumeration is out of range; ERR_LIMIT past
- * REPORT_SITES_MAX. */
+ * REPORT_SITES_MAX or REPORT_RELAYS_MAX. */
 int report_fold_add(struct report_fold *fold, const struct report_row *row, struct err *err);
 
-/* The conservation law, over an unfiltered report: exactly one row for every submitted target, and
- * for a closed push the same counts as the coordinator's own. Errors: ERR_INTERNAL with what is
+/* The conservation law, over an unfiltered report: exactly one row for every submitted target, the
+ * same sums over sites and over relays, and for a closed push the same counts as the coordinator's
+ * own. Errors: ERR_INTERNAL with what is
  * missing. */
 int report_fold_check(const struct report_fold *fold, const struct push_summary *push,
                       struct err *err);

@@ -1,9 +1,10 @@
 /* The JSON report, schema_version 1: one object, members in the order push, totals, sites,
- * reasons, targets, a target a line. Totals are known only after the last row, so rows wait as
- * text in an unlinked temporary file. */
+ * relays, reasons, targets, a target a line. Totals are known only after the last row, so rows wait
+ * as text in an unlinked temporary file. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/mem.h"
 #include "common/report/format_table.h"
@@ -66,6 +67,21 @@ static json_t *sites_of(const struct report_fold *fold, bool wait)
     return sites;
 }
 
+static json_t *relays_of(const struct report_fold *fold, bool wait)
+{
+    json_t *relays = value_array();
+    for (uint32_t i = 0; i < fold->relay_count; i++) {
+        json_t *relay = value_object();
+        value_member(relay, "relay",
+                     strcmp(fold->relays[i].name, "-") == 0 ? json_null()
+                                                            : value_text(fold->relays[i].name));
+        value_member(relay, "site", value_text(fold->relays[i].site));
+        value_member(relay, "totals", value_totals(&fold->relays[i].totals, wait));
+        value_element(relays, relay);
+    }
+    return relays;
+}
+
 static json_t *reasons_of(const struct report_fold *fold)
 {
     json_t *reasons = value_array();
@@ -112,6 +128,7 @@ static int json_finish(void *context, const struct report_view *view, struct err
         write_member(out, "push", push_of(view->push)) != 0 ||
         write_member(out, "totals", value_totals(&view->fold->totals, state->wait)) != 0 ||
         write_member(out, "sites", sites_of(view->fold, state->wait)) != 0 ||
+        write_member(out, "relays", relays_of(view->fold, state->wait)) != 0 ||
         write_member(out, "reasons", reasons_of(view->fold)) != 0 ||
         fputs("\"targets\": [", out) < 0 || copy_file(state->rows, out) != 0 ||
         fputs(state->count == 0 ? "]\n}\n" : "\n]\n}\n", out) < 0)

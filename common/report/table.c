@@ -235,6 +235,15 @@ static int table_row(void *context, const struct report_row *row, struct err *er
     return 0;
 }
 
+/* Whether the relay has to do with the push: it is of one of its sites. */
+static bool concerned(const struct report_view *view, const struct relay_row *relay)
+{
+    for (uint32_t i = 0; i < view->fold->site_count; i++)
+        if (strcmp(view->fold->sites[i].name, relay->site) == 0)
+            return true;
+    return false;
+}
+
 static void print_head(const struct report_options *options, const struct report_view *view)
 {
     const struct push_summary *push = view->push;
@@ -242,10 +251,14 @@ static void print_head(const struct report_options *options, const struct report
     char id[PUSH_ID_SHORT_SIZE];
     char name[CELL_SIZE];
     char silence[FORMAT_DURATION_SIZE];
+    uint32_t count = 0;
     uint32_t live = 0;
     uint64_t silent_ms = 0;
     push_id_short(&push->push, id);
     for (uint32_t i = 0; i < view->relay_count; i++) {
+        if (!concerned(view, &view->relays[i]))
+            continue;
+        count++;
         live += view->relays[i].live;
         if (!view->relays[i].live && view->relays[i].silent_ms > silent_ms)
             silent_ms = view->relays[i].silent_ms;
@@ -258,11 +271,10 @@ static void print_head(const struct report_options *options, const struct report
         push->action == JOB_CLEANUP ? cleaned : "", push->action == JOB_CLEANUP ? "  " : "",
         text_printable(name, sizeof name, push->package_name), push_state_word(push->state),
         view->fold->site_count, view->fold->site_count == 1 ? "" : "s");
-    if (view->relay_count > 0)
+    if (count > 0)
         (void)fprintf(out, "  %u relay%s live", live, live == 1 ? "" : "s");
-    if (live < view->relay_count)
-        (void)fprintf(out, ", %u stale %s", view->relay_count - live,
-                      format_duration(silent_ms, silence));
+    if (live < count)
+        (void)fprintf(out, ", %u stale %s", count - live, format_duration(silent_ms, silence));
     (void)fputc('\n', out);
 }
 
@@ -292,6 +304,27 @@ static void print_threshold(const struct report_options *options, const struct r
     if (left > 0)
         (void)fprintf(options->out, "stopped at %u failure%s: %u target%s not tried\n", failed,
                       failed == 1 ? "" : "s", left, left == 1 ? " was" : "s were");
+}
+
+/* "behind: lyon-2 (lyon): silent for 00:04:10, holds 12 targets": who keeps the push from its end.
+ */
+static void print_behind(const struct report_options *options, const struct report_view *view)
+{
+    char name[CELL_SIZE];
+    char site[CELL_SIZE];
+    char silence[FORMAT_DURATION_SIZE];
+    if (totals_pending(&view->fold->totals, options->wait) == 0 && view->mismatch == NULL)
+        return;
+    for (uint32_t i = 0; i < view->relay_count; i++) {
+        const struct relay_row *relay = &view->relays[i];
+        if (relay->live || relay->leased == 0 || !concerned(view, relay))
+            continue;
+        (void)fprintf(options->out, "behind: %s (%s): silent for %s, holds %u target%s\n",
+                      text_printable(name, sizeof name, relay->name),
+                      text_printable(site, sizeof site, relay->site),
+                      format_duration(relay->silent_ms, silence), relay->leased,
+                      relay->leased == 1 ? "" : "s");
+    }
 }
 
 /* "complete: 40 submitted = 30 succeeded + 8 failed + 2 unreachable": the law, in words. */
@@ -343,6 +376,7 @@ int report_table_print(const struct report_options *options, const struct report
         rows(context, err) != 0)
         return -1;
     print_law(options, view);
+    print_behind(options, view);
     print_threshold(options, view);
     print_reboots(options, view);
     return 0;

@@ -56,8 +56,8 @@ static int finish(struct session *session, const struct reporting *reporting,
         return 0;
     if (session_call(session, &request, MESSAGE_RELAYS, &relays, err) != 0)
         return -1;
-    /* Whether relays live matters while one has work to do. */
-    bool open = push->state == PUSH_OPEN || push->state == PUSH_CANCELLING;
+    /* Whether relays live matters while one has work to do, and where rows are missing. */
+    bool open = push->state == PUSH_OPEN || push->state == PUSH_CANCELLING || !law;
     struct report_view view = {.push = push,
                                .fold = &fetch->fold,
                                .relays = open ? relays.relays.rows : NULL,

@@ -164,13 +164,15 @@ static void render_rows(const char *format, const struct report_options *base,
     struct push_summary push = summary_of(&fold.totals, state);
     push.wait = options.wait;
     push.action = options.every_row ? JOB_CLEANUP : JOB_PUSH;
-    const struct relay_row relays[] = {{.name = "relay-1", .live = true},
-                                       {.name = "relay-2", .live = true},
-                                       {.name = "relay-3", .silent_ms = 250000}};
+    const struct relay_row relays[] = {
+        {.name = "relay-1", .site = "lyon", .live = true},
+        {.name = "relay-2", .site = "paris", .live = true},
+        {.name = "relay-3", .site = "lyon", .silent_ms = 250000, .leased = 12},
+        {.name = "relay-4", .site = "rome", .silent_ms = 850000, .leased = 7}};
     struct report_view view = {.push = &push,
                                .fold = &fold,
                                .relays = relays,
-                               .relay_count = 3,
+                               .relay_count = 4,
                                .now_unix_ms = push.created_unix_ms + 4000};
     assert_int_equal(report_output_finish(output, &view, &err), 0);
     report_output_free(output);
@@ -586,6 +588,37 @@ static void fold_foreign_enumerations_are_refused(void **state)
     report_fold_release(&fold);
 }
 
+static void fold_counts_rows_per_relay(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"relay-9", "relay-1", "-"};
+    static const char *const sites[] = {"paris", "lyon"};
+    struct report_fold fold;
+    struct err err = {0};
+    report_fold_init(&fold);
+    for (uint32_t i = 0; i < 60; i++) {
+        struct report_row row =
+            row_of(i, no_target, sites[i % 2], TARGET_SCHEDULED, STAGE_SCHEDULE, REASON_NONE);
+        text_copy(row.relay, sizeof row.relay, names[i % 3]);
+        assert_int_equal(report_fold_add(&fold, &row, &err), 0);
+    }
+    static const char *const order[][2] = {{"lyon", "-"},        {"lyon", "relay-1"},
+                                           {"lyon", "relay-9"},  {"paris", "-"},
+                                           {"paris", "relay-1"}, {"paris", "relay-9"}};
+    assert_int_equal(fold.relay_count, 6);
+    for (size_t i = 0; i < 6; i++) {
+        assert_string_equal(fold.relays[i].site, order[i][0]);
+        assert_string_equal(fold.relays[i].name, order[i][1]);
+        assert_int_equal(totals_submitted(&fold.relays[i].totals), 10);
+    }
+    struct push_summary push = summary_of(&fold.totals, PUSH_CLOSED);
+    assert_int_equal(report_fold_check(&fold, &push, &err), 0);
+    fold.relays[3].totals.by_state[TARGET_SCHEDULED]--; /* a row that no relay owns up to */
+    assert_int_equal(report_fold_check(&fold, &push, &err), -1);
+    assert_non_null(strstr(err.text, "of relays 59"));
+    report_fold_release(&fold);
+}
+
 static void fold_many_sites_stay_sorted(void **state)
 {
     (void)state;
@@ -702,6 +735,7 @@ int main(void)
         cmocka_unit_test(fold_other_state_breaks_the_law_once_closed),
         cmocka_unit_test(fold_foreign_enumerations_are_refused),
         cmocka_unit_test(fold_many_sites_stay_sorted),
+        cmocka_unit_test(fold_counts_rows_per_relay),
         cmocka_unit_test(exit_status_first_that_fits_wins),
         cmocka_unit_test(filter_parts_must_all_fit),
         cmocka_unit_test(formats_of_values_are_stable),
