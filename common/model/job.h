@@ -65,6 +65,10 @@ struct job {
     uint8_t
         targets_root[LIMIT_DIGEST_BYTES]; /* Merkle root over the targets in order, see merkle.h */
     uint64_t counter;                     /* operator's, rises with every signature */
+    uint64_t policy_version;              /* the signer's policy: a relay with an older one refuses;
+                                             0: private mode */
+    bool site_credentials; /* the account is the site's; else it came with the push */
+    bool directory;        /* the package is a folder, see pkg/folder.h */
 };
 
 /* With `wait`: when waiting for the end of what was scheduled is over, whatever became of it: the

@@ -19,10 +19,18 @@
 #define LIMIT_PACKAGE_BYTES_MAX (64ULL << 30)
 #define LIMIT_MESSAGE_BYTES_MAX 262144U /* one message on any link (ZMQ_MAXMSGSIZE) */
 #define LIMIT_ROWS_PER_MESSAGE                                                                     \
-    256U                          /* results, lease entries, report rows, targets in one message */
-#define LIMIT_CHUNK_BYTES 131072U /* package bytes in one message */
-#define LIMIT_DIGEST_BYTES 32     /* SHA-256 */
-#define LIMIT_KEY_BYTES 32        /* Ed25519 and X25519 public keys */
-#define LIMIT_SIGNATURE_BYTES 64  /* Ed25519 */
+    256U                           /* results, lease entries, report rows, targets in one message */
+#define LIMIT_CHUNK_BYTES 131072U  /* package bytes in one message */
+#define LIMIT_POLICY_OPERATORS 64U /* operators' keys in a policy */
+#define LIMIT_POLICY_COORDINATORS 8U /* coordinator's keys in a policy */
+#define LIMIT_NEVER_ENTRIES 4096U    /* never-touch: names, and subnets; 64 KiB bound them, too */
+#define LIMIT_SITE_SUBNETS 1024U     /* of one site, and of one certificate */
+#define LIMIT_SITE_PATTERNS 256U     /* name patterns of one site */
+#define LIMIT_SITES_MAX 4096U        /* sites of one coordinator */
+#define LIMIT_RELAYS_MAX 8192U       /* relays of one coordinator */
+#define LIMIT_ENDPOINT_SIZE 256      /* "tcp://host:port" */
+#define LIMIT_DIGEST_BYTES 32        /* SHA-256 */
+#define LIMIT_KEY_BYTES 32           /* Ed25519 and X25519 public keys */
+#define LIMIT_SIGNATURE_BYTES 64     /* Ed25519 */
 
 #endif

@@ -26,6 +26,8 @@ enum message_kind {
     MESSAGE_HELLO,
     MESSAGE_HEARTBEAT,
     MESSAGE_RESULTS,
+    MESSAGE_ENROLL,
+    MESSAGE_PERMIT_GET,
     /* relay link: coordinator -> relay */
     MESSAGE_WELCOME,
     MESSAGE_HEARTBEAT_ACK,
@@ -34,6 +36,11 @@ enum message_kind {
     MESSAGE_RESULTS_ACK,
     MESSAGE_STOP,
     MESSAGE_CLOSE,
+    MESSAGE_ENROLLED,
+    MESSAGE_PEER,
+    MESSAGE_PERMIT,
+    /* relay link: coordinator -> relay; control link: both ways */
+    MESSAGE_OBJECT,
     /* package link: relay -> coordinator, coordinator -> relay */
     MESSAGE_CHUNK_REQUEST,
     MESSAGE_CHUNK,
@@ -48,6 +55,20 @@ enum message_kind {
     MESSAGE_STATUS_GET,
     MESSAGE_REPORT_GET,
     MESSAGE_LIST_GET,
+    MESSAGE_OBJECTS_GET,
+    MESSAGE_SITE_PUT,
+    MESSAGE_SITE_RM,
+    MESSAGE_SITES_GET,
+    MESSAGE_ROUTES_GET,
+    MESSAGE_LINT_GET,
+    MESSAGE_TOKEN_PUT,
+    MESSAGE_RELAY_SET,
+    MESSAGE_CREDENTIAL_RM,
+    MESSAGE_PUSH_CREDENTIALS,
+    MESSAGE_JOB_GET,
+    MESSAGE_PACKAGES_GET,
+    MESSAGE_PACKAGE_RM,
+    MESSAGE_PACKAGE_VERIFY,
     /* control link: coordinator -> CLI */
     MESSAGE_OK,
     MESSAGE_FAIL,
@@ -57,6 +78,12 @@ enum message_kind {
     MESSAGE_REPORT_ROWS,
     MESSAGE_REPORT_END,
     MESSAGE_LIST,
+    MESSAGE_OBJECTS,
+    MESSAGE_SITES,
+    MESSAGE_ROUTES,
+    MESSAGE_LINT,
+    MESSAGE_TOKEN,
+    MESSAGE_PACKAGES,
     MESSAGE_KIND_COUNT,
 };
 
@@ -67,6 +94,57 @@ struct message_hello {
     uint64_t instance;                     /* random, drawn at each start of the relay process */
     uint8_t seal_key[LIMIT_KEY_BYTES];     /* X25519 key that credentials are sealed to */
     uint32_t credit;                       /* targets it is willing to hold at once */
+    uint64_t policy_version;               /* newest it has; 0: none (private mode) */
+    uint64_t certificate_serial;           /* newest it has; 0: none */
+    char serve[LIMIT_ENDPOINT_SIZE];       /* where peers of its site fetch packages; "": nowhere */
+};
+
+/* A relay that isn't known yet, on a connection made with a token's key. */
+struct message_enroll {
+    char relay_name[LIMIT_SITE_NAME_SIZE];
+    uint8_t curve_key[LIMIT_KEY_BYTES];
+    uint8_t seal_key[LIMIT_KEY_BYTES];
+};
+
+/* Answer: it is pending. OBJECT messages with the policies, oldest first, went before it. FAIL when
+ * it can't be (the text says why). */
+struct message_enrolled {
+    char site[LIMIT_SITE_NAME_SIZE];
+    uint16_t package_port; /* of the coordinator's package link, when that is TCP */
+};
+
+/* Another relay of the same site, or that it is gone (certificate_size 0). */
+struct message_peer {
+    uint8_t key[LIMIT_KEY_BYTES]; /* its CURVE key */
+    uint8_t *certificate;         /* signed; the receiver checks it before it lets the peer in */
+    size_t certificate_size;
+    char serve[LIMIT_ENDPOINT_SIZE]; /* "": nothing to be fetched there */
+};
+
+/* The logons of one domain account over all relays: asked before the first, and told how it went.
+ */
+struct message_permit_get {
+    uint64_t epoch;
+    uint8_t account[LIMIT_DIGEST_BYTES]; /* keyed digest of account and secret, the same at every
+                                            relay of a push */
+    uint32_t refused;                    /* logons refused since the last message */
+    bool accepted;                       /* one succeeded */
+    bool done;                           /* gives the permit back */
+};
+
+struct message_permit {
+    uint64_t epoch;
+    uint8_t account[LIMIT_DIGEST_BYTES];
+    bool granted; /* false and not `refused`: wait */
+    bool open;    /* granted for good: a logon has succeeded somewhere */
+    bool refused; /* three were refused: CREDENTIAL_BRAKE */
+};
+
+/* A signed object: its kind is in its bytes. To a relay: policy or certificate. From the CLI: also
+ * site credentials; answered OK. */
+struct message_object {
+    uint8_t *bytes;
+    size_t size;
 };
 
 /* Answer to hello. The epoch rises with every hello of this relay and marks every later message
@@ -150,20 +228,23 @@ struct message_chunk_request {
     uint8_t digest[LIMIT_DIGEST_BYTES];
     uint64_t offset;
     uint32_t size; /* at most LIMIT_CHUNK_BYTES */
+    bool insist;   /* the peer it was sent to doesn't answer */
 };
 
 struct message_chunk {
     uint8_t digest[LIMIT_DIGEST_BYTES];
     uint64_t offset;
-    uint64_t total; /* package size; 0: the coordinator does not have this package */
+    uint64_t total; /* package size; 0: nobody has this package */
     uint8_t *data;
-    size_t size;
+    size_t size;                     /* 0 and a total: not yet, ask again, or ask `source` */
+    uint8_t source[LIMIT_KEY_BYTES]; /* not zeroes: ask this peer instead */
 };
 
 struct message_package_offer {
     uint8_t digest[LIMIT_DIGEST_BYTES];
     uint64_t bytes;
     char name[LIMIT_PACKAGE_NAME_SIZE];
+    bool directory; /* pkg/folder.h's format */
 };
 
 /* Answer: send from this offset; offset == bytes: it is there already, whole and checked. */
@@ -203,6 +284,23 @@ struct message_push_commit {
     bool resume;              /* the push exists; go on with what is not terminal */
     uint32_t fail_stop_count; /* --max-fail: nothing new begins once so many targets have failed; 0:
                                  no threshold, with resume the one that it has */
+    char site[LIMIT_SITE_NAME_SIZE]; /* --site: every target goes there; "": by routing */
+    bool retry;                      /* the push is closed: a new generation for the rows ... */
+    uint32_t retry_states;           /* ... in these states (bit 1 << enum target_state) ... */
+    enum reason retry_reason;        /* ... and with this reason; REASON_NONE: any */
+};
+
+/* Before PUSH_COMMIT: the push account, sealed to each relay that may need it. */
+struct push_credential {
+    uint8_t seal_key[LIMIT_KEY_BYTES];
+    uint8_t *bytes; /* trust/seal.h */
+    size_t size;
+};
+
+struct message_push_credentials {
+    struct push_id push;
+    struct push_credential *rows;
+    uint32_t row_count; /* at most LIMIT_ROWS_PER_MESSAGE; several messages may come */
 };
 
 /* Stops leasing. cancel: rows that never began become CANCELLED; else the push waits for --resume.
@@ -211,6 +309,19 @@ struct message_push_stop {
     struct push_id push;
     bool cancel;
 };
+
+/* Where a relay stands. Order is part of the wire format and of the store. */
+enum relay_standing {
+    RELAY_PENDING,  /* enrolled, nobody approved it yet */
+    RELAY_ACTIVE,   /* */
+    RELAY_DRAINING, /* finishes what it has */
+    RELAY_REVOKED,  /* not let in any more */
+    RELAY_CLONED,   /* two processes used its keys: not let in any more */
+    RELAY_STANDING_COUNT
+};
+
+/* "pending", "active", ... */
+const char *relay_standing_word(enum relay_standing standing);
 
 struct relay_row {
     char name[LIMIT_SITE_NAME_SIZE];
@@ -221,11 +332,156 @@ struct relay_row {
     uint32_t leased;               /* targets it holds */
     uint32_t running[STAGE_COUNT]; /* as its last heartbeat said */
     uint32_t awaiting;             /* so that one */
+    enum relay_standing standing;
+    uint8_t curve_key[LIMIT_KEY_BYTES]; /* who it is */
+    int64_t certificate_until_unix_s;   /* 0: it has none */
+    uint64_t certificate_serial;        /* 0: it has none */
+};
+
+/* From number `first` on; STATUS brings only those that are live or hold something. */
+struct message_relays_get {
+    uint32_t first;
 };
 
 struct message_relays {
     struct relay_row *rows;
     uint32_t row_count;
+    uint32_t next; /* ask for these; 0: that was all */
+};
+
+/* A site as the admin describes it. `first` of SITES_GET counts in the order of names. */
+struct site {
+    char name[LIMIT_SITE_NAME_SIZE];
+    char **subnets; /* canonical text */
+    uint32_t subnet_count;
+    char **patterns; /* of names; see pattern_fits */
+    uint32_t pattern_count;
+    bool is_default;      /* takes what nothing else takes; at most one */
+    uint64_t wan_rate;    /* bytes per second of packages over its link; 0: unlimited */
+    uint32_t relay_count; /* answers only: active and draining ... */
+    uint32_t live_count;  /* ... of them live */
+};
+
+/* SITE_PUT: makes or replaces one. SITE_RM: fails while relays or open pushes need it. */
+struct message_site_put {
+    struct site site;
+    bool add_only; /* FAIL exists rather than replace */
+};
+
+struct message_site_ref {
+    char site[LIMIT_SITE_NAME_SIZE];
+};
+
+struct message_sites_get {
+    uint32_t first;
+};
+
+struct message_sites {
+    struct site *rows;
+    uint32_t row_count;
+    uint32_t next; /* 0: that was all */
+};
+
+/* Where targets would go, and why. */
+struct message_routes_get {
+    char **names;
+    uint32_t name_count;
+    char site[LIMIT_SITE_NAME_SIZE]; /* as PUSH_COMMIT's */
+};
+
+enum route_by {
+    ROUTE_NOWHERE,     /* an address that no subnet covers, and no default site */
+    ROUTE_UNRESOLVED,  /* a name that nobody knows, and nothing else fits */
+    ROUTE_BY_SITE,     /* --site */
+    ROUTE_BY_SUBNET,   /* the address, by its longest prefix */
+    ROUTE_BY_PATTERN,  /* the name */
+    ROUTE_BY_DEFAULT,  /* the default site */
+    ROUTE_NEVER_TOUCH, /* nobody goes there */
+    ROUTE_BY_COUNT
+};
+
+struct route_row {
+    char *target;
+    enum route_by by;
+    char site[LIMIT_SITE_NAME_SIZE];
+    char address[LIMIT_ADDRESS_SIZE];   /* "": it did not resolve, or nobody had to ask */
+    char match[LIMIT_TARGET_NAME_SIZE]; /* the subnet or pattern */
+    enum reason reason;                 /* UNRESOLVED: why */
+};
+
+struct message_routes {
+    struct route_row *rows;
+    uint32_t row_count;
+};
+
+/* What is odd about the sites, a sentence each. */
+enum lint_kind {
+    LINT_OVERLAP,   /* the same subnet twice: an error; one inside another: a remark */
+    LINT_GAP,       /* between two neighbouring subnets of a site's range */
+    LINT_NO_RELAY,  /* a site without a relay */
+    LINT_UNCOVERED, /* subnets of a site that none of its relays' certificates covers */
+    LINT_KIND_COUNT
+};
+
+struct lint_row {
+    enum lint_kind kind;
+    bool error; /* else a remark */
+    char text[LIMIT_DETAIL_SIZE];
+};
+
+struct message_lint {
+    struct lint_row *rows;
+    uint32_t row_count;
+    bool more; /* too many to tell */
+};
+
+/* A token's public half. Answer: TOKEN. */
+struct message_token_put {
+    uint8_t key[LIMIT_KEY_BYTES];
+    char site[LIMIT_SITE_NAME_SIZE];
+    uint32_t valid_s; /* at most an hour */
+};
+
+struct message_token {
+    uint8_t coordinator_key[LIMIT_KEY_BYTES];
+};
+
+/* ACTIVE (ends draining), DRAINING or REVOKED (also of a pending or cloned one). */
+struct message_relay_set {
+    uint8_t curve_key[LIMIT_KEY_BYTES];
+    enum relay_standing standing;
+};
+
+/* Signed objects: policies (all versions, from `first` on), certificates, or site credentials. */
+struct message_objects_get {
+    uint32_t kind;                   /* enum signed_kind */
+    char site[LIMIT_SITE_NAME_SIZE]; /* certificates, credentials: of this site; "": all */
+    uint64_t first;
+};
+
+struct message_objects {
+    struct message_object *rows;
+    uint32_t row_count; /* as many as fit one message */
+    uint64_t next;      /* 0: that was all */
+};
+
+struct package_row {
+    uint8_t digest[LIMIT_DIGEST_BYTES];
+    char name[LIMIT_PACKAGE_NAME_SIZE];
+    uint64_t bytes;
+    uint64_t stored; /* of them here: fewer while it is uploaded */
+    uint64_t added_unix_ms;
+    bool directory;
+    bool in_use; /* an open push needs it */
+};
+
+struct message_packages {
+    struct package_row *rows;
+    uint32_t row_count;
+};
+
+struct message_package_ref {
+    uint8_t digest[LIMIT_DIGEST_BYTES];
 };
 
 /* Counts by state; submitted is always their sum. */
@@ -235,7 +491,14 @@ struct totals {
     uint32_t reboot;    /* exit codes 3010 and 1641 */
 };
 
-enum push_state { PUSH_OPEN, PUSH_STOPPED, PUSH_CANCELLING, PUSH_CLOSED, PUSH_STATE_COUNT };
+enum push_state {
+    PUSH_OPEN,
+    PUSH_STOPPED,
+    PUSH_CANCELLING,
+    PUSH_CLOSED,
+    PUSH_ROUTING, /* committed; names are still looked up to find their sites */
+    PUSH_STATE_COUNT
+};
 
 /* One push as the store has it. */
 struct push_summary {
@@ -253,6 +516,7 @@ struct push_summary {
     bool wait;                                  /* --wait: scheduled is not yet success */
     char operator_key[2 * LIMIT_KEY_BYTES + 1]; /* hexadecimal public key that signed the job */
     char account[LIMIT_ACCOUNT_SIZE];           /* who asked: "uid 1000" on the control socket */
+    uint64_t policy_version;                    /* of the signed job */
     struct totals totals;
 };
 
@@ -335,6 +599,29 @@ struct message {
         struct message_push_targets push_targets;
         struct message_push_commit push_commit;
         struct message_push_stop push_stop;
+        struct message_enroll enroll;
+        struct message_enrolled enrolled;
+        struct message_peer peer;
+        struct message_permit_get permit_get;
+        struct message_permit permit;
+        struct message_object object;
+        struct message_objects_get objects_get;
+        struct message_objects objects;
+        struct message_site_put site_put;
+        struct message_site_ref site_ref; /* SITE_RM, CREDENTIAL_RM */
+        struct message_sites_get sites_get;
+        struct message_sites sites;
+        struct message_routes_get routes_get;
+        struct message_routes routes;
+        struct message_lint lint;
+        struct message_token_put token_put;
+        struct message_token token;
+        struct message_relay_set relay_set;
+        struct message_relays_get relays_get;
+        struct message_push_credentials push_credentials;
+        struct push_selector job_get; /* answer: JOB, without a credential */
+        struct message_packages packages;
+        struct message_package_ref package_ref; /* PACKAGE_RM, PACKAGE_VERIFY */
         struct push_selector status_get;
         struct report_filter report_get;
         struct message_relays relays;

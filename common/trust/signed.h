@@ -28,6 +28,10 @@
 enum signed_kind {
     SIGNED_JOB = 1,        /* wire_encode_job's bytes */
     SIGNED_CREDENTIAL = 2, /* see seal.h */
+    SIGNED_POLICY = 3,     /* these three: model/signed_objects.h */
+    SIGNED_CERTIFICATE = 4,
+    SIGNED_SITE_CREDENTIAL = 5,
+    SIGNED_KIND_COUNT
 };
 
 /* What a good object holds; pointers into the bytes given to signed_open. */

@@ -14,7 +14,7 @@
 #include "common/base/text.h"
 
 #define APPLICATION_ID 0x50555348 /* "PUSH" */
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 #define PATH_SIZE 4096
 /* Larger files are not read through at each start: a damaged page shows when it is used. */
 #define CHECK_BYTES_MAX (64LL << 20)
@@ -23,6 +23,25 @@
 #define SCHEMA_OUTPUT                                                                              \
     "CREATE TABLE output (push INTEGER NOT NULL REFERENCES push (key), no INTEGER NOT NULL,"       \
     " body BLOB NOT NULL, PRIMARY KEY (push, no));"
+
+/* Sites, trust and packages: from version 4 on. standing: enum relay_standing; kind of a site_rule:
+ * 0 subnet, 1 name pattern. push_credential and site_credential: ciphertext for one relay. A row of
+ * package says what its bytes are called; they lie in files. */
+#define SCHEMA_SITES                                                                               \
+    "CREATE TABLE site_rule (site INTEGER NOT NULL REFERENCES site (no), kind INTEGER NOT NULL,"   \
+    " text TEXT NOT NULL, PRIMARY KEY (site, kind, text)) WITHOUT ROWID;"                          \
+    "CREATE TABLE token (key BLOB PRIMARY KEY, site INTEGER NOT NULL REFERENCES site (no),"        \
+    " expires_ms INTEGER NOT NULL) WITHOUT ROWID;"                                                 \
+    "CREATE TABLE policy (version INTEGER PRIMARY KEY, body BLOB NOT NULL);"                       \
+    "CREATE TABLE site_credential (site INTEGER NOT NULL REFERENCES site (no),"                    \
+    " relay INTEGER NOT NULL REFERENCES relay (no), counter INTEGER NOT NULL,"                     \
+    " account TEXT NOT NULL, set_ms INTEGER NOT NULL, body BLOB NOT NULL,"                         \
+    " PRIMARY KEY (site, relay)) WITHOUT ROWID;"                                                   \
+    "CREATE TABLE push_credential (push INTEGER NOT NULL REFERENCES push (key),"                   \
+    " relay INTEGER NOT NULL REFERENCES relay (no), body BLOB NOT NULL,"                           \
+    " PRIMARY KEY (push, relay)) WITHOUT ROWID;"                                                   \
+    "CREATE TABLE package (digest BLOB PRIMARY KEY, name TEXT NOT NULL, bytes INTEGER NOT NULL,"   \
+    " directory INTEGER NOT NULL, added_ms INTEGER NOT NULL) WITHOUT ROWID;"
 
 /* From version 1, where nobody could wait or clean up. run_as of old pushes stays the default: only
  * their signed jobs know it. */
@@ -39,11 +58,27 @@ static const char *const migration_2 =
     "BEGIN IMMEDIATE; ALTER TABLE push ADD COLUMN fail_stop INTEGER NOT NULL DEFAULT 0;"
     "PRAGMA user_version = 3; COMMIT;";
 
+/* From version 3, which knew one site and one relay. */
+static const char *const migration_3 =
+    "BEGIN IMMEDIATE;"
+    "ALTER TABLE site ADD COLUMN is_default INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE site ADD COLUMN wan_rate INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE relay ADD COLUMN standing INTEGER NOT NULL DEFAULT 1;"
+    "ALTER TABLE relay ADD COLUMN serial INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE relay ADD COLUMN certificate BLOB;"
+    "ALTER TABLE relay ADD COLUMN until_s INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE push ADD COLUMN site TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE push ADD COLUMN policy_version INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE target ADD COLUMN generation INTEGER NOT NULL DEFAULT 1;" SCHEMA_SITES
+    "PRAGMA user_version = 4; COMMIT;";
+
 static const char *const schema =
-    "CREATE TABLE site (no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+    "CREATE TABLE site (no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+    " is_default INTEGER NOT NULL DEFAULT 0, wan_rate INTEGER NOT NULL DEFAULT 0);"
     "CREATE TABLE relay (no INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE,"
     " site INTEGER NOT NULL REFERENCES site (no), name TEXT NOT NULL DEFAULT '',"
-    " seal_key BLOB, epoch INTEGER NOT NULL DEFAULT 0);"
+    " seal_key BLOB, epoch INTEGER NOT NULL DEFAULT 0, standing INTEGER NOT NULL DEFAULT 1,"
+    " serial INTEGER NOT NULL DEFAULT 0, certificate BLOB, until_s INTEGER NOT NULL DEFAULT 0);"
     /* state: enum push_state, or 100 while its targets are uploaded. */
     "CREATE TABLE push (key INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE,"
     " state INTEGER NOT NULL, target_count INTEGER NOT NULL, generation INTEGER,"
@@ -51,7 +86,8 @@ static const char *const schema =
     " operator_key BLOB, account TEXT, created_ms INTEGER, closed_ms INTEGER NOT NULL DEFAULT 0,"
     " signed_job BLOB, sealed_credential BLOB, wait INTEGER NOT NULL DEFAULT 0,"
     " action INTEGER NOT NULL DEFAULT 0, of_push BLOB, run_as INTEGER NOT NULL DEFAULT 0,"
-    " fail_stop INTEGER NOT NULL DEFAULT 0);"
+    " fail_stop INTEGER NOT NULL DEFAULT 0, site TEXT NOT NULL DEFAULT '',"
+    " policy_version INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX push_created ON push (created_ms, key);"
     "CREATE INDEX push_state ON push (state);"
     /* One row per submitted target. state: enum target_state; reason: its word. */
@@ -59,14 +95,15 @@ static const char *const schema =
     " name TEXT NOT NULL, site INTEGER NOT NULL, state INTEGER NOT NULL, relay INTEGER,"
     " stage INTEGER, reason TEXT, code_kind INTEGER, code INTEGER, detail BLOB, address TEXT,"
     " name_check INTEGER, tries INTEGER, bytes INTEGER, started_ms INTEGER, elapsed_ms INTEGER,"
-    " stage_ms BLOB, exit_code INTEGER, PRIMARY KEY (push, no)) WITHOUT ROWID;"
+    " stage_ms BLOB, exit_code INTEGER, generation INTEGER NOT NULL DEFAULT 1, PRIMARY KEY (push, "
+    "no)) WITHOUT ROWID;"
     "CREATE INDEX target_bad ON target (push, no) WHERE state >= 4;"
     /* what: a state, 100 attempted, 101 reboot. */
     "CREATE TABLE total (push INTEGER NOT NULL REFERENCES push (key), what INTEGER NOT NULL,"
     " count INTEGER NOT NULL, PRIMARY KEY (push, what)) WITHOUT ROWID;"
     "CREATE TABLE lease (push INTEGER NOT NULL REFERENCES push (key), relay INTEGER NOT NULL,"
     " mark INTEGER NOT NULL, attempt_max INTEGER NOT NULL, PRIMARY KEY (push, relay))"
-    " WITHOUT ROWID;" SCHEMA_OUTPUT;
+    " WITHOUT ROWID;" SCHEMA_OUTPUT SCHEMA_SITES;
 
 static const char *const sql_text[SQL_COUNT] = {
 #define STATEMENT(name, sql) [SQL_##name] = (sql),
@@ -350,6 +387,8 @@ static int check(struct store *store, struct err *err)
     if (version < 2 && execute(store, migration_1, "migrate", err) != 0)
         return -1;
     if (version < 3 && execute(store, migration_2, "migrate", err) != 0)
+        return -1;
+    if (version < 4 && execute(store, migration_3, "migrate", err) != 0)
         return -1;
     return 0;
 }
