@@ -124,6 +124,32 @@ static void take_message(struct shell *shell, const struct message *message)
     case MESSAGE_PUSH_TARGETS:
     case MESSAGE_PUSH_COMMIT:
     case MESSAGE_PUSH_STOP:
+    case MESSAGE_ENROLL:
+    case MESSAGE_PERMIT_GET:
+    case MESSAGE_ENROLLED:
+    case MESSAGE_PEER:
+    case MESSAGE_PERMIT:
+    case MESSAGE_OBJECT:
+    case MESSAGE_OBJECTS_GET:
+    case MESSAGE_SITE_PUT:
+    case MESSAGE_SITE_RM:
+    case MESSAGE_SITES_GET:
+    case MESSAGE_ROUTES_GET:
+    case MESSAGE_LINT_GET:
+    case MESSAGE_TOKEN_PUT:
+    case MESSAGE_RELAY_SET:
+    case MESSAGE_CREDENTIAL_RM:
+    case MESSAGE_PUSH_CREDENTIALS:
+    case MESSAGE_JOB_GET:
+    case MESSAGE_PACKAGES_GET:
+    case MESSAGE_PACKAGE_RM:
+    case MESSAGE_PACKAGE_VERIFY:
+    case MESSAGE_OBJECTS:
+    case MESSAGE_SITES:
+    case MESSAGE_ROUTES:
+    case MESSAGE_LINT:
+    case MESSAGE_TOKEN:
+    case MESSAGE_PACKAGES:
     case MESSAGE_RELAYS_GET:
     case MESSAGE_STATUS_GET:
     case MESSAGE_REPORT_GET:

@@ -37,7 +37,8 @@ bool policy_has_operator(const struct policy *policy, const uint8_t key[LIMIT_KE
  * as name is looked up among the subnets. */
 bool policy_never_name(const struct policy *policy, const char *name);
 bool policy_never_address(const struct policy *policy, const struct subnet_address *address);
-/* Glob match without case: "*" any run of characters, "?" any one. Linear in time. */
+/* Glob match without case: "*" any run of characters, "?" any one. At most as many
+ * steps as both lengths multiplied. */
 bool pattern_fits(const char *pattern, const char *name);
 
 /* Lets a relay work in its subnets until it expires. */

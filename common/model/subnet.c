@@ -37,9 +37,9 @@ static bool clear_host_bits(uint8_t bytes[SUBNET_BYTES], unsigned bits)
     bool found = false;
     for (unsigned i = 0; i < SUBNET_BYTES; i++) {
         unsigned kept = bits <= 8 * i ? 0 : bits - 8 * i;
-        uint8_t mask = kept >= 8 ? 0xff : (uint8_t)(0xff00U >> kept);
+        uint8_t mask = (uint8_t)(kept >= 8 ? 0xffU : 0xff00U >> kept);
         found = found || (bytes[i] & (uint8_t)~mask) != 0;
-        bytes[i] &= mask;
+        bytes[i] = bytes[i] & mask;
     }
     return found;
 }

@@ -53,6 +53,8 @@ const char *push_state_word(enum push_state state)
         return "cancelling";
     case PUSH_CLOSED:
         return "closed";
+    case PUSH_ROUTING:
+        return "routing";
     case PUSH_STATE_COUNT:
         break;
     }

@@ -6,7 +6,6 @@
 
 #include "common/base/mem.h"
 #include "common/base/utf16.h"
-#include "common/model/limits.h"
 #include "common/wire/wire.h"
 
 void coder_init(struct coder *c, bool decoding, struct err *err)
@@ -119,6 +118,14 @@ ProtobufCBinaryData put_bytes(struct coder *c, const uint8_t *bytes, size_t size
     return to;
 }
 
+static const uint8_t no_key[LIMIT_KEY_BYTES];
+
+ProtobufCBinaryData put_key_or_none(struct coder *c, const uint8_t key[LIMIT_KEY_BYTES])
+{
+    bool none = memcmp(key, no_key, sizeof no_key) == 0;
+    return put_bytes(c, key, none ? 0 : LIMIT_KEY_BYTES);
+}
+
 ProtobufCBinaryData put_raw_text(struct coder *c, const char *text, size_t size_max,
                                  const char *field)
 {
@@ -196,6 +203,14 @@ void take_bytes(struct coder *c, ProtobufCBinaryData from, uint8_t *to, size_t s
         coder_fail(c, field, "wrong length");
 }
 
+void take_key_or_none(struct coder *c, ProtobufCBinaryData from, uint8_t key[LIMIT_KEY_BYTES],
+                      const char *field)
+{
+    memset(key, 0, LIMIT_KEY_BYTES);
+    if (from.len > 0)
+        take_bytes(c, from, key, LIMIT_KEY_BYTES, field);
+}
+
 void take_blob(struct coder *c, ProtobufCBinaryData from, uint8_t **to, size_t *to_size,
                size_t size_max, const char *field)
 {
@@ -218,9 +233,10 @@ void take_heap_text(struct coder *c, ProtobufCBinaryData from, char **to, size_t
     take_text(c, from, *to, size_max, field);
 }
 
-void *take_rows(struct coder *c, size_t count, size_t size, uint32_t *to_count, const char *field)
+void *take_array(struct coder *c, size_t count, size_t count_max, size_t size, uint32_t *to_count,
+                 const char *field)
 {
-    if (count > LIMIT_ROWS_PER_MESSAGE) {
+    if (count > count_max) {
         coder_fail(c, field, "too many");
         return NULL;
     }
@@ -228,6 +244,11 @@ void *take_rows(struct coder *c, size_t count, size_t size, uint32_t *to_count, 
         return NULL;
     *to_count = (uint32_t)count;
     return mem_new(count, size);
+}
+
+void *take_rows(struct coder *c, size_t count, size_t size, uint32_t *to_count, const char *field)
+{
+    return take_array(c, count, LIMIT_ROWS_PER_MESSAGE, size, to_count, field);
 }
 
 void take_counters(struct coder *c, const uint32_t *from, size_t from_count, uint32_t *to,

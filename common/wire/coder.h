@@ -14,6 +14,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/err.h"
+#include "common/model/limits.h"
 #include "common/wire/memory.h"
 #include "pusher.pb-c.h"
 
@@ -52,6 +53,8 @@ ProtobufCBinaryData put_text(struct coder *c, const char *text, size_t size_max,
 ProtobufCBinaryData put_raw_text(struct coder *c, const char *text, size_t size_max,
                                  const char *field);
 ProtobufCBinaryData put_bytes(struct coder *c, const uint8_t *bytes, size_t size);
+/* 32 bytes, or none when they are all zero. */
+ProtobufCBinaryData put_key_or_none(struct coder *c, const uint8_t key[LIMIT_KEY_BYTES]);
 /* Borrows instead of copying. */
 ProtobufCBinaryData put_blob(struct coder *c, uint8_t *bytes, size_t size, size_t size_max,
                              const char *field);
@@ -66,6 +69,9 @@ void take_raw_text(struct coder *c, ProtobufCBinaryData from, char *to, size_t s
 /* Exactly `size` bytes. */
 void take_bytes(struct coder *c, ProtobufCBinaryData from, uint8_t *to, size_t size,
                 const char *field);
+/* 32 bytes; none leaves zeroes. */
+void take_key_or_none(struct coder *c, ProtobufCBinaryData from, uint8_t key[LIMIT_KEY_BYTES],
+                      const char *field);
 /* Heap copies that the message owns from then on. */
 void take_blob(struct coder *c, ProtobufCBinaryData from, uint8_t **to, size_t *to_size,
                size_t size_max, const char *field);
@@ -74,6 +80,9 @@ void take_heap_text(struct coder *c, ProtobufCBinaryData from, char **to, size_t
 /* Heap array for rows, zeroed; NULL for none, or failed when there are more than
  * LIMIT_ROWS_PER_MESSAGE. */
 void *take_rows(struct coder *c, size_t count, size_t size, uint32_t *to_count, const char *field);
+/* The same with another maximum, which what the parser allocated bounds as well. */
+void *take_array(struct coder *c, size_t count, size_t count_max, size_t size, uint32_t *to_count,
+                 const char *field);
 /* At most `count` counters; the rest stays zero. */
 void take_counters(struct coder *c, const uint32_t *from, size_t from_count, uint32_t *to,
                    size_t count, const char *field);

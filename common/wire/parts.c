@@ -11,7 +11,8 @@ static_assert((int)PUSHER__STAGE__STAGE_SCHEDULE == (int)STAGE_COUNT, "stages");
 static_assert(PUSHER__TARGET_STATE__TARGET_NEVER_ATTEMPTED == TARGET_STATE_COUNT - 1, "states");
 static_assert(PUSHER__CODE_KIND__CODE_EXIT == CODE_KIND_COUNT - 1, "code kinds");
 static_assert(PUSHER__NAME_CHECK__NAME_MATCHED == NAME_CHECK_COUNT - 1, "name checks");
-static_assert(PUSHER__PUSH_STATE__PUSH_CLOSED == PUSH_STATE_COUNT - 1, "push states");
+static_assert(PUSHER__PUSH_STATE__PUSH_ROUTING == PUSH_STATE_COUNT - 1, "push states");
+static_assert(PUSHER__RELAY_STANDING__RELAY_CLONED == RELAY_STANDING_COUNT - 1, "standings");
 static_assert(sizeof(((struct message_fail *)0)->code) == sizeof(int), "enumerations are ints");
 
 ProtobufCBinaryData put_push(struct coder *c, const struct push_id *push)
@@ -56,6 +57,27 @@ enum stage take_stage(struct coder *c, Pusher__Stage from)
 uint32_t put_row_count(struct coder *c, uint32_t count, const char *field)
 {
     return check_u32(c, count, LIMIT_ROWS_PER_MESSAGE, field);
+}
+
+void put_texts(struct coder *c, char *const *from, uint32_t count, uint32_t count_max,
+               size_t size_max, ProtobufCBinaryData **to, size_t *to_count, const char *field)
+{
+    count = check_u32(c, count, count_max, field);
+    ProtobufCBinaryData *texts = coder_new(c, count, sizeof *texts);
+    if (texts == NULL)
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        texts[i] = put_text(c, from[i], size_max, field);
+    *to = texts;
+    *to_count = count;
+}
+
+void take_texts(struct coder *c, const ProtobufCBinaryData *from, size_t count, uint32_t count_max,
+                size_t size_max, char ***to, uint32_t *to_count, const char *field)
+{
+    *to = take_array(c, count, count_max, sizeof **to, to_count, field);
+    for (uint32_t i = 0; i < *to_count; i++)
+        take_heap_text(c, from[i], &(*to)[i], size_max, field);
 }
 
 Pusher__Outcome *put_outcome(struct coder *c, const struct outcome *from)
@@ -154,6 +176,7 @@ Pusher__PushSummary *put_summary(struct coder *c, const struct push_summary *fro
     to->wait = from->wait;
     to->operator_key = put_text(c, from->operator_key, sizeof from->operator_key, "operator key");
     to->account = put_text(c, from->account, sizeof from->account, "account");
+    to->policy_version = from->policy_version;
     to->totals = put_totals(c, &from->totals);
     return to;
 }
@@ -181,6 +204,7 @@ void take_summary(struct coder *c, const Pusher__PushSummary *from, struct push_
     to->wait = from->wait != 0;
     take_text(c, from->operator_key, to->operator_key, sizeof to->operator_key, "operator key");
     take_text(c, from->account, to->account, sizeof to->account, "account");
+    to->policy_version = from->policy_version;
     take_totals(c, from->totals, &to->totals);
 }
 
@@ -197,6 +221,11 @@ static Pusher__RelayRow *put_relay_row(struct coder *c, const struct relay_row *
     to->leased = from->leased;
     put_counters(c, from->running, STAGE_COUNT, &to->running, &to->n_running);
     to->awaiting = from->awaiting;
+    to->standing = (Pusher__RelayStanding)check_enum(c, (int64_t)from->standing,
+                                                     RELAY_STANDING_COUNT, "standing");
+    to->curve_key = put_key_or_none(c, from->curve_key);
+    to->certificate_until_unix_s = from->certificate_until_unix_s;
+    to->certificate_serial = from->certificate_serial;
     return to;
 }
 
@@ -228,5 +257,10 @@ void take_relay_rows(struct coder *c, Pusher__RelayRow *const *from, size_t coun
         take_counters(c, from[i]->running, from[i]->n_running, row->running, STAGE_COUNT,
                       "running");
         row->awaiting = from[i]->awaiting;
+        row->standing = (enum relay_standing)check_enum(c, (int64_t)from[i]->standing,
+                                                        RELAY_STANDING_COUNT, "standing");
+        take_key_or_none(c, from[i]->curve_key, row->curve_key, "curve key");
+        row->certificate_until_unix_s = from[i]->certificate_until_unix_s;
+        row->certificate_serial = from[i]->certificate_serial;
     }
 }

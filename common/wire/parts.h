@@ -17,6 +17,11 @@ void put_relay_rows(struct coder *c, const struct relay_row *from, uint32_t coun
                     Pusher__RelayRow ***to, size_t *to_count);
 void take_relay_rows(struct coder *c, Pusher__RelayRow *const *from, size_t count,
                      struct relay_row **to, uint32_t *to_count);
+/* Names, subnets, patterns: at most count_max texts of size_max bytes with the NUL. */
+void put_texts(struct coder *c, char *const *from, uint32_t count, uint32_t count_max,
+               size_t size_max, ProtobufCBinaryData **to, size_t *to_count, const char *field);
+void take_texts(struct coder *c, const ProtobufCBinaryData *from, size_t count, uint32_t count_max,
+                size_t size_max, char ***to, uint32_t *to_count, const char *field);
 /* A count of rows to be put: 0 and failed when it is over LIMIT_ROWS_PER_MESSAGE. */
 uint32_t put_row_count(struct coder *c, uint32_t count, const char *field);
 

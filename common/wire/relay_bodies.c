@@ -1,4 +1,4 @@
-/* Messages of the relay link and of the package link. */
+/* Messages of the relay link. */
 #include <stdlib.h>
 
 #include "common/wire/bodies.h"
@@ -14,6 +14,9 @@ void *put_hello(struct coder *c, const struct message *message)
     to->instance = from->instance;
     to->seal_key = put_bytes(c, from->seal_key, sizeof from->seal_key);
     to->credit = from->credit;
+    to->policy_version = from->policy_version;
+    to->certificate_serial = from->certificate_serial;
+    to->serve = put_text(c, from->serve, sizeof from->serve, "serve");
     return to;
 }
 
@@ -26,6 +29,9 @@ void take_hello(struct coder *c, const void *body, struct message *message)
     to->instance = from->instance;
     take_bytes(c, from->seal_key, to->seal_key, sizeof to->seal_key, "seal key");
     to->credit = from->credit;
+    to->policy_version = from->policy_version;
+    to->certificate_serial = from->certificate_serial;
+    take_text(c, from->serve, to->serve, sizeof to->serve, "serve");
 }
 
 void *put_welcome(struct coder *c, const struct message *message)
@@ -249,48 +255,4 @@ void take_push_ref(struct coder *c, const void *body, struct message *message)
     take_push(c, from->push, &message->push_ref.push);
     message->push_ref.generation = from->generation;
     message->push_ref.counter = from->counter;
-}
-
-void *put_chunk_request(struct coder *c, const struct message *message)
-{
-    const struct message_chunk_request *from = &message->chunk_request;
-    Pusher__ChunkRequest *to = coder_message(c, PART(chunk_request));
-    if (to == NULL)
-        return NULL;
-    to->digest = put_bytes(c, from->digest, sizeof from->digest);
-    to->offset = check_u64(c, from->offset, LIMIT_PACKAGE_BYTES_MAX, "offset");
-    to->size = check_u32(c, from->size, LIMIT_CHUNK_BYTES, "chunk size");
-    return to;
-}
-
-void take_chunk_request(struct coder *c, const void *body, struct message *message)
-{
-    const Pusher__ChunkRequest *from = body;
-    struct message_chunk_request *to = &message->chunk_request;
-    take_bytes(c, from->digest, to->digest, sizeof to->digest, "digest");
-    to->offset = check_u64(c, from->offset, LIMIT_PACKAGE_BYTES_MAX, "offset");
-    to->size = check_u32(c, from->size, LIMIT_CHUNK_BYTES, "chunk size");
-}
-
-void *put_chunk(struct coder *c, const struct message *message)
-{
-    const struct message_chunk *from = &message->chunk;
-    Pusher__Chunk *to = coder_message(c, PART(chunk));
-    if (to == NULL)
-        return NULL;
-    to->digest = put_bytes(c, from->digest, sizeof from->digest);
-    to->offset = check_u64(c, from->offset, LIMIT_PACKAGE_BYTES_MAX, "offset");
-    to->total = check_u64(c, from->total, LIMIT_PACKAGE_BYTES_MAX, "package size");
-    to->data = put_blob(c, from->data, from->size, LIMIT_CHUNK_BYTES, "chunk");
-    return to;
-}
-
-void take_chunk(struct coder *c, const void *body, struct message *message)
-{
-    const Pusher__Chunk *from = body;
-    struct message_chunk *to = &message->chunk;
-    take_bytes(c, from->digest, to->digest, sizeof to->digest, "digest");
-    to->offset = check_u64(c, from->offset, LIMIT_PACKAGE_BYTES_MAX, "offset");
-    to->total = check_u64(c, from->total, LIMIT_PACKAGE_BYTES_MAX, "package size");
-    take_blob(c, from->data, &to->data, &to->size, LIMIT_CHUNK_BYTES, "chunk");
 }

@@ -21,6 +21,7 @@
 #include "common/model/job.h"
 #include "common/model/message.h"
 #include "common/model/outcome.h"
+#include "common/model/signed_objects.h"
 
 /* Memory that decoding one message may take for the parser's own structures. The largest message
  * that any of our programs sends needs under 1 MiB. */
@@ -38,6 +39,19 @@ int wire_decode(const uint8_t *bytes, size_t size, struct message *out, struct e
  * whether times, counts and names make sense for a push is the relay's own check. */
 int wire_encode_job(const struct job *job, struct buf *out, struct err *err);
 int wire_decode_job(const uint8_t *bytes, size_t size, struct job *out, struct err *err);
+
+/* What operators sign beside jobs. Same contract: ranges, not sense (common/signed does that). On
+ * success the caller of decode owns `out` and releases it; on failure it is cleared. */
+int wire_encode_policy(const struct policy *policy, struct buf *out, struct err *err);
+int wire_decode_policy(const uint8_t *bytes, size_t size, struct policy *out, struct err *err);
+int wire_encode_certificate(const struct certificate *certificate, struct buf *out,
+                            struct err *err);
+int wire_decode_certificate(const uint8_t *bytes, size_t size, struct certificate *out,
+                            struct err *err);
+int wire_encode_site_credential(const struct site_credential *credential, struct buf *out,
+                                struct err *err);
+int wire_decode_site_credential(const uint8_t *bytes, size_t size, struct site_credential *out,
+                                struct err *err);
 
 /* What is sealed to a relay. Both sides hold clear text: the caller of encode wipes `out`
  * (buf_wipe) and should give it its whole capacity first (buf_reserve and buf_reset), so that

@@ -62,6 +62,7 @@ static uint32_t available(const struct dispatch_turn *turn, const struct ledger 
         return queue->returned.count;
     case PUSH_STOPPED:
     case PUSH_CLOSED:
+    case PUSH_ROUTING:
     case PUSH_STATE_COUNT:
         break;
     }

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "common/model/message.h"
+#include "common/model/signed_objects.h"
 
 static void words_every_row_round_trips(void **state)
 {
@@ -71,6 +72,123 @@ static void code_text_shows_each_kind_as_its_field_does(void **state)
     assert_string_equal(outcome_code_text(CODE_NONE, 5, text), "");
 }
 
+static void kinds_and_standings_each_have_a_word(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < MESSAGE_KIND_COUNT; kind++)
+        assert_non_null(message_kind_word((enum message_kind)kind));
+    assert_string_equal(message_kind_word(MESSAGE_KIND_COUNT), "?");
+    assert_string_equal(relay_standing_word(RELAY_CLONED), "cloned");
+    assert_string_equal(relay_standing_word(RELAY_STANDING_COUNT), "?");
+}
+
+static void pattern_fits_as_people_expect(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern;
+        const char *name;
+        bool fits;
+    } rows[] = {
+        {"dc1", "DC1", true},
+        {"DC?", "dc1", true},
+        {"dc?", "dc", false},
+        {"dc?", "dc12", false},
+        {"*", "", true},
+        {"", "", true},
+        {"", "a", false},
+        {"?", "", false},
+        {"srv-*", "srv-", true},
+        {"srv-*", "SRV-a.corp.example", true},
+        {"*.corp.example", "a.corp.example", true},
+        {"*.corp.example", "corp.example", false},
+        {"*-*-*", "a-b-c", true},
+        {"*-*-*", "a-b", false},
+        {"**a**", "bab", true},
+        {"a?c",
+         "a\xc3\xa9"
+         "c",
+         true}, /* one character of two bytes */
+        {"*?c",
+         "\xc3\xa9"
+         "c",
+         true},
+        {"ab", "abc", false},
+        {"abc", "ab", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (pattern_fits(rows[i].pattern, rows[i].name) != rows[i].fits)
+            fail_msg("%s on %s", rows[i].pattern, rows[i].name);
+    }
+}
+
+/* A matcher that tries every way to share the run among the stars would not end. */
+static void pattern_of_many_stars_ends_soon(void **state)
+{
+    (void)state;
+    char name[LIMIT_TARGET_NAME_SIZE];
+    char pattern[LIMIT_TARGET_NAME_SIZE];
+    memset(name, 'a', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    for (size_t i = 0; i + 1 < sizeof pattern; i++)
+        pattern[i] = i % 2 == 0 ? '*' : 'a';
+    pattern[sizeof pattern - 2] = 'b';
+    pattern[sizeof pattern - 1] = '\0';
+    assert_false(pattern_fits(pattern, name));
+    assert_false(pattern_fits("*a*a*a*a*a*a*a*a*b", name));
+    pattern[sizeof pattern - 2] = '*';
+    assert_true(pattern_fits(pattern, name));
+}
+
+static struct policy policy_of(struct subnet *subnets, uint32_t count)
+{
+    static char names[][16] = {"dc*", "*.vip.example", "10.9.*"};
+    static char *never_names[] = {names[0], names[1], names[2]};
+    struct policy policy = {.version = 1,
+                            .operators = {{1}, {2}},
+                            .operator_count = 2,
+                            .never_names = never_names,
+                            .never_name_count = 3,
+                            .never_subnets = subnets,
+                            .never_subnet_count = count};
+    return policy;
+}
+
+static void policy_never_name_sees_through_labels_dots_and_addresses(void **state)
+{
+    (void)state;
+    struct subnet subnets[2];
+    assert_int_equal(subnet_from_text("10.0.0.0/24", &subnets[0], NULL), 0);
+    assert_int_equal(subnet_from_text("2001:db8::/32", &subnets[1], NULL), 0);
+    struct policy policy = policy_of(subnets, 2);
+    static const char *const never[] = {"DC1",           "dc1.corp.example", "dc1.corp.example.",
+                                        "a.VIP.example", "a.vip.example.",   "10.0.0.77",
+                                        "2001:db8::5",   "::ffff:10.0.0.77", "10.9.1.1"};
+    static const char *const fine[] = {"adc1",      "pc.corp.example", "vip.example",
+                                       "10.0.1.77", "fe80::1%eth0",    "2001:db9::5",
+                                       "x.dc1"};
+    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) {
+        if (!policy_never_name(&policy, never[i]))
+            fail_msg("%s", never[i]);
+    }
+    for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++) {
+        if (policy_never_name(&policy, fine[i]))
+            fail_msg("%s", fine[i]);
+    }
+}
+
+static void policy_knows_its_operators_only(void **state)
+{
+    (void)state;
+    struct policy policy = policy_of(NULL, 0);
+    const uint8_t second[LIMIT_KEY_BYTES] = {2};
+    const uint8_t third[LIMIT_KEY_BYTES] = {3};
+    const uint8_t zero[LIMIT_KEY_BYTES] = {0};
+    assert_true(policy_has_operator(&policy, second));
+    assert_false(policy_has_operator(&policy, third));
+    assert_false(policy_has_operator(&policy, zero));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -79,6 +197,11 @@ int main(void)
         cmocka_unit_test(push_id_prefix_ignores_case_and_rejects_junk),
         cmocka_unit_test(totals_scheduled_counts_by_wait),
         cmocka_unit_test(code_text_shows_each_kind_as_its_field_does),
+        cmocka_unit_test(kinds_and_standings_each_have_a_word),
+        cmocka_unit_test(pattern_fits_as_people_expect),
+        cmocka_unit_test(pattern_of_many_stars_ends_soon),
+        cmocka_unit_test(policy_never_name_sees_through_labels_dots_and_addresses),
+        cmocka_unit_test(policy_knows_its_operators_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -783,18 +783,106 @@ static void newer_or_foreign_file_is_refused(void **state)
     expect_refused(place, "not pusher's");
 }
 
-/* The file that the version before waiting wrote. */
-static void make_schema_1(const char *path)
+/* What each version brought, taken away again: how files of older versions are made. */
+#define UNDO_4                                                                                     \
+    "DROP TABLE site_rule; DROP TABLE token; DROP TABLE policy; DROP TABLE site_credential;"       \
+    "DROP TABLE push_credential; DROP TABLE package;"                                              \
+    "ALTER TABLE site DROP COLUMN is_default; ALTER TABLE site DROP COLUMN wan_rate;"              \
+    "ALTER TABLE relay DROP COLUMN standing; ALTER TABLE relay DROP COLUMN serial;"                \
+    "ALTER TABLE relay DROP COLUMN certificate; ALTER TABLE relay DROP COLUMN until_s;"            \
+    "ALTER TABLE push DROP COLUMN site; ALTER TABLE push DROP COLUMN policy_version;"              \
+    "ALTER TABLE target DROP COLUMN generation; PRAGMA user_version = 3;"
+#define UNDO_3 UNDO_4 "ALTER TABLE push DROP COLUMN fail_stop; PRAGMA user_version = 2;"
+#define UNDO_2                                                                                     \
+    UNDO_3 "DROP TABLE output; ALTER TABLE push DROP COLUMN wait;"                                 \
+           "ALTER TABLE push DROP COLUMN action; ALTER TABLE push DROP COLUMN of_push;"            \
+           "ALTER TABLE push DROP COLUMN run_as; PRAGMA user_version = 1;"
+
+static void run_sql(const char *path, const char *sql)
 {
     sqlite3 *db = NULL;
     OK(sqlite3_open(path, &db));
-    OK(sqlite3_exec(db,
-                    "DROP TABLE output; ALTER TABLE push DROP COLUMN wait;"
-                    "ALTER TABLE push DROP COLUMN action; ALTER TABLE push DROP COLUMN of_push;"
-                    "ALTER TABLE push DROP COLUMN run_as; ALTER TABLE push DROP COLUMN fail_stop;"
-                    "PRAGMA user_version = 1;",
-                    NULL, NULL, NULL));
+    OK(sqlite3_exec(db, sql, NULL, NULL, NULL));
     OK(sqlite3_close(db));
+}
+
+/* Every column with its type, whether it may be NULL and its default, one a line. */
+static void describe_schema(const char *path, char *text, size_t size)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *row = NULL;
+    size_t length = 0;
+    OK(sqlite3_open(path, &db));
+    OK(sqlite3_prepare_v2(db,
+                          "SELECT t.name || '.' || c.name || ' ' || c.type || ' ' || c.\"notnull\""
+                          " || ' ' || ifnull(c.dflt_value, '-') FROM sqlite_master t,"
+                          " pragma_table_info(t.name) c WHERE t.type = 'table'"
+                          " ORDER BY t.name, c.name",
+                          -1, &row, NULL));
+    text[0] = '\0';
+    while (sqlite3_step(row) == SQLITE_ROW) {
+        length += (size_t)snprintf(text + length, size - length, "%s\n",
+                                   (const char *)sqlite3_column_text(row, 0));
+        assert_true(length < size);
+    }
+    OK(sqlite3_finalize(row));
+    OK(sqlite3_close(db));
+}
+
+static void store_of_any_older_schema_becomes_what_a_new_one_is(void **state)
+{
+    struct place *place = *state;
+    static const char *const undo[] = {UNDO_4, UNDO_3, UNDO_2};
+    static char fresh[16384];
+    static char old[16384];
+    static char migrated[16384];
+    store_close(place->store);
+    describe_schema(place->path, fresh, sizeof fresh);
+    for (size_t i = 0; i < sizeof undo / sizeof *undo; i++) {
+        run_sql(place->path, undo[i]);
+        describe_schema(place->path, old, sizeof old);
+        assert_string_not_equal(old, fresh);
+        OK(store_open(&place->store, place->path, &place->err));
+        store_close(place->store);
+        describe_schema(place->path, migrated, sizeof migrated);
+        assert_string_equal(migrated, fresh);
+    }
+    OK(store_open(&place->store, place->path, &place->err));
+}
+
+/* The file that the version before sites wrote: its relay goes on working. */
+static void store_of_schema_3_is_migrated(void **state)
+{
+    struct place *place = *state;
+    struct push_summary summary;
+    sqlite3 *db = NULL;
+    uint64_t key = make_push(place, id_of(1, 0), digest_a, 1, "PC", 2);
+    store_close(place->store);
+    run_sql(place->path,
+            UNDO_4 "INSERT INTO relay (key, site, name) SELECT x'01', no, 'old' FROM site;");
+    for (int round = 0; round < 2; round++) { /* the second time nothing is to migrate */
+        OK(store_open(&place->store, place->path, &place->err));
+        OK(store_summary(place->store, key, &summary, &place->err));
+        assert_int_equal(summary.policy_version, 0);
+        assert_int_equal(summary.totals.by_state[TARGET_QUEUED], 2);
+        store_close(place->store);
+    }
+    OK(sqlite3_open(place->path, &db));
+    /* standing 1: RELAY_ACTIVE; generation 1: the only one that there was */
+    assert_int_equal(RELAY_ACTIVE, 1);
+    int seen = 0;
+    sqlite3_stmt *row = NULL;
+    OK(sqlite3_prepare_v2(db,
+                          "SELECT (SELECT count(*) FROM relay WHERE standing = 1 AND serial = 0"
+                          " AND certificate IS NULL) + (SELECT count(*) FROM target WHERE"
+                          " generation = 1) + (SELECT count(*) FROM push WHERE site = '')",
+                          -1, &row, NULL));
+    assert_int_equal(sqlite3_step(row), SQLITE_ROW);
+    seen = sqlite3_column_int(row, 0);
+    OK(sqlite3_finalize(row));
+    OK(sqlite3_close(db));
+    assert_int_equal(seen, 1 + 2 + 1);
+    OK(store_open(&place->store, place->path, &place->err));
 }
 
 static void store_of_schema_1_is_migrated(void **state)
@@ -804,7 +892,7 @@ static void store_of_schema_1_is_migrated(void **state)
     static const uint8_t said[] = {'h', 'i'};
     uint64_t key = make_push(place, id_of(1, 0), digest_a, 1, "PC", 2);
     store_close(place->store);
-    make_schema_1(place->path);
+    run_sql(place->path, UNDO_2);
     for (int round = 0; round < 2; round++) { /* the second time there is nothing to migrate */
         OK(store_open(&place->store, place->path, &place->err));
         OK(store_summary(place->store, key, &summary, &place->err));
@@ -823,13 +911,9 @@ static void store_of_schema_2_is_migrated(void **state)
 {
     struct place *place = *state;
     struct store_push push = push_of(id_of(1, 0), digest_a, 1);
-    sqlite3 *db = NULL;
     uint64_t key = make_push(place, id_of(1, 0), digest_a, 1, "PC", 2);
     store_close(place->store);
-    OK(sqlite3_open(place->path, &db));
-    OK(sqlite3_exec(db, "ALTER TABLE push DROP COLUMN fail_stop; PRAGMA user_version = 2;", NULL,
-                    NULL, NULL));
-    OK(sqlite3_close(db));
+    run_sql(place->path, UNDO_3);
     push.fail_stop_count = 7;
     for (uint32_t round = 0; round < 2; round++) { /* the second time nothing is to migrate */
         OK(store_open(&place->store, place->path, &place->err));
@@ -931,6 +1015,8 @@ int main(void)
         TEST(newer_or_foreign_file_is_refused),
         TEST(store_of_schema_1_is_migrated),
         TEST(store_of_schema_2_is_migrated),
+        TEST(store_of_schema_3_is_migrated),
+        TEST(store_of_any_older_schema_becomes_what_a_new_one_is),
         TEST(missing_folder_and_second_opener_are_errors),
         TEST(file_is_for_its_owner_only),
         TEST(failed_write_ends_the_store_and_keeps_what_was_committed),
