@@ -8,9 +8,6 @@ ZONE = "lab.test"
 SLOW_ZONE = "slow.test"
 
 
-SILENT_ADDRESS = "10.50.255.250"  # in the targets' prefix, but nobody's
-
-
 def _kind(target):
     return faults.split(target["fault"])[0].dns if target["fault"] else None
 
@@ -25,11 +22,11 @@ ODD_ZONE = "odd.test"  # addresses that no machine can have
 MAPPED_ZONE = "mapped.test"  # the IPv4 address, told as an IPv4-mapped AAAA
 
 
-def _extra_hosts(targets):
+def _extra_hosts(targets, place):
     """Lines of the hosts file."""
     first, second = targets[0], targets[min(1, len(targets) - 1)]
     host, address = first["host"], first["address"]
-    yield f"{SILENT_ADDRESS} {host}.{DEAD_FIRST_ZONE}"
+    yield f"{place.silent} {host}.{DEAD_FIRST_ZONE}"
     yield f"{address} {host}.{DEAD_FIRST_ZONE}"
     yield f"{address} {host}.{MANY_ZONE}"
     for number in range(1, 60):
@@ -49,8 +46,9 @@ def _extra_lines(targets):
     yield f"txt-record={host}.{NODATA_ZONE},nothing else"
 
 
-def write(directory, targets):
+def write(lab):
     """Writes the configuration and the hosts file; returns the command to run."""
+    directory, targets, zone, place = lab["directory"], lab["targets"], lab["zone"], net.plan(lab["branch"])
     folder = os.path.join(directory, "dns")
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "hosts"), "w", encoding="ascii") as hosts:
@@ -61,18 +59,18 @@ def write(directory, targets):
             if kind not in ("none", "silent", "six"):
                 hosts.write(f"{target['address']} {target['fqdn']}\n")
             if kind == "two":
-                hosts.write(f"{SILENT_ADDRESS} {target['fqdn']}\n")
-        hosts.write(f"{net.ROUTER_ADDRESS} dns.{ZONE}\n")
-        hosts.writelines(f"{line}\n" for line in _extra_hosts(targets))
+                hosts.write(f"{place.silent} {target['fqdn']}\n")
+        hosts.write(f"{place.router} dns.{zone}\n")
+        hosts.writelines(f"{line}\n" for line in _extra_hosts(targets, place))
     with open(os.path.join(folder, "dnsmasq.conf"), "w", encoding="ascii") as conf:
         conf.write(
             "no-resolv\nno-poll\nno-round-robin\nno-hosts\nno-daemon\nkeep-in-foreground\nbind-interfaces\n"
-            f"listen-address={net.ROUTER_ADDRESS}\n"
+            f"listen-address={place.router}\n"
             f"addn-hosts={folder}/hosts\n"
-            f"local=/{ZONE}/\nlocal=/test/\n"
-            f"server=/{SLOW_ZONE}/{net.DEAD_DNS_ADDRESS}\n"
+            f"local=/{zone}/\nlocal=/test/\n"
+            f"server=/{SLOW_ZONE}/{place.dead_dns}\n"
             + "".join(
-                f"server=/{target['fqdn']}/{net.DEAD_DNS_ADDRESS}\n" for target in targets if _kind(target) == "silent"
+                f"server=/{target['fqdn']}/{place.dead_dns}\n" for target in targets if _kind(target) == "silent"
             )
             + "".join(f"{line}\n" for line in _extra_lines(targets))
             + "address=/#/\n"  # everything else does not exist, without asking anybody
@@ -80,5 +78,5 @@ def write(directory, targets):
             f"pid-file={folder}/dnsmasq.pid\n"
         )
     with open(os.path.join(directory, "resolv.conf"), "w", encoding="ascii") as resolv:
-        resolv.write(f"search {ZONE}\nnameserver {net.ROUTER_ADDRESS}\noptions timeout:2 attempts:2\n")
+        resolv.write(f"search {zone}\nnameserver {place.router}\noptions timeout:2 attempts:2\n")
     return ["dnsmasq", f"--conf-file={folder}/dnsmasq.conf"]

@@ -1,21 +1,46 @@
 """The lab's network: one admin namespace, one target namespace that answers for every target's address, and nft
-between them to make hosts silent, dead or unreachable.
+between them to make hosts silent, dead or unreachable. A lab that is a branch office has addresses of its own, so that
+several fit beside each other; branch 0 is a lab alone:
 
-    admin 10.49.0.1 --- veth --- 10.49.0.2 (router, DNS) | lo: all of 10.50.0.0/16
+    admin 10.49.BRANCH.1 --- veth --- 10.49.BRANCH.2 (router, DNS) | lo: all of 10.(50 + BRANCH).0.0/16
 """
 
+import dataclasses
 import os
+import socket
 import subprocess
 
-ADMIN_ADDRESS = "10.49.0.1"
-ROUTER_ADDRESS = "10.49.0.2"
-DEAD_DNS_ADDRESS = "10.49.0.66"
-PREFIX = "10.50.0.0/16"
-ADMIN_ADDRESS6 = "fd49::1"
-ROUTER_ADDRESS6 = "fd49::2"
-PREFIX6 = "fd50::/64"
+BRANCHES_MAX = 100
 
-RULES = f"""
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The addresses of one lab."""
+
+    admin: str
+    router: str
+    dead_dns: str  # no DNS server ever answers there
+    prefix: str  # of all targets
+    silent: str  # among the targets' addresses, but nobody's
+    admin6: str
+    router6: str
+    prefix6: str
+
+
+def plan(branch=0):
+    if not 0 <= branch < BRANCHES_MAX:
+        raise ValueError(f"branch {branch}: from 0 to {BRANCHES_MAX - 1}")
+    outer, inner = f"10.49.{branch}", 50 + branch
+    outer6 = f"fd49::{branch:x}:" if branch else "fd49::"
+    return Plan(
+        admin=f"{outer}.1", router=f"{outer}.2", dead_dns=f"{outer}.66", prefix=f"10.{inner}.0.0/16",
+        silent=f"10.{inner}.255.250", admin6=f"{outer6}1", router6=f"{outer6}2",
+        prefix6=f"fd50::10:{inner}:0:0/96" if branch else "fd50::/64",
+    )
+
+
+def rules(place):
+    return f"""
 table ip lab {{
     set targets {{ type ipv4_addr; flags interval; }}
     set down {{ type ipv4_addr; }}
@@ -26,8 +51,8 @@ table ip lab {{
     map instance {{ type ipv4_addr : ipv4_addr . inet_service; }}
     chain input {{
         type filter hook input priority 0; policy accept;
-        ip daddr {DEAD_DNS_ADDRESS} drop
-        ip daddr {PREFIX} ip daddr != @targets drop
+        ip daddr {place.dead_dns} drop
+        ip daddr {place.prefix} ip daddr != @targets drop
         ip daddr @down drop
         ip daddr @unreachable reject with icmp type host-unreachable
         ip daddr @noping icmp type echo-request drop
@@ -40,12 +65,15 @@ table ip lab {{
     }}
 }}
 """
-RULES6 = f"""
+
+
+def rules6(place):
+    return f"""
 table ip6 lab {{
     set targets {{ type ipv6_addr; }}
     chain input {{
         type filter hook input priority 0; policy accept;
-        ip6 daddr {PREFIX6} ip6 daddr != @targets drop
+        ip6 daddr {place.prefix6} ip6 daddr != @targets drop
     }}
 }}
 """
@@ -68,7 +96,16 @@ def run(*command, feed=None):
     return done.stdout
 
 
-def set_up(admin_pid, subnets):
+def accepts(place):
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection(place, timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+def set_up(admin_pid, subnets, place):
     """Called in the target namespace while the host's /proc is still mounted there."""
     admin_net = f"/proc/{admin_pid}/ns/net"
 
@@ -78,21 +115,21 @@ def set_up(admin_pid, subnets):
     run("ip", "link", "set", "lo", "up")
     admin("ip", "link", "set", "lo", "up")
     run("ip", "link", "add", "lab0", "type", "veth", "peer", "name", "lab1", "netns", admin_net)
-    run("ip", "address", "add", f"{ROUTER_ADDRESS}/24", "dev", "lab0")
+    run("ip", "address", "add", f"{place.router}/24", "dev", "lab0")
     run("ip", "link", "set", "lab0", "up")
-    admin("ip", "address", "add", f"{ADMIN_ADDRESS}/24", "dev", "lab1")
+    admin("ip", "address", "add", f"{place.admin}/24", "dev", "lab1")
     admin("ip", "link", "set", "lab1", "up")
-    admin("ip", "route", "add", "default", "via", ROUTER_ADDRESS)
+    admin("ip", "route", "add", "default", "via", place.router)
     if has_ipv6():
-        run("ip", "address", "add", f"{ROUTER_ADDRESS6}/64", "dev", "lab0", "nodad")
-        admin("ip", "address", "add", f"{ADMIN_ADDRESS6}/64", "dev", "lab1", "nodad")
-        admin("ip", "route", "add", "default", "via", ROUTER_ADDRESS6)
-        run("ip", "route", "add", "local", PREFIX6, "dev", "lo")
-        run("nft", "-f", "-", feed=RULES6)
-    run("ip", "route", "add", "local", f"{DEAD_DNS_ADDRESS}/32", "dev", "lo")
+        run("ip", "address", "add", f"{place.router6}/64", "dev", "lab0", "nodad")
+        admin("ip", "address", "add", f"{place.admin6}/64", "dev", "lab1", "nodad")
+        admin("ip", "route", "add", "default", "via", place.router6)
+        run("ip", "route", "add", "local", place.prefix6, "dev", "lo")
+        run("nft", "-f", "-", feed=rules6(place))
+    run("ip", "route", "add", "local", f"{place.dead_dns}/32", "dev", "lo")
     for subnet in subnets:
         run("ip", "route", "add", "local", subnet, "dev", "lo")
-    run("nft", "-f", "-", feed=RULES)
+    run("nft", "-f", "-", feed=rules(place))
 
 
 def add_targets(addresses):

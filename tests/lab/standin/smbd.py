@@ -122,26 +122,27 @@ class Instance:
             raise RuntimeError(f"pdbedit {' '.join(arguments)}: {done.stderr.strip()}")
 
     def environment(self):
-        """A clock of its own comes from a library that is loaded before the C library's functions."""
+        """Libraries that are loaded before the C library's functions: a deep queue, maybe a clock of its own."""
+        queue = library(self.lab, "listen_deep")
         if not self.clock_s:
-            return {}
-        return {"LD_PRELOAD": clock_library(self.lab), "LAB_CLOCK_SHIFT_S": str(self.clock_s)}
+            return {"LD_PRELOAD": queue}
+        return {"LD_PRELOAD": f"{queue}:{library(self.lab, 'clock_shift')}", "LAB_CLOCK_SHIFT_S": str(self.clock_s)}
 
     def command(self):
         return ["smbd", "--foreground", "--no-process-group", f"--configfile={self.conf}"]
 
 
-def clock_library(directory):
-    """Compiles clock_shift.c, once for each lab."""
-    library = os.path.join(directory, "smbd", "clock_shift.so")
-    if not os.path.exists(library):
-        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clock_shift.c")
+def library(directory, name):
+    """Compiles NAME.c, once for each lab."""
+    made = os.path.join(directory, "smbd", f"{name}.so")
+    if not os.path.exists(made):
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.c")
         done = subprocess.run(
-            ["cc", "-O1", "-fPIC", "-shared", "-o", library, source], capture_output=True, text=True, check=False
+            ["cc", "-O1", "-fPIC", "-shared", "-o", made, source], capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            raise RuntimeError(f"cc clock_shift.c: {done.stderr.strip()}")
-    return library
+            raise RuntimeError(f"cc {name}.c: {done.stderr.strip()}")
+    return made
 
 
 def write_target(directory, target, share=None, options=None):

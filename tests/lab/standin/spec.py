@@ -35,16 +35,17 @@ def make_accounts():
     return rows
 
 
-def make_targets(count, subnet_count):
-    """COUNT targets spread evenly over SUBNET_COUNT networks of 10.50.K.0/24 (bigger ones when they don't fit)."""
+def make_targets(count, subnet_count, whole=None, zone=dns.ZONE):
+    """COUNT targets spread evenly over SUBNET_COUNT networks of WHOLE (10.50.K.0/24; bigger ones when they don't fit)."""
+    whole = whole or net.plan().prefix
     per_subnet = -(-count // subnet_count)
     prefix = 24
     while (1 << (32 - prefix)) - 2 < per_subnet:
         prefix -= 1
-    networks = list(ipaddress.ip_network(net.PREFIX).subnets(new_prefix=prefix))
+    networks = list(ipaddress.ip_network(whole).subnets(new_prefix=prefix))
     networks = networks[1:] if subnet_count < len(networks) else networks
     if subnet_count > len(networks):
-        raise ValueError(f"{count} targets in {subnet_count} subnets do not fit into {net.PREFIX}")
+        raise ValueError(f"{count} targets in {subnet_count} subnets do not fit into {whole}")
     subnets = networks[:subnet_count]
     targets = []
     for index in range(count):
@@ -54,7 +55,7 @@ def make_targets(count, subnet_count):
             {
                 "address": str(subnet[index % per_subnet + 1]),
                 "host": host,
-                "fqdn": f"{host}.{dns.ZONE}",
+                "fqdn": f"{host}.{zone}",
                 "netbios": host.upper()[:15],
                 "subnet": str(subnet),
                 "fault": None,
@@ -64,14 +65,16 @@ def make_targets(count, subnet_count):
     return targets, [str(subnet) for subnet in subnets]
 
 
-def make(directory, targets=10, subnets=1, fault_spec="none", package_name="package.exe", **extra):
-    """The whole lab as a dict; `extra` are options for the scheduler."""
+def make(directory, targets=10, subnets=1, fault_spec="none", package_name="package.exe", branch=0, zone=dns.ZONE,
+         **extra):
+    """The whole lab as a dict; BRANCH and ZONE: whose addresses and names; `extra` are options for the scheduler."""
     directory = os.path.abspath(directory)
     if len(directory) > MAX_DIRECTORY:
         raise ValueError(f"{directory}: longer than {MAX_DIRECTORY} characters (Unix sockets live below it)")
     if targets < 1 or subnets < 1:
         raise ValueError("a lab has at least one target and one subnet")
-    rows, networks = make_targets(targets, subnets)
+    place = net.plan(branch)
+    rows, networks = make_targets(targets, subnets, place.prefix, zone)
     dealt = faults.deal(fault_spec, rows)
     for row in rows:
         text = dealt.get(row["address"])
@@ -80,7 +83,7 @@ def make(directory, targets=10, subnets=1, fault_spec="none", package_name="pack
             fault, argument = faults.split(text)
             if fault.name == "long-name":
                 row["host"] = f"workstation-of-{row['host']}"
-                row["fqdn"] = f"{row['host']}.{dns.ZONE}"
+                row["fqdn"] = f"{row['host']}.{zone}"
                 row["netbios"] = row["host"].upper()[:15]
             row["expected"] = fault.expected(argument)
     accounts = make_accounts()
@@ -88,10 +91,11 @@ def make(directory, targets=10, subnets=1, fault_spec="none", package_name="pack
         "schema": 1,
         "directory": directory,
         "token": secrets.token_hex(16),
-        "zone": dns.ZONE,
+        "branch": branch,
+        "zone": zone,
         "slow_zone": dns.SLOW_ZONE,
-        "dns": net.ROUTER_ADDRESS,
-        "admin_address": net.ADMIN_ADDRESS,
+        "dns": place.router,
+        "admin_address": place.admin,
         "subnets": networks,
         "package_name": package_name,
         "account": accounts[0]["user"],

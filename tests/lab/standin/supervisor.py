@@ -50,6 +50,7 @@ class Init:
         self.lab = lab
         self.directory = lab["directory"]
         self.admin_pid = admin_pid
+        self.place = net.plan(lab["branch"])
         self.targets = {target["address"]: target for target in lab["targets"]}
         self.children = {}
         self.holders = {}
@@ -59,7 +60,7 @@ class Init:
     def set_up(self):
         kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS)
         kernel.private_mounts()
-        net.set_up(self.admin_pid, self.lab["subnets"])
+        net.set_up(self.admin_pid, self.lab["subnets"], self.place)
         kernel.mount("proc", "/proc", "proc")
         socket.sethostname("standin")
         folder = smbd.write_passwd(self.directory, self.lab["accounts"], self.lab["targets"])
@@ -148,11 +149,11 @@ class Init:
         """Until every server accepts; the processes are ours, so a fixed patience is enough."""
         ports = [instance.port for instance in self.instances.values() if not instance.stopped]
         ports += [port for name, port in BETWEEN.items() if name in self.children.values()]
-        wanted = [("127.0.0.1", port) for port in ports] + [(net.ROUTER_ADDRESS, 53)]
+        wanted = [("127.0.0.1", port) for port in ports] + [(self.place.router, 53)]
         pipe = f"{self.directory}/np/np/atsvc"
         for _ in range(400):
             self.reap()
-            wanted = [place for place in wanted if not _accepts(place)]
+            wanted = [place for place in wanted if not net.accepts(place)]
             if not wanted and os.path.exists(pipe):
                 return
             select.select([], [], [], 0.05)
@@ -199,7 +200,7 @@ class Init:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             del self.children[pid]
-        self._start("dnsmasq", dns.write(self.directory, self.lab["targets"]))
+        self._start("dnsmasq", dns.write(self.lab))
 
     def _between_wanted(self):
         rows = [faults.split(target["fault"])[0] for target in self.lab["targets"] if target["fault"]]
@@ -335,14 +336,6 @@ def _between(row):
     return "line" if row.line else "tamper" if row.tamper else None
 
 
-def _accepts(place):
-    try:
-        socket.create_connection(place, timeout=1).close()
-        return True
-    except OSError:
-        return False
-
-
 def _be_init(lab, admin_pid, report):
     kernel.die_with_parent()
     try:
@@ -370,7 +363,7 @@ def main(directory, report, watched):
     for folder in ("log", "hosts", "scheduler"):
         os.makedirs(f"{directory}/{folder}", exist_ok=True)
     watch = os.pidfd_open(watched) if watched else None
-    dns.write(directory, lab["targets"])
+    dns.write(lab)
     ready, ours = os.pipe()
     admin = os.fork()
     if admin == 0:
