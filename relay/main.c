@@ -17,6 +17,8 @@
 
 #define EXIT_USAGE 2
 #define FILES_WANTED 4096
+#define SESSIONS_MAX                                                                               \
+    256 /* of them one relay can keep busy; each costs memory, and the machines' patience */
 
 enum {
     OPTION_STATE = 's',
@@ -27,7 +29,8 @@ enum {
     OPTION_OPERATORS = 'o',
     OPTION_ALLOW = 'a',
     OPTION_VERBOSE = 'v',
-    OPTION_PARENT = 0x100
+    OPTION_PARENT = 0x100,
+    OPTION_SESSIONS
 };
 
 struct arguments {
@@ -35,7 +38,8 @@ struct arguments {
     const char *state, *name, *coordinator, *packages, *coordinator_key, *operators;
     bool verbose;
     struct scope scope;
-    pid_t parent; /* 0: on our own */
+    pid_t parent;         /* 0: on our own */
+    uint32_t session_max; /* 0: not said */
 };
 
 static const struct argp_option options[] = {
@@ -47,6 +51,7 @@ static const struct argp_option options[] = {
     {"operators", OPTION_OPERATORS, "DIR", 0, "Trusted operator keys: <push id>.pub files", 0},
     {"allow", OPTION_ALLOW, "CIDR", 0,
      "Touch addresses in this subnet only; may be repeated (default: all)", 0},
+    {"sessions", OPTION_SESSIONS, "N", 0, "At most N SMB sessions at once (256)", 0},
     {"parent", OPTION_PARENT, "PID", 0, "End when this process ends; for private mode", 0},
     {"verbose", OPTION_VERBOSE, NULL, 0, "Log every target's outcome", 0},
     {0},
@@ -58,6 +63,14 @@ static pid_t process_id(const struct argp_state *state, const char *text)
     if (text_to_u64(text, INT_MAX, &value) != 0 || value == 0)
         argp_error(state, "--parent must be a process id");
     return (pid_t)value;
+}
+
+static uint32_t session_count(const struct argp_state *state, const char *text)
+{
+    uint64_t value = 0;
+    if (text_to_u64(text, SESSIONS_MAX, &value) != 0 || value == 0)
+        argp_error(state, "--sessions must be a number from 1 to %d", SESSIONS_MAX);
+    return (uint32_t)value;
 }
 
 static error_t parse_option(int key, char *value, struct argp_state *state)
@@ -89,6 +102,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         break;
     case OPTION_VERBOSE:
         arguments->verbose = true;
+        break;
+    case OPTION_SESSIONS:
+        arguments->session_max = session_count(state, value);
         break;
     case OPTION_PARENT:
         arguments->parent = process_id(state, value);
@@ -165,6 +181,7 @@ static int run_relay(const struct arguments *arguments)
         .packages = arguments->packages,
         .operators = arguments->operators,
         .scope = &arguments->scope,
+        .session_max = arguments->session_max,
     };
     if (public_key_read(arguments->coordinator_key, config.coordinator_key, &err) != 0 ||
         folder_check(arguments->operators, &err) != 0 ||

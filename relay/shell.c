@@ -13,7 +13,9 @@
 #include "relay/shell_state.h"
 
 #define SMB_PORT 445
-#define FLUSH_MS 500           /* last messages at the end */
+#define FLUSH_MS 500 /* last messages at the end */
+#define CONNECTS_PER_SESSION                                                                       \
+    4 /* many machines don't answer: it takes more of them to fill the sessions */
 #define CLOSING_TURNS_MAX 1000 /* of the loop, until every handle is closed */
 
 static uint64_t clock_ms(clockid_t clock)
@@ -162,6 +164,11 @@ static int open_agent(struct shell *shell, struct err *err)
 {
     struct agent_config config;
     agent_config_defaults(&config);
+    if (shell->config->session_max) {
+        uint32_t connect_max = shell->config->session_max * CONNECTS_PER_SESSION;
+        config.session_max = shell->config->session_max;
+        config.connect_max = connect_max < config.connect_max ? connect_max : config.connect_max;
+    }
     (void)text_copy(config.hello.relay_name, sizeof config.hello.relay_name, shell->config->name);
     memcpy(config.hello.seal_key, shell->config->state->seal.public_key, LIMIT_KEY_BYTES);
     config.hello.instance = random_u64();

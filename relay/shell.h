@@ -21,6 +21,7 @@ struct shell_config {
     uint8_t coordinator_key[LIMIT_KEY_BYTES];
     const char *operators;     /* folder of `<push id>.pub` files */
     const struct scope *scope; /* addresses it may touch (relay/stage/scope.h); borrowed */
+    uint32_t session_max;      /* SMB sessions at once; 0: as the agent has it */
 };
 
 /* Runs until SIGTERM or SIGINT (running stages get ten seconds; a second signal ends at once), or
