@@ -60,6 +60,16 @@ void key_pair_generate(struct key_pair *pair, enum key_kind kind)
     secret_wipe(seed, sizeof seed);
 }
 
+int key_pair_from_secret(struct key_pair *pair, enum key_kind kind, const uint8_t *secret,
+                         struct err *err)
+{
+    memset(pair, 0, sizeof *pair);
+    if (derive(pair, kind, secret) == 0)
+        return 0;
+    key_pair_release(pair);
+    return err_set(err, ERR_INVALID, "not a secret key");
+}
+
 void key_pair_release(struct key_pair *pair)
 {
     secret_free(pair->secret);

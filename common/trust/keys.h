@@ -34,6 +34,10 @@ struct key_pair {
 
 /* Fills `pair` with a new random pair. Needs trust_start. */
 void key_pair_generate(struct key_pair *pair, enum key_kind kind);
+/* Fills `pair` from its 32 secret bytes (seed or scalar). Errors: ERR_INVALID when they are none.
+ */
+int key_pair_from_secret(struct key_pair *pair, enum key_kind kind, const uint8_t *secret,
+                         struct err *err);
 /* Wipes the secret and clears the struct; a zeroed one is fine. */
 void key_pair_release(struct key_pair *pair);
 /* Writes the pair to a new file, mode 0600, synced with its folder. Errors: ERR_EXISTS when there

@@ -10,7 +10,7 @@ BANNED = re.compile(r"(?<![\w.>])(strcpy|strcat|sprintf|vsprintf|strtok|gets|ato
 OWNERS = {
     "pb-c.h": ["common/wire/"],
     "zmq.h": ["common/net/"], "czmq.h": ["common/net/"],
-    "sodium.h": ["common/trust/", "common/net/", "common/pkg/"],
+    "sodium.h": ["common/trust/", "common/signed/", "common/net/", "common/pkg/"],
     "sqlite3.h": ["coordinator/store/", "relay/spool."],
     "gssapi": ["relay/auth/"],
     "ares.h": ["relay/stage/resolve"],
@@ -26,6 +26,7 @@ RULE = {
     MODEL: [BASE],
     "common/wire/": [BASE, MODEL],
     "common/trust/": [BASE, MODEL],
+    "common/signed/": [BASE, MODEL, "common/trust/", "common/wire/"],
     "common/pkg/": [BASE, MODEL],
     "common/net/": [BASE, MODEL, "common/trust/"],
     "common/report/": [BASE, MODEL],
