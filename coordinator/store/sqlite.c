@@ -25,8 +25,9 @@
     " body BLOB NOT NULL, PRIMARY KEY (push, no));"
 
 /* Sites, trust and packages: from version 4 on. standing: enum relay_standing; kind of a site_rule:
- * 0 subnet, 1 name pattern. push_credential and site_credential: ciphertext for one relay. A row of
- * package says what its bytes are called; they lie in files. */
+ * 0 subnet, 1 name pattern; described: by an admin, else the site is a number for rows alone.
+ * push_credential and site_credential: ciphertext for one relay. A row of package says what its
+ * bytes are called; they lie in files. */
 #define SCHEMA_SITES                                                                               \
     "CREATE TABLE site_rule (site INTEGER NOT NULL REFERENCES site (no), kind INTEGER NOT NULL,"   \
     " text TEXT NOT NULL, PRIMARY KEY (site, kind, text)) WITHOUT ROWID;"                          \
@@ -63,6 +64,7 @@ static const char *const migration_3 =
     "BEGIN IMMEDIATE;"
     "ALTER TABLE site ADD COLUMN is_default INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE site ADD COLUMN wan_rate INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE site ADD COLUMN described INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE relay ADD COLUMN standing INTEGER NOT NULL DEFAULT 1;"
     "ALTER TABLE relay ADD COLUMN serial INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE relay ADD COLUMN certificate BLOB;"
@@ -74,7 +76,8 @@ static const char *const migration_3 =
 
 static const char *const schema =
     "CREATE TABLE site (no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
-    " is_default INTEGER NOT NULL DEFAULT 0, wan_rate INTEGER NOT NULL DEFAULT 0);"
+    " is_default INTEGER NOT NULL DEFAULT 0, wan_rate INTEGER NOT NULL DEFAULT 0,"
+    " described INTEGER NOT NULL DEFAULT 0);"
     "CREATE TABLE relay (no INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE,"
     " site INTEGER NOT NULL REFERENCES site (no), name TEXT NOT NULL DEFAULT '',"
     " seal_key BLOB, epoch INTEGER NOT NULL DEFAULT 0, standing INTEGER NOT NULL DEFAULT 1,"

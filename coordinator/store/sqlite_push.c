@@ -138,6 +138,9 @@ int store_push_commit(struct store *store, uint64_t key, const struct store_push
         sqlite_bind_blob(write, 14, push->of_push->bytes, PUSH_ID_BYTES);
     sqlite_bind_u64(write, 15, (uint64_t)push->run_as);
     sqlite_bind_u64(write, 16, push->fail_stop_count);
+    sqlite_bind_u64(write, 17, push->routing ? PUSH_ROUTING : PUSH_OPEN);
+    sqlite_bind_text(write, 18, push->site != NULL ? push->site : "");
+    sqlite_bind_u64(write, 19, push->policy_version);
     if (sqlite_run(store, write, "commit push", err) != 0)
         return -1;
     struct store_recovery recovery; /* of a fresh push: no leases */

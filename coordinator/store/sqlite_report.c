@@ -118,6 +118,7 @@ int store_summary(struct store *store, uint64_t key, struct push_summary *out, s
     out->action = (enum job_action)sqlite_u32(read, 11);
     sqlite_blob(read, 12, out->of_push.bytes, sizeof out->of_push.bytes);
     out->run_as = (enum run_as)sqlite_u32(read, 13);
+    out->policy_version = sqlite_u64(read, 14);
     sqlite_done(read);
     return read_totals(store, key, &out->totals, err);
 }

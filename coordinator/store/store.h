@@ -27,6 +27,7 @@
 #include "common/model/message.h"
 
 #define STORE_RELAY_NONE UINT16_MAX
+#define STORE_SITE_NONE UINT16_MAX /* of a target: not known, or none */
 
 struct store;
 
@@ -48,6 +49,31 @@ bool store_failed(const struct store *store);
 
 /* The number of a site, given on first sight. */
 int store_site(struct store *store, const char *name, uint16_t *site, struct err *err);
+
+/* A site as an admin describes it. */
+struct store_site {
+    uint16_t no;
+    struct site site; /* owned; relay_count and live_count are 0 */
+};
+
+/* Describes a site, in place of what was said of it before. */
+int store_site_put(struct store *store, const struct site *site, uint16_t *no, struct err *err);
+/* Takes the description away, with tokens and credentials for it. The name keeps its number: rows
+ * name it. Errors: ERR_NOT_FOUND. */
+int store_site_rm(struct store *store, const char *name, struct err *err);
+/* The number of a site that is described. Errors: ERR_NOT_FOUND. */
+int store_site_find(struct store *store, const char *name, uint16_t *no, struct err *err);
+/* All that are described, in the order of names; for store_sites_free. */
+int store_sites(struct store *store, struct store_site **sites, uint32_t *count, struct err *err);
+void store_sites_free(struct store_site *sites, uint32_t count);
+
+/* Who would miss a site. */
+struct store_site_use {
+    uint32_t relay_count; /* that aren't revoked */
+    uint32_t push_count;  /* open, with rows there that aren't settled; all that are being routed */
+};
+
+int store_site_use(struct store *store, uint16_t site, struct store_site_use *use, struct err *err);
 
 struct store_relay {
     uint16_t relay;                       /* number */
@@ -77,7 +103,7 @@ int store_relay_get(struct store *store, uint16_t relay, struct store_relay *out
  * was not committed is thrown away. Errors: ERR_EXISTS when the push is committed. */
 int store_upload_begin(struct store *store, const struct push_id *push, uint32_t target_count,
                        uint64_t *key, struct err *err);
-/* Adds names from target number first_no on; all in `site`. */
+/* Adds names from target number first_no on; all in `site` (STORE_SITE_NONE: see routing). */
 int store_upload_targets(struct store *store, uint64_t key, uint16_t site, uint32_t first_no,
                          char *const *names, uint32_t name_count, struct err *err);
 /* Throws an upload away. Committed pushes are left alone. */
@@ -105,9 +131,12 @@ struct store_push {
     enum job_action action;
     const struct push_id *of_push; /* NULL: none */
     enum run_as run_as;
+    bool routing;            /* these three: a resume leaves them alone; targets have no site yet */
+    const char *site;        /* that the operator names; NULL: by routing */
+    uint64_t policy_version; /* of the job */
 };
 
-/* Makes the upload a push in state PUSH_OPEN, every target queued. */
+/* Makes the upload a push in state PUSH_OPEN (PUSH_ROUTING: `routing`), every target queued. */
 int store_push_commit(struct store *store, uint64_t key, const struct store_push *push,
                       struct err *err);
 /* Fails, with PACKAGE_IN_USE, the targets of a freshly committed push that an open push still needs
@@ -136,6 +165,28 @@ struct store_lease {
 
 int store_lease(struct store *store, uint64_t key, const struct store_lease *lease,
                 struct err *err);
+
+/* ---- routing ---- */
+
+/* A target without a site. */
+struct store_unrouted {
+    uint32_t target_no;
+    enum target_state state; /* not queued: settled before it was routed */
+    char *name;              /* to be freed */
+};
+
+/* Up to row_max of them, from number first_no on. */
+int store_unrouted(struct store *store, uint64_t key, uint32_t first_no,
+                   struct store_unrouted *rows, uint32_t row_max, uint32_t *row_count,
+                   struct err *err);
+/* Whether a queued target has no site. */
+int store_is_unrouted(struct store *store, uint64_t key, bool *unrouted, struct err *err);
+/* Gives those of the `target_count` targets from first_no on that have none a site. */
+int store_target_site(struct store *store, uint64_t key, uint32_t first_no, uint32_t target_count,
+                      uint16_t site, struct err *err);
+/* The site that the operator named for the push; "" when none. Errors: ERR_NOT_FOUND. */
+int store_push_site(struct store *store, uint64_t key, char site[LIMIT_SITE_NAME_SIZE],
+                    struct err *err);
 
 /* ---- looking ---- */
 
@@ -174,11 +225,12 @@ struct store_page {
 
 /* Looks at a bounded number of targets per call, so a page may be empty before the end. The
  * filter's push selector is not used. Output comes when the filter names a target and asks for it,
- * as much of it in one page as a message holds. Rows that no relay has reported say relay "-". */
+ * as much of it in one page as a message holds. Rows that no relay has reported say relay "-",
+ * those without a site say site "-". */
 int store_report(struct store *store, uint64_t key, const struct report_filter *filter,
                  struct store_page *page, struct err *err);
 
-/* Pushes for a restart: which = open, stopped or cancelling, or closed while some row is
+/* Pushes for a restart: which = open, routing, stopped or cancelling, or closed while some row is
  * unknown_effect (newest 64), or closed and done (newest 64). Up to `max` keys, ascending. */
 enum store_which { STORE_PUSHES_OPEN, STORE_PUSHES_UNKNOWN, STORE_PUSHES_CLOSED };
 

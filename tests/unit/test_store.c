@@ -787,7 +787,8 @@ static void newer_or_foreign_file_is_refused(void **state)
 #define UNDO_4                                                                                     \
     "DROP TABLE site_rule; DROP TABLE token; DROP TABLE policy; DROP TABLE site_credential;"       \
     "DROP TABLE push_credential; DROP TABLE package;"                                              \
-    "ALTER TABLE site DROP COLUMN is_default; ALTER TABLE site DROP COLUMN wan_rate;"              \
+    "ALTER TABLE site DROP COLUMN is_default; ALTER TABLE site DROP COLUMN described;ALTER TABLE " \
+    "site DROP COLUMN wan_rate;"                                                                   \
     "ALTER TABLE relay DROP COLUMN standing; ALTER TABLE relay DROP COLUMN serial;"                \
     "ALTER TABLE relay DROP COLUMN certificate; ALTER TABLE relay DROP COLUMN until_s;"            \
     "ALTER TABLE push DROP COLUMN site; ALTER TABLE push DROP COLUMN policy_version;"              \
