@@ -258,7 +258,8 @@ static void draw_subnet(struct subnet *subnet)
     char text[SUBNET_TEXT_SIZE];
     bool is_v4 = draw(2) == 0;
     draw_address(&address, is_v4);
-    *subnet = (struct subnet){.bits = (uint8_t)(is_v4 ? 106 + draw(23) : 16 + draw(113)), .is_v4 = is_v4};
+    *subnet =
+        (struct subnet){.bits = (uint8_t)(is_v4 ? 106 + draw(23) : 16 + draw(113)), .is_v4 = is_v4};
     memcpy(subnet->bytes, address.bytes, sizeof subnet->bytes);
     for (unsigned bit = subnet->bits; bit < 128; bit++)
         subnet->bytes[bit / 8] &= (uint8_t) ~(0x80U >> bit % 8);
