@@ -200,6 +200,25 @@ static control_handler *const handlers[MESSAGE_KIND_COUNT] = {
     [MESSAGE_REPORT_GET] = control_report_get,   [MESSAGE_LIST_GET] = list_get,
 };
 
+/* Requests that would begin something that takes space. */
+static bool begins_work(enum message_kind kind)
+{
+    return kind == MESSAGE_PACKAGE_OFFER || kind == MESSAGE_PUSH_BEGIN;
+}
+
+static bool refuse_when_full(struct coordinator *c, const struct link_peer *peer,
+                             const struct message *message)
+{
+    struct err err = {0};
+    if (!begins_work(message->kind) || reserve_look(c->reserve))
+        return false;
+    (void)err_set(&err, ERR_NO_SPACE,
+                  "the disk of %s is nearly full: free space there; pushes that are open go on",
+                  c->options.state);
+    control_fail(c, peer, message->request, &err);
+    return true;
+}
+
 void control_received(void *context, const struct link_peer *peer, const uint8_t *bytes,
                       size_t size)
 {
@@ -214,7 +233,9 @@ void control_received(void *context, const struct link_peer *peer, const uint8_t
         return;
     }
     log_debug("uid %u: %s", (unsigned)peer->uid, message_kind_word(message.kind));
-    if (handlers[message.kind] != NULL) {
+    if (refuse_when_full(c, peer, &message)) {
+        log_warning("the disk is nearly full: %s refused", message_kind_word(message.kind));
+    } else if (handlers[message.kind] != NULL) {
         handlers[message.kind](c, peer, &message);
     } else {
         (void)err_set(&err, ERR_PROTOCOL, "%s is no request", message_kind_word(message.kind));

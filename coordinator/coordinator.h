@@ -19,6 +19,7 @@
 #include <uv.h>
 
 #include "common/base/err.h"
+#include "common/base/reserve.h"
 #include "common/model/message.h"
 #include "common/net/link.h"
 #include "common/pkg/store.h"
@@ -43,6 +44,7 @@ struct coordinator_options {
     const char *packages;  /* endpoint */
     uint32_t lease_ms;     /* see model/message.h */
     uint32_t heartbeat_ms;
+    uint64_t disk_reserve; /* bytes held back on the state folder's disk */
 };
 
 /* A message that waits for the commit. */
@@ -107,6 +109,7 @@ struct coordinator {
     uint64_t started_ms; /* boot time */
     bool stopping;
     struct key_pair curve;
+    struct reserve *reserve; /* of the state folder's disk */
     struct store *store;
     struct dispatch *core;
     struct dispatch_effects effects;

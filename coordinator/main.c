@@ -25,6 +25,7 @@ enum option_key {
     OPTION_LEASE_MS,
     OPTION_HEARTBEAT_MS,
     OPTION_PARENT,
+    OPTION_DISK_RESERVE,
 };
 
 static const struct argp_option options[] = {
@@ -37,6 +38,11 @@ static const struct argp_option options[] = {
     {"lease-ms", OPTION_LEASE_MS, "N", 0,
      "run: a relay that is silent for so long loses its targets (60000)", 0},
     {"heartbeat-ms", OPTION_HEARTBEAT_MS, "N", 0, "run: how often relays say they live (10000)", 0},
+    {"disk-reserve", OPTION_DISK_RESERVE, "BYTES", 0,
+     "run: held back on the disk of --state: when it runs full, no new push is taken and what is "
+     "open "
+     "ends (67108864)",
+     0},
     {"parent", OPTION_PARENT, "PID", 0, "End when this process ends; for private mode", 0},
     {"verbose", OPTION_VERBOSE, NULL, 0, "Say more on standard error", 0},
     {0},
@@ -112,6 +118,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case OPTION_HEARTBEAT_MS:
         run->heartbeat_ms = number(state, value, "--heartbeat-ms");
         return 0;
+    case OPTION_DISK_RESERVE:
+        if (text_to_u64(value, 1ULL << 40, &run->disk_reserve) != 0)
+            argp_error(state, "--disk-reserve must be a number of bytes");
+        return 0;
     case OPTION_PARENT:
         arguments->parent = process_id(state, value);
         return 0;
@@ -144,8 +154,9 @@ int main(int argc, char **argv)
             "ENDPOINT --packages ENDPOINT",
         .doc = "Splits pushes over relays and keeps the one report of what became of every target.",
     };
-    struct arguments arguments = {
-        .run = {.lease_ms = COORDINATOR_LEASE_MS, .heartbeat_ms = COORDINATOR_HEARTBEAT_MS}};
+    struct arguments arguments = {.run = {.lease_ms = COORDINATOR_LEASE_MS,
+                                          .heartbeat_ms = COORDINATOR_HEARTBEAT_MS,
+                                          .disk_reserve = RESERVE_BYTES}};
     struct err err = {0};
     argp_program_version_hook = print_version;
     argp_err_exit_status = STATUS_USAGE;

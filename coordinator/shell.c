@@ -22,7 +22,7 @@
 #define OUTBOX_BYTES_MAX (64U << 20)
 /* An upload's writes need not be durable before its commit: they are committed this often. */
 #define LAZY_COMMIT_MS 250
-#define SWEEP_MS 60000 /* how often abandoned uploads are looked for */
+#define SWEEP_MS 5000 /* how often abandoned uploads and the disk are looked at */
 #define RECENT_PUSHES_MAX 64U
 
 static uint64_t clock_ms(clockid_t clock)
@@ -377,7 +377,9 @@ static int recover(struct coordinator *c, struct err *err)
 
 static void on_sweep_timer(uv_timer_t *timer)
 {
-    control_push_sweep(timer->data);
+    struct coordinator *c = timer->data;
+    control_push_sweep(c);
+    (void)reserve_look(c->reserve); /* gives it up in time for what is open */
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -411,7 +413,9 @@ static int open_state(struct coordinator *c, struct err *err)
         key_pair_load(&c->curve, KEY_CURVE, path, err) != 0 ||
         files_path(path, c->options.state, "packages", err) != 0 ||
         package_store_new(&c->packages, path, err) != 0 ||
-        files_path(path, c->options.state, "store.db", err) != 0)
+        files_path(path, c->options.state, "store.db", err) != 0 ||
+        /* before the store is opened: it may need that space to recover */
+        reserve_new(&c->reserve, c->options.state, c->options.disk_reserve, err) != 0)
         return -1;
     return store_open(&c->store, path, err);
 }
@@ -489,6 +493,7 @@ static void finish(struct coordinator *c)
     book_release(c);
     store_close(c->store);
     package_store_free(c->packages);
+    reserve_free(c->reserve);
     dispatch_free(c->core);
     dispatch_effects_release(&c->effects);
     key_pair_release(&c->curve);

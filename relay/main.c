@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "common/base/log.h"
+#include "common/base/reserve.h"
 #include "common/base/text.h"
 #include "common/trust/secret.h"
 #include "relay/auth/auth.h"
@@ -30,7 +31,8 @@ enum {
     OPTION_ALLOW = 'a',
     OPTION_VERBOSE = 'v',
     OPTION_PARENT = 0x100,
-    OPTION_SESSIONS
+    OPTION_SESSIONS,
+    OPTION_DISK_RESERVE,
 };
 
 struct arguments {
@@ -40,6 +42,7 @@ struct arguments {
     struct scope scope;
     pid_t parent;         /* 0: on our own */
     uint32_t session_max; /* 0: not said */
+    uint64_t disk_reserve;
 };
 
 static const struct argp_option options[] = {
@@ -52,6 +55,11 @@ static const struct argp_option options[] = {
     {"allow", OPTION_ALLOW, "CIDR", 0,
      "Touch addresses in this subnet only; may be repeated (default: all)", 0},
     {"sessions", OPTION_SESSIONS, "N", 0, "At most N SMB sessions at once (256)", 0},
+    {"disk-reserve", OPTION_DISK_RESERVE, "BYTES", 0,
+     "Held back on the disk of --state: when it runs full, nothing new is begun and what is open "
+     "ends "
+     "(67108864)",
+     0},
     {"parent", OPTION_PARENT, "PID", 0, "End when this process ends; for private mode", 0},
     {"verbose", OPTION_VERBOSE, NULL, 0, "Log every target's outcome", 0},
     {0},
@@ -105,6 +113,10 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         break;
     case OPTION_SESSIONS:
         arguments->session_max = session_count(state, value);
+        break;
+    case OPTION_DISK_RESERVE:
+        if (text_to_u64(value, 1ULL << 40, &arguments->disk_reserve) != 0)
+            argp_error(state, "--disk-reserve must be a number of bytes");
         break;
     case OPTION_PARENT:
         arguments->parent = process_id(state, value);
@@ -182,6 +194,7 @@ static int run_relay(const struct arguments *arguments)
         .operators = arguments->operators,
         .scope = &arguments->scope,
         .session_max = arguments->session_max,
+        .disk_reserve = arguments->disk_reserve,
     };
     if (public_key_read(arguments->coordinator_key, config.coordinator_key, &err) != 0 ||
         folder_check(arguments->operators, &err) != 0 ||
@@ -216,7 +229,7 @@ static int run_command(const struct arguments *arguments)
 
 int main(int argc, char **argv)
 {
-    struct arguments arguments = {0};
+    struct arguments arguments = {.disk_reserve = RESERVE_BYTES};
     (void)umask(077);
     argp_err_exit_status = EXIT_USAGE;
     argp_program_version_hook = print_version;

@@ -12,6 +12,7 @@
 #include "common/trust/secret.h"
 #include "relay/shell_state.h"
 
+#define DISK_LOOK_MS 2000 /* how often the state folder's disk is looked at */
 #define SMB_PORT 445
 #define FLUSH_MS 500 /* last messages at the end */
 #define CONNECTS_PER_SESSION                                                                       \
@@ -73,10 +74,11 @@ static void open_handles(struct shell *shell)
     (void)uv_check_init(&shell->loop, &shell->after_poll);
     (void)uv_timer_init(&shell->loop, &shell->agent_timer);
     (void)uv_timer_init(&shell->loop, &shell->cache_timer);
+    (void)uv_timer_init(&shell->loop, &shell->disk_timer);
     (void)uv_signal_init(&shell->loop, &shell->sigterm);
     (void)uv_signal_init(&shell->loop, &shell->sigint);
     shell->before_poll.data = shell->after_poll.data = shell;
-    shell->agent_timer.data = shell->cache_timer.data = shell;
+    shell->agent_timer.data = shell->cache_timer.data = shell->disk_timer.data = shell;
     shell->sigterm.data = shell->sigint.data = shell;
     (void)uv_prepare_start(&shell->before_poll, on_before_poll);
     (void)uv_check_start(&shell->after_poll, on_after_poll);
@@ -85,12 +87,32 @@ static void open_handles(struct shell *shell)
     shell->handles_open = true;
 }
 
+/* A disk that runs full: nothing new, what is held ends with the space that was kept for it. */
+static void on_disk_timer(uv_timer_t *timer)
+{
+    struct shell *shell = timer->data;
+    bool full = !reserve_look(shell->reserve);
+    if (full == shell->disk_full)
+        return;
+    shell->disk_full = full;
+    if (full)
+        log_error("the disk of %s is nearly full: no new targets until space is freed there",
+                  shell->config->state->folder);
+    else
+        log_info("there is space again: new targets are taken");
+    struct agent_event event = {.kind = AGENT_INTAKE, .intake = !full};
+    shell_step(shell, &event);
+}
+
 static int open_disk(struct shell *shell, struct err *err)
 {
     const struct relay_state *state = shell->config->state;
     char *journal = relay_state_path(state, "journal.db");
     char *cache = relay_state_path(state, "cache");
-    int failed = spool_open(&shell->spool, journal, err);
+    /* The reserve first: the journal may need its space to recover. */
+    int failed = reserve_new(&shell->reserve, state->folder, shell->config->disk_reserve, err);
+    if (!failed)
+        failed = spool_open(&shell->spool, journal, err);
     if (!failed)
         failed = spool_prune(shell->spool, (int64_t)(shell_now_unix_ms() / 1000), err);
     if (!failed)
@@ -174,7 +196,11 @@ static int open_agent(struct shell *shell, struct err *err)
     config.hello.instance = random_u64();
     shell->agent = agent_new(&config);
     struct spool_visitor visitor = {journal_intent, journal_outcome, shell};
-    return spool_visit(shell->spool, &visitor, err);
+    if (spool_visit(shell->spool, &visitor, err) != 0)
+        return -1;
+    on_disk_timer(&shell->disk_timer);
+    (void)uv_timer_start(&shell->disk_timer, on_disk_timer, DISK_LOOK_MS, DISK_LOOK_MS);
+    return 0;
 }
 
 static int open_all(struct shell *shell, struct err *err)
@@ -203,6 +229,7 @@ static void close_all(struct shell *shell)
         close_handle((uv_handle_t *)&shell->after_poll);
         close_handle((uv_handle_t *)&shell->agent_timer);
         close_handle((uv_handle_t *)&shell->cache_timer);
+        close_handle((uv_handle_t *)&shell->disk_timer);
         close_handle((uv_handle_t *)&shell->sigterm);
         close_handle((uv_handle_t *)&shell->sigint);
     }
@@ -215,6 +242,7 @@ static void close_all(struct shell *shell)
     agent_effects_release(&shell->effects);
     deferred_release(&shell->waiting);
     spool_close(shell->spool);
+    reserve_free(shell->reserve);
     free(shell->jobs);
 }
 

@@ -20,6 +20,7 @@ struct shell_config {
     const char *packages;            /* endpoint of the package link */
     uint8_t coordinator_key[LIMIT_KEY_BYTES];
     const char *operators;     /* folder of `<push id>.pub` files */
+    uint64_t disk_reserve;     /* bytes held back on the state folder's disk */
     const struct scope *scope; /* addresses it may touch (relay/stage/scope.h); borrowed */
     uint32_t session_max;      /* SMB sessions at once; 0: as the agent has it */
 };

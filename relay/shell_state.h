@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "common/base/buf.h"
+#include "common/base/reserve.h"
 #include "common/net/link.h"
 #include "common/pkg/store.h"
 #include "relay/cache.h"
@@ -67,7 +68,7 @@ struct shell {
     uv_loop_t loop;
     uv_prepare_t before_poll;
     uv_check_t after_poll;
-    uv_timer_t agent_timer, cache_timer;
+    uv_timer_t agent_timer, cache_timer, disk_timer;
     uv_signal_t sigterm, sigint;
     bool handles_open; /* the above were initialised */
     bool net_started;
@@ -79,6 +80,8 @@ struct shell {
     bool urgent;           /* the journal holds what must be durable before anything goes on */
     uint64_t committed_ms; /* last commit */
     struct spool *spool;
+    struct reserve *reserve; /* of the state folder's disk */
+    bool disk_full;          /* as the core was told */
     struct package_store *store;
     struct cache *cache;
     struct stage_runner *runner;

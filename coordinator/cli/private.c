@@ -22,6 +22,8 @@
 #define RELAY_NAME "local"
 #define HEARTBEAT_MS "1000" /* the live view shows what runs where as of the last one */
 
+#define DISK_RESERVE "8388608" /* 8 MiB for each daemon: a user's disk is no server's */
+
 struct private_mode {
     struct private_config config;
     struct daemon coordinator;
@@ -55,6 +57,8 @@ static void set_arguments(struct private_mode *mode)
                                        mode->packages_endpoint,
                                        "--heartbeat-ms",
                                        HEARTBEAT_MS,
+                                       "--disk-reserve",
+                                       DISK_RESERVE,
                                        "--parent",
                                        mode->parent,
                                        NULL};
@@ -71,6 +75,8 @@ static void set_arguments(struct private_mode *mode)
                                  mode->coordinator_key,
                                  "--operators",
                                  paths->operators,
+                                 "--disk-reserve",
+                                 DISK_RESERVE,
                                  "--parent",
                                  mode->parent,
                                  NULL};

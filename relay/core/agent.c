@@ -66,6 +66,15 @@ static void on_shutdown(struct agent *agent)
     agent->heartbeat_due = true; /* says credit 0 */
 }
 
+/* What is held goes on. */
+static void on_intake(struct agent *agent, bool open)
+{
+    if (agent->intake_closed == !open)
+        return;
+    agent->intake_closed = !open;
+    agent->heartbeat_due = true; /* says the new credit */
+}
+
 static void take_event(struct agent *agent, const struct agent_event *event)
 {
     switch (event->kind) {
@@ -111,6 +120,9 @@ static void take_event(struct agent *agent, const struct agent_event *event)
         break;
     case AGENT_PACKAGE_FAILED:
         on_package(agent, event->package.job_no, event->package.detail);
+        break;
+    case AGENT_INTAKE:
+        on_intake(agent, event->intake);
         break;
     case AGENT_SHUTDOWN:
         on_shutdown(agent);

@@ -139,6 +139,7 @@ enum agent_event_kind {
     AGENT_STAGE_DONE,
     AGENT_PACKAGE_READY,  /* `job_no` */
     AGENT_PACKAGE_FAILED, /* `job_no`, and `detail` why */
+    AGENT_INTAKE,         /* `intake`: whether new targets are wanted; at first they are */
     AGENT_SHUTDOWN,       /* start nothing more, say FINISHED when what runs has ended */
 };
 
@@ -160,6 +161,7 @@ struct agent_event {
         struct message_results_ack results_ack;
         struct message_push_ref push_ref; /* STOP, CLOSE */
         uint64_t key;                     /* CONNECTED */
+        bool intake;
         const struct agent_stage_done *stage_done;
         struct {
             uint32_t job_no;

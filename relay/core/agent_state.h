@@ -181,6 +181,7 @@ struct agent {
     uint64_t heard_ms;  /* last WELCOME or ack */
     uint64_t timer_ms;  /* armed */
     bool shutting_down, finished;
+    bool intake_closed; /* no new targets are wanted */
     uint64_t shutdown_at_ms;
 
     struct table table;

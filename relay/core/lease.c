@@ -14,7 +14,7 @@
 
 static uint32_t credit(const struct agent *agent)
 {
-    if (agent->shutting_down)
+    if (agent->shutting_down || agent->intake_closed)
         return 0;
     uint32_t asked = agent->config.held_max + agent->spare;
     return asked < CREDIT_MAX ? asked : CREDIT_MAX;

@@ -537,6 +537,27 @@ static void shutdown_lets_running_stages_end(void **state)
     world_release(&world);
 }
 
+static void intake_closed_says_no_credit_and_finishes_what_is_held(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    lease(&world, &push_a, 0, 1, 1);
+    forget_trace(&world);
+    world.quiet = false;
+    struct agent_event event = {.kind = AGENT_INTAKE, .intake = false};
+    step(&world, &event);
+    saw(&world, "heartbeat epoch=1 credit=0\n");
+    step(&world, &event);
+    saw(&world, "");
+    answer(&world, "At0", AGENT_FAILED, REASON_NXDOMAIN);
+    saw(&world, "outcome A/1 #0.1 failed resolve NXDOMAIN\ndrop At0\nresults A#0.1\n");
+    event.intake = true;
+    step(&world, &event);
+    saw(&world, "heartbeat epoch=1 credit=512\n");
+    world_release(&world);
+}
+
 static void shutdown_ends_after_its_time(void **state)
 {
     (void)state;
@@ -578,6 +599,7 @@ int main(void)
         cmocka_unit_test(lease_again_while_schedule_runs_reads_back_here),
         cmocka_unit_test(shutdown_lets_running_stages_end),
         cmocka_unit_test(shutdown_ends_after_its_time),
+        cmocka_unit_test(intake_closed_says_no_credit_and_finishes_what_is_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
