@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -18,8 +19,9 @@ sys.path.insert(0, str(HERE.parent / "lab"))
 if os.geteuid() != 0:
     sys.exit("needs root for network namespaces")
 
+import branchtruth  # noqa: E402
 from sites import HEAD_ADDRESS, Sites  # noqa: E402
-from standin import net, wan  # noqa: E402
+from standin import net, spec, taskstore, wan  # noqa: E402
 
 PORT = 7802
 BYTES = 3_000_000
@@ -163,6 +165,127 @@ class Lines(unittest.TestCase):
         self.assertEqual(tried(self.sites.head, "10.51.1.1"), "closed")
         if net.has_ipv6():
             self.assertEqual(tried(self.sites["oslo"], net.address6("10.52.1.1")), "open")
+
+
+class Checkers(unittest.TestCase):
+    """What holds reports against machines must see a lie."""
+
+    PUSH = "00112233445566778899aabbccddeeff"
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="truth-")
+        self.addCleanup(folder.cleanup)
+        self.branches = []
+        for name, number in (("lyon", 1), ("oslo", 2)):
+            targets, _ = spec.make_targets(3, 1, net.plan(number).prefix, f"{name}.test")
+            branch = types.SimpleNamespace(name=name, directory=f"{folder.name}/{name}", targets=targets)
+            branch.drive = lambda address, root=branch.directory: f"{root}/{address}"
+            os.makedirs(f"{branch.directory}/scheduler")
+            branch.store = taskstore.Store(f"{branch.directory}/scheduler/tasks.db")
+            self.addCleanup(branch.store.db.close)
+            self.branches.append(branch)
+        self.package = pathlib.Path(folder.name, "package.exe")
+        self.package.write_bytes(b"MZ")
+        self.names = [target["fqdn"] for branch in self.branches for target in branch.targets]
+        self.rows = [self.row(branch, target) for branch in self.branches for target in branch.targets]
+        for branch in self.branches:
+            for target in branch.targets:
+                self.register(branch, target)
+                os.makedirs(f"{branch.drive(target['address'])}/SPDISTRO")
+                pathlib.Path(branch.drive(target["address"]), "SPDISTRO", "package.exe").write_bytes(b"MZ")
+
+    def row(self, branch, target):
+        return {"target": target["fqdn"], "address": target["address"], "site": branch.name, "relay": f"{branch.name}-1",
+                "state": "scheduled", "stage": "schedule", "reason": None, "detail": None}
+
+    def register(self, branch, target, generation=1, result=0, flags=2, task=True):
+        path = f"\\Pusher\\{self.PUSH}-{generation}"
+        branch.store.add_call(target["address"], "10.49.1.1", "pushadmin", "SchRpcRegisterTask", path, flags, result, {})
+        if task:
+            branch.store.set_task(target["address"], path, xml="")
+
+    def sums(self, rows):
+        counted = {part: 0 for part in branchtruth.PARTS}
+        for row in rows:
+            counted["succeeded" if row["state"] == "scheduled" else row["state"]] += 1
+        return counted | {"submitted": len(rows)}
+
+    def report(self):
+        def of(site):
+            return [row for row in self.rows if row["site"] == site]
+
+        sites = sorted({row["site"] for row in self.rows})
+        return {
+            "push": {"id": self.PUSH, "state": "closed"}, "totals": self.sums(self.rows), "targets": self.rows,
+            "sites": [self.sums(of(site)) | {"site": site} for site in sites],
+            "relays": [{"relay": f"{site}-1", "site": site, "totals": self.sums(of(site))} for site in sites],
+        }
+
+    def untruths(self, report=None):
+        return branchtruth.untruths(self.branches, report or self.report(), self.names, self.package)
+
+    def lie(self, number=0, **changes):
+        self.rows[number] |= changes
+
+    def test_truth_passes(self):
+        self.assertEqual(self.untruths(), [])
+
+    def test_failure_with_and_without_a_task(self):
+        self.lie(state="failed", stage="access", reason="BAD_SHARE", detail="no share")
+        self.assertRegex(self.untruths()[0], "there is a task")
+        self.branches[0].store.db.execute("DELETE FROM tasks WHERE target = ?", ("10.51.1.1",))
+        self.assertRegex(self.untruths()[0], "there is a task")  # it was there once
+        self.branches[0].store.db.execute("DELETE FROM calls WHERE target = ?", ("10.51.1.1",))
+        self.assertEqual(self.untruths(), [])
+
+    def test_success_without_a_task(self):
+        self.branches[1].store.db.execute("DELETE FROM tasks WHERE target = ?", ("10.52.1.2",))
+        self.assertEqual(len(self.untruths()), 1)
+
+    def test_second_registration(self):
+        first = self.branches[0].targets[0]
+        self.register(self.branches[0], first, result=0x800700B7, task=False)  # "exists" is no registration
+        self.register(self.branches[0], first, flags=3, task=False)  # nor is a validation
+        self.assertEqual(self.untruths(), [])
+        self.register(self.branches[0], first)
+        self.assertRegex(self.untruths()[0], "registered 2 times")
+        self.register(self.branches[1], self.branches[1].targets[0], generation=2)
+        self.assertEqual(len(self.untruths()), 2)
+
+    def test_unknown_effect_may_be_either(self):
+        self.lie(state="unknown_effect", stage="schedule", reason="RELAY_LOST", detail="lost")
+        self.assertEqual(self.untruths(), [])
+
+    def test_row_that_has_no_end(self):
+        report = self.report()
+        report["targets"][0]["state"] = "running"
+        self.assertTrue(any("has no end" in problem for problem in self.untruths(report)))
+
+    def test_rows_missing_twice_and_invented(self):
+        del self.rows[0]
+        self.rows[1] = self.rows[0]
+        self.rows.append(self.rows[-1] | {"target": "nobody.lyon.test"})
+        problems = "\n".join(self.untruths())
+        for said in ("no row", "2 rows", "nobody asked", "no such machine", "has a task"):
+            self.assertIn(said, problems)
+
+    def test_wrong_site_address_and_bytes(self):
+        self.lie(0, site="oslo")
+        self.lie(1, address="10.51.1.3")
+        pathlib.Path(self.branches[1].drive("10.52.1.1"), "SPDISTRO", "package.exe").write_bytes(b"MY")
+        problems = "\n".join(self.untruths())
+        for said in ("not in oslo", "but it is 10.51.1.2", "has other bytes"):
+            self.assertIn(said, problems)
+
+    def test_sums_that_differ_from_the_rows(self):
+        for change in (lambda r: r["totals"].update(failed=1), lambda r: r["sites"][0].update(succeeded=2),
+                       lambda r: r["relays"][1]["totals"].update(submitted=4, failed=1), lambda r: r["relays"].pop()):
+            report = self.report()
+            change(report)
+            self.assertTrue(self.untruths(report))
+
+    def test_push_that_is_open(self):
+        self.assertTrue(self.untruths(self.report() | {"push": {"id": self.PUSH, "state": "open"}}))
 
 
 class Life(unittest.TestCase):
