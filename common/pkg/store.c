@@ -1,6 +1,7 @@
 /* Packages in a folder, by content. */
 #include "common/pkg/store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/base/hex.h"
@@ -365,5 +367,114 @@ int package_store_remove(struct package_store *store, const uint8_t digest[LIMIT
         if (unlinkat(store->folder_fd, names[i], 0) != 0 && errno != ENOENT)
             return err_set_errno(err, errno, "cannot remove %s/%s", store->folder, names[i]);
     }
+    return 0;
+}
+
+/* ---- what is here ---- */
+
+/* Opens what is here: the whole, else the part. */
+static int open_any(struct package_store *store, const uint8_t digest[LIMIT_DIGEST_BYTES],
+                    struct err *err)
+{
+    char name[NAME_SIZE];
+    whole_name(digest, name);
+    int fd = openat(store->folder_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 || errno != ENOENT)
+        return fd >= 0 ? fd : err_set_errno(err, errno, "cannot open %s/%s", store->folder, name);
+    part_name(digest, name);
+    fd = openat(store->folder_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return err_set(err, ERR_NOT_FOUND, "package %.16s is not here", name);
+    return fd >= 0 ? fd : err_set_errno(err, errno, "cannot open %s/%s", store->folder, name);
+}
+
+int package_store_peek(struct package_store *store, const uint8_t digest[LIMIT_DIGEST_BYTES],
+                       uint64_t offset, uint8_t *to, size_t size, size_t *got, struct err *err)
+{
+    *got = 0;
+    if (offset > INT64_MAX - size)
+        return 0;
+    int fd = open_any(store, digest, err);
+    if (fd < 0)
+        return -1;
+    size_t done = 0;
+    ssize_t part = 1;
+    while (done < size && part != 0) {
+        part = pread(fd, to + done, size - done, (off_t)(offset + done));
+        if (part < 0 && errno == EINTR)
+            continue;
+        if (part < 0) {
+            int why = errno;
+            (void)close(fd);
+            return err_set_errno(err, why, "cannot read a package in %s", store->folder);
+        }
+        done += (size_t)part;
+    }
+    (void)close(fd);
+    *got = done == size ? size : 0;
+    return 0;
+}
+
+void package_store_touch(struct package_store *store, const uint8_t digest[LIMIT_DIGEST_BYTES])
+{
+    char name[NAME_SIZE];
+    whole_name(digest, name);
+    /* What fails here only makes it look older than it is. */
+    (void)utimensat(store->folder_fd, name, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
+/* Whether the file is one of ours. */
+static bool read_entry(const struct package_store *store, const char *name,
+                       struct package_entry *entry)
+{
+    struct stat st;
+    char hex[2 * LIMIT_DIGEST_BYTES + 1];
+    size_t length = strlen(name);
+    bool part = length == NAME_SIZE - 1 && strcmp(name + sizeof hex - 1, ".part") == 0;
+    if (!part && length != sizeof hex - 1)
+        return false;
+    memcpy(hex, name, sizeof hex - 1);
+    hex[sizeof hex - 1] = '\0';
+    if (hex_decode(hex, entry->digest, sizeof entry->digest) != 0 ||
+        fstatat(store->folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+        return false;
+    entry->bytes = (uint64_t)st.st_size;
+    entry->used_unix_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+    entry->whole = !part;
+    return true;
+}
+
+int package_store_list(struct package_store *store, struct package_entry **entries, size_t *count,
+                       struct err *err)
+{
+    int fd = openat(store->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    if (folder == NULL) {
+        int why = errno;
+        if (fd >= 0)
+            (void)close(fd);
+        return err_set_errno(err, why, "cannot read folder %s", store->folder);
+    }
+    size_t capacity = 16;
+    *entries = mem_new(capacity, sizeof **entries);
+    *count = 0;
+    for (const struct dirent *file = readdir(folder); file != NULL; file = readdir(folder)) {
+        if (*count == capacity) {
+            capacity *= 2;
+            *entries = mem_resize(*entries, capacity, sizeof **entries);
+        }
+        if (read_entry(store, file->d_name, &(*entries)[*count]))
+            (*count)++;
+    }
+    (void)closedir(folder);
+    return 0;
+}
+
+int package_store_disk(struct package_store *store, uint64_t *free_bytes, struct err *err)
+{
+    struct statvfs disk;
+    if (fstatvfs(store->folder_fd, &disk) != 0)
+        return err_set_errno(err, errno, "cannot ask for the free space of %s", store->folder);
+    *free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
     return 0;
 }

@@ -11,6 +11,7 @@
 #ifndef PUSHER_PKG_STORE_H
 #define PUSHER_PKG_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,11 @@ int package_store_append(struct package_store *store, const uint8_t digest[LIMIT
 int package_store_read(struct package_store *store, const uint8_t digest[LIMIT_DIGEST_BYTES],
                        uint64_t offset, uint8_t *to, size_t size, size_t *got, uint64_t *bytes,
                        struct err *err);
+/* Reads `size` bytes at `offset` of what is here of a package, whole or on its way: *got is `size`,
+ * or 0 when they are not all here. What is on its way was not checked: the reader does that. Errors:
+ * ERR_NOT_FOUND when nothing of it is here; ERR_IO. */
+int package_store_peek(struct package_store *store, const uint8_t digest[LIMIT_DIGEST_BYTES],
+                       uint64_t offset, uint8_t *to, size_t size, size_t *got, struct err *err);
 /* A descriptor for reading a whole package, the caller's to close; *bytes is its size. Returns -1
  * on failure. Errors: as package_store_read. */
 int package_store_open(struct package_store *store, const uint8_t digest[LIMIT_DIGEST_BYTES],
@@ -52,5 +58,22 @@ int package_store_path(const struct package_store *store, const uint8_t digest[L
 /* Removes package and part; neither needs to be there. Errors: ERR_IO. */
 int package_store_remove(struct package_store *store, const uint8_t digest[LIMIT_DIGEST_BYTES],
                          struct err *err);
+/* Notes that the whole package was used now: see package_entry. What is not here is left alone. */
+void package_store_touch(struct package_store *store, const uint8_t digest[LIMIT_DIGEST_BYTES]);
+
+/* A file of the folder. */
+struct package_entry {
+    uint8_t digest[LIMIT_DIGEST_BYTES];
+    uint64_t bytes;       /* on the disk */
+    int64_t used_unix_ms; /* when it was written or touched last */
+    bool whole;
+};
+
+/* Everything in the folder, in no order; *entries is to be freed. Files of others are left out.
+ * Errors: ERR_IO. */
+int package_store_list(struct package_store *store, struct package_entry **entries, size_t *count,
+                       struct err *err);
+/* What the disk under the folder has left for us. Errors: ERR_IO. */
+int package_store_disk(struct package_store *store, uint64_t *free_bytes, struct err *err);
 
 #endif
