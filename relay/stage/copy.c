@@ -27,6 +27,7 @@
 #define WINDOW_BYTES (4U << 20)  /* not acknowledged yet, of one target */
 #define QUEUED_BYTES (32U << 20) /* in the buffers of all targets together */
 #define READ_WINDOW 8            /* --verify: reads on the way */
+#define LAN_PAUSE_MAX_MS 1000U   /* then the rate is looked at again */
 
 uint64_t copy_tag(const struct session *session, enum copy_step step, uint32_t piece)
 {
@@ -110,12 +111,24 @@ static void copy_release(struct session *session)
 
 static bool package_read(struct session *session, uint64_t offset, size_t size);
 
-/* Whether the package goes along with the making of its file. */
-static bool goes_along(const struct session *session)
+static uint64_t loop_ms(const struct session *session)
+{
+    return uv_now(session->runner->config.loop);
+}
+
+/* How long bytes have to wait for those of others; 0: not at all. */
+static uint64_t lan_wait_ms(const struct session *session)
+{
+    struct pace *lan = &session->runner->lan;
+    return lan->rate == 0 ? 0 : pace_wait_ms(lan, loop_ms(session));
+}
+
+/* Whether the package can go along with the making of its file. */
+static bool can_go_along(const struct session *session)
 {
     uint64_t size = package_bytes(session);
     return size > 0 && size <= SMB_COMPOUND_WRITE_MAX &&
-           size <= smb_conn_server(session->conn)->write_size_max;
+           size <= smb_conn_server(session->conn)->write_size_max && lan_wait_ms(session) == 0;
 }
 
 static int temporary_create(struct session *session, struct err *err)
@@ -151,9 +164,10 @@ static int temporary_fill(struct session *session, struct err *err)
 {
     struct smb_file file = smb_related_file();
     uint32_t size = (uint32_t)package_bytes(session);
-    if (!goes_along(session))
+    if (!session->copy->along)
         return smb_set_allocation(session->conn, copy_tag(session, COPY_ALLOCATE, 0), file,
                                   package_bytes(session), err);
+    pace_take(&session->runner->lan, size);
     if (smb_write(session->conn, copy_tag(session, COPY_WRITE, size), file, 0,
                   session->runner->scratch, size, err) != 0)
         return -1;
@@ -164,7 +178,8 @@ static int temporary_fill(struct session *session, struct err *err)
 void copy_create(struct session *session)
 {
     struct err err;
-    if (goes_along(session) && !package_read(session, 0, package_bytes(session)))
+    session->copy->along = can_go_along(session);
+    if (session->copy->along && !package_read(session, 0, package_bytes(session)))
         return;
     session->copy->step = COPY_CREATE;
     smb_compound_begin(session->conn);
@@ -197,7 +212,7 @@ static void copy_marked(struct session *session, const struct smb_reply *reply)
     struct copy_state *copy = session->copy;
     if (ntstatus_is_error(reply->status)) {
         copy_fail_status(session, reply->status, "mark the temporary file for deletion");
-    } else if (goes_along(session)) {
+    } else if (copy->along) {
         copy->sent = package_bytes(session);
         copy->flush_sent = true;
         copy->step = COPY_WRITE;
@@ -269,13 +284,38 @@ static uint32_t piece_size(const struct session *session)
     return room < wanted ? room : wanted;
 }
 
+static void copy_room(struct session *session);
+
+static void copy_go_on(struct session *session)
+{
+    if (session->copy == NULL)
+        return;
+    session->copy->paused = false;
+    copy_room(session);
+}
+
+/* Whether the rate of all copies together lets this one write. If not, it pauses: nothing is wrong
+ * with the machine, so no deadline runs meanwhile, and the answers that are out are taken. Those
+ * who wait take turns, since each waits anew behind the others. */
+static bool lan_lets(struct session *session)
+{
+    uint64_t wait_ms = session->copy->paused ? 1 : lan_wait_ms(session);
+    if (wait_ms > 0 && !session->copy->paused) {
+        session->copy->paused = true;
+        session_pause(session, wait_ms < LAN_PAUSE_MAX_MS ? (uint32_t)wait_ms : LAN_PAUSE_MAX_MS,
+                      copy_go_on);
+    }
+    return wait_ms == 0;
+}
+
 static void copy_room(struct session *session)
 {
     struct copy_state *copy = session->copy;
     struct err err;
     if (copy == NULL || copy->step != COPY_WRITE)
         return;
-    while (copy->sent < package_bytes(session) && copy->sent - copy->acknowledged < WINDOW_BYTES) {
+    while (copy->sent < package_bytes(session) &&
+           copy->sent - copy->acknowledged < WINDOW_BYTES && lan_lets(session)) {
         struct smb_write_request request = {.file = copy->file,
                                             .offset = copy->sent,
                                             .size = piece_size(session),
@@ -292,6 +332,7 @@ static void copy_room(struct session *session)
             return;
         }
         copy->sent += request.size;
+        pace_take(&session->runner->lan, request.size);
     }
 }
 

@@ -42,6 +42,8 @@ struct copy_state {
     uint64_t compared;     /* --verify: bytes read back and equal */
     uint64_t asked;        /* --verify: bytes asked for */
     bool streaming;        /* counted in the runner's copying_count */
+    bool along;            /* the package goes with the making of its file */
+    bool paused;           /* until the rate of all copies lets it go on */
     bool flush_sent;       /* with the only write */
     uint32_t held_tries;
     bool cleared_readonly;   /* of the final file ... */

@@ -362,6 +362,7 @@ int stage_runner_new(const struct stage_runner_config *config, struct stage_runn
         return err_set_errno(err, errno, "no random bytes");
     struct stage_runner *made = mem_new(1, sizeof *made);
     made->config = *config;
+    pace_set(&made->lan, config->lan_rate, uv_now(config->loop));
     onlink_init(&made->onlink);
     made->resolver = resolver_new(made, err);
     if (made->resolver == NULL) {

@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 
+#include "common/base/pace.h"
 #include "relay/stage/address.h"
 #include "relay/stage/onlink.h"
 #include "relay/stage/stage.h"
@@ -98,6 +99,7 @@ struct stage_runner {
     struct pinger *pinger;
     struct onlink onlink;     /* what is reached without a router */
     struct session *sessions; /* every connection that is not closed */
+    struct pace lan;          /* package bytes to all targets together */
     uint32_t copying_count;   /* targets that a large package is being copied to */
     uint8_t *received;        /* STAGE_BUFFER_BYTES: what a socket gave, within one callback */
     uint8_t *scratch;         /* STAGE_BUFFER_BYTES: package bytes, within one function */

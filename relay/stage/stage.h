@@ -82,6 +82,7 @@ struct stage_runner_config {
     void *context;
     const struct scope *scope; /* addresses it may touch; NULL: all. Borrowed */
     uint16_t smb_port;         /* 445 */
+    uint64_t lan_rate;         /* package bytes per second to all targets together; 0: unlimited */
 };
 
 /* Errors: ERR_IO (no DNS configuration). The ICMP socket is made with the first ping; one that is

@@ -362,6 +362,51 @@ static void name_is_taken_after_every_byte_and_flush(void **state)
     finish();
 }
 
+static void rate_of_all_copies_pauses_without_failing(void **state)
+{
+    (void)state;
+    begin();
+    world.runner.config.loop = uv_default_loop();
+    pace_set(&world.runner.lan, 4 * ROOM_BYTES, uv_now(uv_default_loop()));
+    no_old_file();
+    saw("[ probe close ] [ create mark allocate ] ");
+    answer("create");
+    answer("mark");
+    answer("allocate");
+    saw("write ");
+    assert_non_null(world.paused);
+    answer("write");
+    saw(""); /* an answer lets nothing more go */
+    world.paused(&world.session);
+    saw(""); /* still too early */
+    world.runner.lan.tokens = 1;
+    world.paused(&world.session);
+    saw("write ");
+    world.runner.lan.tokens = 1;
+    answer("write");
+    saw("");
+    world.paused(&world.session);
+    saw("write ");
+    answer("write");
+    saw("flush ");
+    finish();
+    assert_int_equal(uv_loop_close(uv_default_loop()), 0);
+}
+
+static void package_that_the_rate_holds_back_does_not_go_along(void **state)
+{
+    (void)state;
+    begin();
+    world.server.write_size_max = SMB_COMPOUND_WRITE_MAX;
+    world.runner.config.loop = uv_default_loop();
+    pace_set(&world.runner.lan, 1, uv_now(uv_default_loop()));
+    pace_take(&world.runner.lan, 10);
+    no_old_file();
+    saw("[ probe close ] [ create mark allocate ] ");
+    finish();
+    assert_int_equal(uv_loop_close(uv_default_loop()), 0);
+}
+
 static void short_write_is_no_write(void **state)
 {
     (void)state;
@@ -631,6 +676,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(name_is_taken_after_every_byte_and_flush),
+        cmocka_unit_test(rate_of_all_copies_pauses_without_failing),
+        cmocka_unit_test(package_that_the_rate_holds_back_does_not_go_along),
         cmocka_unit_test(short_write_is_no_write),
         cmocka_unit_test(failed_flush_leaves_nothing),
         cmocka_unit_test(package_is_closed_when_its_mark_is_off),
