@@ -12,6 +12,7 @@
 #include "common/base/text.h"
 #include "common/trust/secret.h"
 #include "relay/auth/auth.h"
+#include "relay/room.h"
 #include "relay/shell.h"
 #include "relay/stage/scope.h"
 #include "relay/state.h"
@@ -33,6 +34,8 @@ enum {
     OPTION_PARENT = 0x100,
     OPTION_SESSIONS,
     OPTION_DISK_RESERVE,
+    OPTION_CACHE_MAX,
+    OPTION_LAN_RATE
 };
 
 struct arguments {
@@ -43,6 +46,7 @@ struct arguments {
     pid_t parent;         /* 0: on our own */
     uint32_t session_max; /* 0: not said */
     uint64_t disk_reserve;
+    uint64_t cache_max, lan_rate;
 };
 
 static const struct argp_option options[] = {
@@ -59,6 +63,11 @@ static const struct argp_option options[] = {
      "Held back on the disk of --state: when it runs full, nothing new is begun and what is open "
      "ends "
      "(67108864)",
+     0},
+    {"cache-max", OPTION_CACHE_MAX, "BYTES", 0,
+     "Keep at most so much of packages, the least used go first; also 500M, 20G (default: 20G)", 0},
+    {"lan-rate", OPTION_LAN_RATE, "RATE", 0,
+     "Copy at most so many bytes per second to all targets together; also 20M (default: no limit)",
      0},
     {"parent", OPTION_PARENT, "PID", 0, "End when this process ends; for private mode", 0},
     {"verbose", OPTION_VERBOSE, NULL, 0, "Log every target's outcome", 0},
@@ -79,6 +88,14 @@ static uint32_t session_count(const struct argp_state *state, const char *text)
     if (text_to_u64(text, SESSIONS_MAX, &value) != 0 || value == 0)
         argp_error(state, "--sessions must be a number from 1 to %d", SESSIONS_MAX);
     return (uint32_t)value;
+}
+
+static uint64_t byte_count(const struct argp_state *state, const char *text, const char *name)
+{
+    uint64_t value = 0;
+    if (text_to_bytes(text, &value) != 0 || value == 0)
+        argp_error(state, "%s must be a number of bytes above 0, as 500000, 500K, 20M or 1G", name);
+    return value;
 }
 
 static error_t parse_option(int key, char *value, struct argp_state *state)
@@ -120,6 +137,12 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         break;
     case OPTION_PARENT:
         arguments->parent = process_id(state, value);
+        break;
+    case OPTION_CACHE_MAX:
+        arguments->cache_max = byte_count(state, value, "--cache-max");
+        break;
+    case OPTION_LAN_RATE:
+        arguments->lan_rate = byte_count(state, value, "--lan-rate");
         break;
     case ARGP_KEY_ARG:
         if (arguments->command)
@@ -195,6 +218,8 @@ static int run_relay(const struct arguments *arguments)
         .scope = &arguments->scope,
         .session_max = arguments->session_max,
         .disk_reserve = arguments->disk_reserve,
+        .cache_max = arguments->cache_max,
+        .lan_rate = arguments->lan_rate,
     };
     if (public_key_read(arguments->coordinator_key, config.coordinator_key, &err) != 0 ||
         folder_check(arguments->operators, &err) != 0 ||
@@ -229,7 +254,7 @@ static int run_command(const struct arguments *arguments)
 
 int main(int argc, char **argv)
 {
-    struct arguments arguments = {.disk_reserve = RESERVE_BYTES};
+    struct arguments arguments = {.disk_reserve = RESERVE_BYTES, .cache_max = ROOM_CACHE_MAX};
     (void)umask(077);
     argp_err_exit_status = EXIT_USAGE;
     argp_program_version_hook = print_version;

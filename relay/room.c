@@ -38,8 +38,7 @@ static int no_room(const struct room *room, const struct sums *sums, uint64_t by
     if (kept + bytes > room->cache_max)
         return err_set(err, ERR_NO_SPACE,
                        "the relay's package cache has no room for %" PRIu64
-                       " bytes: it may hold %" PRIu64 " (--cache-max), and %" PRIu64
-                       " are in use",
+                       " bytes: it may hold %" PRIu64 " (--cache-max), and %" PRIu64 " are in use",
                        bytes, room->cache_max, kept);
     return err_set(err, ERR_NO_SPACE,
                    "the relay's disk has no room for the package: %" PRIu64

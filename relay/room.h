@@ -1,7 +1,7 @@
 /* Room in the package cache: what was not used for longest goes first.
  *
- * Called by the relay's shell before a package is fetched. Packages stay after their push, since the
- * next one may be of the same; what counts as used is the file's time, so it survives restarts.
+ * Called by the relay's shell before a package is fetched. Packages stay after their push, since
+ * the next one may be of the same; what counts as used is the file's time, so it survives restarts.
  */
 #ifndef PUSHER_RELAY_ROOM_H
 #define PUSHER_RELAY_ROOM_H
@@ -11,7 +11,7 @@
 
 #include "common/pkg/store.h"
 
-#define ROOM_CACHE_MAX (20ULL << 30)   /* default of --cache-max */
+#define ROOM_CACHE_MAX (20ULL << 30)    /* default of --cache-max */
 #define ROOM_DISK_RESERVE (64ULL << 20) /* left free on the disk, always */
 
 struct room {

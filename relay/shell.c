@@ -124,6 +124,8 @@ static int open_disk(struct shell *shell, struct err *err)
     struct cache_config config = {
         .store = shell->store,
         .request = shell_request_chunk,
+        .make_room = shell_make_room,
+        .distrusted = shell_peer_distrusted,
         .done = shell_package_done,
         .context = shell,
     };
@@ -140,6 +142,7 @@ static int open_runner(struct shell *shell, struct err *err)
         .context = shell,
         .scope = shell->config->scope,
         .smb_port = SMB_PORT,
+        .lan_rate = shell->config->lan_rate,
     };
     return stage_runner_new(&config, &shell->runner, err);
 }

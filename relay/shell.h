@@ -23,6 +23,8 @@ struct shell_config {
     uint64_t disk_reserve;     /* bytes held back on the state folder's disk */
     const struct scope *scope; /* addresses it may touch (relay/stage/scope.h); borrowed */
     uint32_t session_max;      /* SMB sessions at once; 0: as the agent has it */
+    uint64_t cache_max;        /* bytes that packages may take; see relay/room.h */
+    uint64_t lan_rate;         /* package bytes per second to all targets; 0: unlimited */
 };
 
 /* Runs until SIGTERM or SIGINT (running stages get ten seconds; a second signal ends at once), or

@@ -89,7 +89,7 @@ static void refuse_with(struct vetted_job *vetted, const struct err *why)
 }
 
 /* The package's path for the runner, when it is whole. Returns whether it is ready. */
-static bool offer_package(struct shell *shell, const struct shell_job *job, struct err *err)
+bool shell_offer_package(struct shell *shell, const struct shell_job *job, struct err *err)
 {
     char path[4096];
     return package_store_path(shell->store, job->package_digest, path, sizeof path, err) == 0 &&
@@ -104,7 +104,7 @@ static bool package_ready(struct shell *shell, const struct shell_job *job)
                              &err) != 0 ||
         offset != job->package_bytes)
         return false; /* fetching it will say why */
-    return offer_package(shell, job, &err);
+    return shell_offer_package(shell, job, &err);
 }
 
 /* Makes the job known to runner and journal, and the event complete. */
@@ -221,69 +221,9 @@ void shell_remove_job(struct shell *shell, uint32_t job_no)
     memcpy(digest, job->package_digest, sizeof digest);
     job->used = false;
     stage_runner_remove_job(shell->runner, job_no);
-    if (job->packageless)
+    /* The package stays for the next push of it, until its room is needed. */
+    if (job->packageless || shell_package_needed(shell, digest))
         return;
-    for (uint32_t i = 0; i < shell->job_count; i++) {
-        if (shell->jobs[i].used && !shell->jobs[i].packageless &&
-            memcmp(shell->jobs[i].package_digest, digest, sizeof digest) == 0)
-            return;
-    }
-    struct err err;
     cache_cancel(shell->cache, digest, shell_now_ms());
-    if (package_store_remove(shell->store, digest, &err) != 0)
-        log_warning("%s", err.text);
     shell_arm_cache(shell);
-}
-
-void shell_request_chunk(void *context, const struct message_chunk_request *request)
-{
-    struct shell *shell = context;
-    struct message message = {.kind = MESSAGE_CHUNK_REQUEST, .chunk_request = *request};
-    shell_send_message(shell->package_link, &message);
-}
-
-static void package_event(struct shell *shell, const struct shell_job *job, const char *failure)
-{
-    struct err err;
-    struct agent_event event = {.kind = AGENT_PACKAGE_READY, .package = {job->job_no, failure}};
-    if (!failure && !offer_package(shell, job, &err))
-        event.package.detail = err.text;
-    if (event.package.detail)
-        event.kind = AGENT_PACKAGE_FAILED;
-    shell_step(shell, &event);
-}
-
-void shell_package_done(void *context, const uint8_t digest[LIMIT_DIGEST_BYTES],
-                        const char *failure)
-{
-    struct shell *shell = context;
-    if (failure)
-        log_warning("%s", failure);
-    else
-        log_info("package is here, whole and checked");
-    for (uint32_t i = 0; i < shell->job_count; i++) {
-        const struct shell_job *job = &shell->jobs[i];
-        if (job->used && !job->packageless &&
-            memcmp(job->package_digest, digest, LIMIT_DIGEST_BYTES) == 0)
-            package_event(shell, job, failure);
-    }
-}
-
-static void cache_due(uv_timer_t *timer)
-{
-    struct shell *shell = timer->data;
-    cache_tick(shell->cache, shell_now_ms());
-    shell_arm_cache(shell);
-}
-
-void shell_arm_cache(struct shell *shell)
-{
-    uint64_t due_ms = cache_due_ms(shell->cache);
-    uint64_t now_ms = shell_now_ms();
-    if (due_ms == UINT64_MAX) {
-        (void)uv_timer_stop(&shell->cache_timer);
-        return;
-    }
-    uv_update_time(&shell->loop);
-    (void)uv_timer_start(&shell->cache_timer, cache_due, due_ms > now_ms ? due_ms - now_ms : 0, 0);
 }

@@ -47,7 +47,7 @@ void shell_package_state(void *context, enum link_state state)
     struct shell *shell = context;
     log_state("package", state);
     if (state == LINK_CONNECTED) {
-        cache_link_up(shell->cache, shell_now_ms());
+        cache_link_up(shell->cache, NULL, shell_now_ms());
         shell_arm_cache(shell);
     }
 }
@@ -195,7 +195,7 @@ void shell_package_received(void *context, const uint8_t *bytes, size_t size)
         return;
     }
     if (message.kind == MESSAGE_CHUNK) {
-        cache_chunk(shell->cache, &message.chunk, shell_now_ms());
+        cache_chunk(shell->cache, NULL, &message.chunk, shell_now_ms());
         shell_arm_cache(shell);
     }
     message_release(&message);

@@ -1,7 +1,8 @@
 /* What the shell's own files share. Nobody else includes this.
  *
  * shell.c: start, loop, end; shell_effects.c: carrying effects out; shell_messages.c: what comes
- * over the links; shell_jobs.c: jobs between trust, runner, cache and core.
+ * over the links; shell_jobs.c: jobs between trust, runner, cache and core; shell_packages.c:
+ * packages.
  */
 #ifndef PUSHER_RELAY_SHELL_STATE_H
 #define PUSHER_RELAY_SHELL_STATE_H
@@ -123,7 +124,17 @@ void shell_on_job(struct shell *shell, const struct message_job *message);
 bool shell_lease_proven(struct shell *shell, const struct message_lease *lease);
 void shell_fetch(struct shell *shell, uint32_t job_no);
 void shell_remove_job(struct shell *shell, uint32_t job_no);
-void shell_request_chunk(void *context, const struct message_chunk_request *request);
+/* The package's path for the runner, when it is whole. Returns whether it is ready. */
+bool shell_offer_package(struct shell *shell, const struct shell_job *job, struct err *err);
+
+/* shell_packages.c: what the cache calls */
+bool shell_request_chunk(void *context, const uint8_t *peer,
+                         const struct message_chunk_request *request);
+int shell_make_room(void *context, uint64_t bytes, struct err *err);
+void shell_peer_distrusted(void *context, const uint8_t *peer,
+                           const uint8_t digest[LIMIT_DIGEST_BYTES]);
+/* Whether a job needs it. */
+bool shell_package_needed(void *context, const uint8_t digest[LIMIT_DIGEST_BYTES]);
 void shell_package_done(void *context, const uint8_t digest[LIMIT_DIGEST_BYTES],
                         const char *failure);
 void shell_arm_cache(struct shell *shell);

@@ -2,7 +2,8 @@
 #include "common/base/pace.h"
 
 #define BURST_PARTS 4    /* of a second */
-#define ELAPSED_MAX 1000 /* ms that are counted at once: longer than it takes to fill the bucket */
+#define ELAPSED_MAX 1000 /* ms that are counted at once: longer than it takes to fill the bucket   \
+                          */
 
 static int64_t burst(const struct pace *pace)
 {
@@ -16,9 +17,8 @@ void pace_set(struct pace *pace, uint64_t rate, uint64_t now_ms)
         rate = PACE_RATE_MAX;
     if (rate == pace->rate)
         return;
-    *pace = (struct pace){.rate = rate,
-                          .tokens = pace->tokens < 0 ? pace->tokens : 0,
-                          .then_ms = now_ms};
+    *pace = (struct pace){
+        .rate = rate, .tokens = pace->tokens < 0 ? pace->tokens : 0, .then_ms = now_ms};
     if (pace->tokens == 0)
         pace->tokens = burst(pace);
 }

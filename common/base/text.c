@@ -85,6 +85,28 @@ int text_to_u64(const char *text, uint64_t max, uint64_t *value)
     return 0;
 }
 
+int text_to_bytes(const char *text, uint64_t *value)
+{
+    static const char units[] = "KMGT";
+    char digits[24];
+    size_t length = strlen(text);
+    unsigned shift = 0;
+    if (length == 0 || length >= sizeof digits)
+        return -1;
+    (void)text_copy(digits, sizeof digits, text);
+    for (unsigned i = 0; units[i] != '\0'; i++) {
+        if (digits[length - 1] == units[i] || digits[length - 1] == units[i] + ('a' - 'A')) {
+            shift = 10 * (i + 1);
+            digits[length - 1] = '\0';
+            break;
+        }
+    }
+    if (text_to_u64(digits, UINT64_MAX >> shift, value) != 0)
+        return -1;
+    *value <<= shift;
+    return 0;
+}
+
 bool text_equal_nocase(const char *a, const char *b)
 {
     return strcasecmp(a, b) == 0;

@@ -44,8 +44,8 @@ int package_store_read(struct package_store *store, const uint8_t digest[LIMIT_D
                        uint64_t offset, uint8_t *to, size_t size, size_t *got, uint64_t *bytes,
                        struct err *err);
 /* Reads `size` bytes at `offset` of what is here of a package, whole or on its way: *got is `size`,
- * or 0 when they are not all here. What is on its way was not checked: the reader does that. Errors:
- * ERR_NOT_FOUND when nothing of it is here; ERR_IO. */
+ * or 0 when they are not all here. What is on its way was not checked: the reader does that.
+ * Errors: ERR_NOT_FOUND when nothing of it is here; ERR_IO. */
 int package_store_peek(struct package_store *store, const uint8_t digest[LIMIT_DIGEST_BYTES],
                        uint64_t offset, uint8_t *to, size_t size, size_t *got, struct err *err);
 /* A descriptor for reading a whole package, the caller's to close; *bytes is its size. Returns -1

@@ -1,14 +1,14 @@
 /* Who of a site fetches a package over the WAN link, and who gets it from a neighbour: PURE.
  *
  * Called by the package server for each request of a relay. Per site and package one relay is the
- * source: the first that asked. It gets bytes; the others are told its key. Somebody else becomes the
- * source when the source can't serve (it is gone, or has no port for peers), when it has been
+ * source: the first that asked. It gets bytes; the others are told its key. Somebody else becomes
+ * the source when the source can't serve (it is gone, or has no port for peers), when it has been
  * silent before it had everything, or when the relay that was sent to it insists.
  *
  * An `insist` counts against the source that this relay was told of: when several relays lose the
  * same source at once, the first to insist takes its place and the others are sent there. What is
- * remembered is a help, not a truth: entries that nobody asked for are forgotten, and a package that is
- * not remembered begins anew with whoever asks.
+ * remembered is a help, not a truth: entries that nobody asked for are forgotten, and a package
+ * that is not remembered begins anew with whoever asks.
  */
 #ifndef PUSHER_COORDINATOR_CORE_SPREAD_H
 #define PUSHER_COORDINATOR_CORE_SPREAD_H
@@ -22,7 +22,8 @@
 #define SPREAD_SILENT_MS 60000U   /* twice a relay's longest pause between two requests */
 #define SPREAD_FORGET_MS 3600000U /* an entry that nobody asked for */
 #define SPREAD_ENTRIES_MAX 16384U
-#define SPREAD_TOLD_MAX 8 /* relays of a site whose source is remembered; beyond, `insist` gets bytes */
+#define SPREAD_TOLD_MAX                                                                            \
+    8 /* relays of a site whose source is remembered; beyond, `insist` gets bytes */
 
 struct spread;
 

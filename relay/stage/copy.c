@@ -314,8 +314,8 @@ static void copy_room(struct session *session)
     struct err err;
     if (copy == NULL || copy->step != COPY_WRITE)
         return;
-    while (copy->sent < package_bytes(session) &&
-           copy->sent - copy->acknowledged < WINDOW_BYTES && lan_lets(session)) {
+    while (copy->sent < package_bytes(session) && copy->sent - copy->acknowledged < WINDOW_BYTES &&
+           lan_lets(session)) {
         struct smb_write_request request = {.file = copy->file,
                                             .offset = copy->sent,
                                             .size = piece_size(session),

@@ -181,6 +181,25 @@ static void text_printable_escapes_what_moves_a_terminal(void **state)
     assert_string_equal(text_printable(tiny, sizeof tiny, "ab\xc3\xa4"), "ab");
 }
 
+static void text_to_bytes_knows_units_and_refuses_the_rest(void **state)
+{
+    static const char *const bad[] = {
+        "", "K", "1KB", "-1", "1.5G", "1 K", "16777216T", "18446744073709551616", "1P"};
+    uint64_t value = 0;
+    (void)state;
+    assert_int_equal(text_to_bytes("0", &value), 0);
+    assert_int_equal(text_to_bytes("1500", &value), 0);
+    assert_int_equal(value, 1500);
+    assert_int_equal(text_to_bytes("2k", &value), 0);
+    assert_int_equal(value, 2048);
+    assert_int_equal(text_to_bytes("20G", &value), 0);
+    assert_int_equal(value, 20ULL << 30);
+    assert_int_equal(text_to_bytes("16777215T", &value), 0);
+    assert_int_equal(value, 16777215ULL << 40);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(text_to_bytes(bad[i], &value), -1);
+}
+
 static void text_to_u64_refuses_overflow_and_signs(void **state)
 {
     (void)state;
@@ -209,6 +228,7 @@ int main(void)
         cmocka_unit_test(utf16_round_trip_keeps_astral_characters),
         cmocka_unit_test(text_printable_escapes_what_moves_a_terminal),
         cmocka_unit_test(text_to_u64_refuses_overflow_and_signs),
+        cmocka_unit_test(text_to_bytes_knows_units_and_refuses_the_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,8 +28,8 @@ struct place {
     struct message_chunk_request asked[256];
     uint8_t whom[256]; /* first byte of the asked peer's key; 0: the coordinator */
     uint32_t asked_count, served;
-    uint8_t unknown;  /* a peer that is not known here */
-    uint64_t room;    /* bytes */
+    uint8_t unknown; /* a peer that is not known here */
+    uint64_t room;   /* bytes */
     uint64_t wanted_room;
     struct buf trace; /* "done" or the failure, a line each */
 };
@@ -116,8 +116,8 @@ static const uint8_t *key_of(uint8_t peer)
 }
 
 /* Answers one request with zero bytes, as the peer or (0) the coordinator. */
-static void serve_by(struct place *place, uint8_t peer,
-                     const struct message_chunk_request *request, uint64_t total, uint8_t value)
+static void serve_by(struct place *place, uint8_t peer, const struct message_chunk_request *request,
+                     uint64_t total, uint8_t value)
 {
     static uint8_t data[LIMIT_CHUNK_BYTES];
     struct message_chunk chunk = {.offset = request->offset, .total = total, .size = request->size};
