@@ -10,6 +10,7 @@
 #define CHUNKS_IN_FLIGHT 8U
 #define PAUSE_FIRST_MS 2000U
 #define PAUSE_MAX_MS 30000U
+#define PATIENCE 4U           /* times as long as the last piece took */
 #define PEER_PAUSE_MS 2000U   /* until a peer that doesn't answer is asked again ... */
 #define PEER_TRIES 3U         /* ... so often */
 #define NOT_YET_PAUSE_MS 250U /* a peer that fetches it, too, is asked so often ... */
@@ -233,6 +234,15 @@ static void on_append_failed(struct cache *cache, const struct err *err, uint64_
     start(cache, now_ms);
 }
 
+/* How long to wait for the next piece, when one took so long: asking again for what is under way
+ * on a thin link would send it twice. */
+static uint32_t patience(uint64_t gap_ms)
+{
+    if (gap_ms > PAUSE_MAX_MS / PATIENCE)
+        return PAUSE_MAX_MS;
+    return gap_ms < PAUSE_FIRST_MS / PATIENCE ? PAUSE_FIRST_MS : (uint32_t)gap_ms * PATIENCE;
+}
+
 static void append(struct cache *cache, const struct message_chunk *chunk, uint64_t now_ms)
 {
     struct fetch *fetch = cache->first;
@@ -250,7 +260,7 @@ static void append(struct cache *cache, const struct message_chunk *chunk, uint6
     cache->stored = next;
     if (cache->asked < next)
         cache->asked = next;
-    cache->pause_ms = PAUSE_FIRST_MS;
+    cache->pause_ms = patience(now_ms - fetch->moved_ms);
     fetch->moved_ms = now_ms;
     fetch->not_yet = false;
     if (next < fetch->bytes) {

@@ -92,6 +92,7 @@ static void refuse_with(struct vetted_job *vetted, const struct err *why)
 bool shell_offer_package(struct shell *shell, const struct shell_job *job, struct err *err)
 {
     char path[4096];
+    package_store_touch(shell->store, job->package_digest);
     return package_store_path(shell->store, job->package_digest, path, sizeof path, err) == 0 &&
            stage_runner_set_package(shell->runner, job->job_no, path, err) == 0;
 }

@@ -219,6 +219,24 @@ static void silence_asked_less_and_less_often(void **state)
     saw(place, "");
 }
 
+static void thin_link_is_given_the_time_it_takes(void **state)
+{
+    struct place *place = *state;
+    struct message_chunk chunk = {.total = LARGE_BYTES, .size = LIMIT_CHUNK_BYTES};
+    static uint8_t zeroes[LIMIT_CHUNK_BYTES];
+    cache_fetch(place->cache, place->large, LARGE_BYTES, 0);
+    memcpy(chunk.digest, place->large, LIMIT_DIGEST_BYTES);
+    chunk.data = zeroes;
+    cache_chunk(place->cache, NULL, &chunk, 1500);
+    assert_int_equal(cache_due_ms(place->cache), 1500 + 6000);
+    chunk.offset += LIMIT_CHUNK_BYTES;
+    cache_chunk(place->cache, NULL, &chunk, 1501);
+    assert_int_equal(cache_due_ms(place->cache), 1501 + 2000);
+    chunk.offset += LIMIT_CHUNK_BYTES;
+    cache_chunk(place->cache, NULL, &chunk, 90000);
+    assert_int_equal(cache_due_ms(place->cache), 90000 + 30000);
+}
+
 static void new_connection_asks_at_once(void **state)
 {
     struct place *place = *state;
@@ -429,6 +447,7 @@ int main(void)
         CASE(package_that_is_there_is_done_at_once),
         CASE(chunk_lost_asked_again_from_there),
         CASE(silence_asked_less_and_less_often),
+        CASE(thin_link_is_given_the_time_it_takes),
         CASE(new_connection_asks_at_once),
         CASE(wrong_bytes_fetched_once_more_then_refused),
         CASE(package_the_coordinator_lacks_fails),
