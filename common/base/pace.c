@@ -1,9 +1,10 @@
 /* A token bucket. */
 #include "common/base/pace.h"
 
-#define BURST_PARTS 4    /* of a second */
-#define ELAPSED_MAX 1000 /* ms that are counted at once: longer than it takes to fill the bucket   \
-                          */
+#define BURST_PARTS 4 /* of a second */
+#define ELAPSED_MAX                                                                                \
+    1000 /* ms that are counted at once: longer than it takes to fill the bucket                   \
+          */
 
 static int64_t burst(const struct pace *pace)
 {

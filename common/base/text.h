@@ -14,8 +14,8 @@ char *text_printable(char *to, size_t size, const char *from);
 bool text_copy(char *to, size_t size, const char *from);
 /* Decimal number that is the whole string and at most `max`. Returns 0 or -1. */
 int text_to_u64(const char *text, uint64_t max, uint64_t *value);
-/* A number of bytes: decimal, and perhaps K, M, G or T (any case), which count by 1024. Returns 0 or
- * -1. */
+/* A number of bytes: decimal, and perhaps K, M, G or T (any case), which count by 1024. Returns 0
+ * or -1. */
 int text_to_bytes(const char *text, uint64_t *value);
 /* Whether two ASCII strings are equal without regard to case. */
 bool text_equal_nocase(const char *a, const char *b);
