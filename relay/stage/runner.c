@@ -14,6 +14,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/dns/dns.h"
 #include "relay/auth/pool.h"
 #include "relay/stage/session.h"
 
@@ -364,8 +365,7 @@ int stage_runner_new(const struct stage_runner_config *config, struct stage_runn
     made->config = *config;
     pace_set(&made->lan, config->lan_rate, uv_now(config->loop));
     onlink_init(&made->onlink);
-    made->resolver = resolver_new(made, err);
-    if (made->resolver == NULL) {
+    if (dns_open(&made->dns, made->config.loop, NULL, err) != 0) {
         free(made);
         return -1;
     }
@@ -420,7 +420,7 @@ void stage_runner_free(struct stage_runner *runner)
         job_free_if_idle(runner, runner->jobs);
     }
     auth_pool_free(runner->credentials);
-    resolver_free(runner->resolver);
+    dns_close(runner->dns);
     pinger_free(runner->pinger);
     onlink_release(&runner->onlink);
     (void)uv_idle_stop(runner->deliver);

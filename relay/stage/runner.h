@@ -28,8 +28,8 @@ struct auth_credential; /* relay/auth */
 struct auth_pool;       /* relay/auth */
 struct ping_probe;      /* ping.c */
 struct pinger;          /* ping.c */
-struct resolve_query;   /* resolve.c */
-struct resolver;        /* resolve.c */
+struct dns;             /* common/dns */
+struct dns_query;       /* common/dns */
 struct session;         /* session.c */
 
 /* One push that this relay works on. */
@@ -78,7 +78,7 @@ struct stage_target {
     uint32_t tries;              /* of the running stage */
     uint64_t bytes;              /* package bytes written */
     struct stage_ending *ending; /* queued result, NULL if none */
-    struct resolve_query *query; /* owned by resolve.c */
+    struct dns_query *query;     /* its question, while it is out */
     struct ping_probe *probe;    /* owned by ping.c */
     struct session *session;     /* owned by session.c; NULL while there is no connection */
 };
@@ -95,7 +95,7 @@ struct stage_runner {
     struct stage_ending **endings_tail;
     struct stage_ending *delivering; /* the rest of those being handed out now */
     uv_idle_t *deliver;              /* runs while endings wait; freed by its close callback */
-    struct resolver *resolver;
+    struct dns *dns;
     struct pinger *pinger;
     struct onlink onlink;     /* what is reached without a router */
     struct session *sessions; /* every connection that is not closed */
@@ -138,8 +138,6 @@ void target_address_use(struct stage_target *target, uint8_t at);
 void target_resolved(struct stage_target *target, const union stage_address *addresses,
                      uint8_t count);
 
-struct resolver *resolver_new(struct stage_runner *runner, struct err *err);
-void resolver_free(struct resolver *resolver);
 void resolve_begin(struct stage_target *target);
 void resolve_cancel(struct stage_target *target);
 

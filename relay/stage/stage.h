@@ -6,7 +6,7 @@
  * SMB session) lives here from its first stage until stage_drop. Each stage has its own deadline
  * inside: nothing waits without one.
  *
- * One file per stage: resolve.c (c-ares), ping.c (ICMP), access.c, path.c, copy.c, schedule.c;
+ * One file per stage: resolve.c (common/dns), ping.c (ICMP), access.c, path.c, copy.c, schedule.c;
  * session.c owns the TCP connection that the last four share, dial.c makes it. choose.c decides
  * which addresses of a name are used: those in scope.c's subnets, in destination.c's order.
  */
