@@ -69,6 +69,10 @@ struct job {
                                              0: private mode */
     bool site_credentials; /* the account is the site's; else it came with the push */
     bool directory;        /* the package is a folder, see pkg/folder.h */
+    uint8_t pool_root[LIMIT_DIGEST_BYTES]; /* from generation 2 on: generation 1's targets_root, so
+                                              that the operator of the next retry can tell whether
+                                              the names that the coordinator has are the first
+                                              operator's; else zeroes */
 };
 
 /* With `wait`: when waiting for the end of what was scheduled is over, whatever became of it: the

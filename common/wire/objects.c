@@ -46,6 +46,7 @@ static Pusher__Job *put_job(struct coder *c, const struct job *from)
     to->policy_version = from->policy_version;
     to->site_credentials = from->site_credentials;
     to->directory = from->directory;
+    to->pool_root = put_key_or_none(c, from->pool_root);
     return to;
 }
 
@@ -83,6 +84,7 @@ static void take_job(struct coder *c, const Pusher__Job *from, struct job *to)
     to->policy_version = from->policy_version;
     to->site_credentials = from->site_credentials != 0;
     to->directory = from->directory != 0;
+    take_key_or_none(c, from->pool_root, to->pool_root, "pool root");
 }
 
 int wire_encode_job(const struct job *job, struct buf *out, struct err *err)
