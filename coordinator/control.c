@@ -198,6 +198,7 @@ static control_handler *const handlers[MESSAGE_KIND_COUNT] = {
     [MESSAGE_PUSH_COMMIT] = control_push_commit, [MESSAGE_PUSH_STOP] = control_push_stop,
     [MESSAGE_RELAYS_GET] = relays_get,           [MESSAGE_STATUS_GET] = status_get,
     [MESSAGE_REPORT_GET] = control_report_get,   [MESSAGE_LIST_GET] = list_get,
+    [MESSAGE_JOB_GET] = control_job_get,
 };
 
 /* Requests that would begin something that takes space. */

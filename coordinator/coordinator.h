@@ -199,6 +199,10 @@ void control_push_stop(struct coordinator *c, const struct link_peer *peer,
 void control_push_sweep(struct coordinator *c);
 void control_push_release(struct coordinator *c);
 
+/* control_job.c */
+void control_job_get(struct coordinator *c, const struct link_peer *peer,
+                     const struct message *message);
+
 /* control_report.c */
 void control_report_get(struct coordinator *c, const struct link_peer *peer,
                         const struct message *message);

@@ -816,7 +816,17 @@ static void list_and_unknown_pushes_are_answered(void **state)
     struct message rows = {.kind = MESSAGE_REPORT_GET};
     rows.report_get = (struct report_filter){.push = {"beef"}, .stage = STAGE_COUNT};
     ask_fail(s, &rows, ERR_NOT_FOUND, "beef");
+    struct message job = {.kind = MESSAGE_JOB_GET};
+    ask_fail(s, &job, ERR_NOT_FOUND, "no push yet");
     commit_push(s, 1);
+    struct message commit = commit_of(s, 1, false); /* the job that was just signed */
+    answer = ask(s, &job);
+    assert_int_equal(answer.kind, MESSAGE_JOB);
+    assert_int_equal(answer.job.signed_job_size, commit.push_commit.signed_job_size);
+    assert_memory_equal(answer.job.signed_job, commit.push_commit.signed_job,
+                        answer.job.signed_job_size);
+    assert_int_equal(answer.job.sealed_credential_size, 0); /* nobody but its relay gets that */
+    message_release(&answer);
     commit_push(s, 2);
     answer = ask(s, &list);
     assert_int_equal(answer.list.push_count, 2);
