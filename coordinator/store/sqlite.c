@@ -559,6 +559,10 @@ int store_relay_get(struct store *store, uint16_t relay, struct store_relay *out
     (void)text_copy(out->name, sizeof out->name, sqlite_text(read, 3));
     (void)text_copy(out->site_name, sizeof out->site_name, sqlite_text(read, 4));
     out->epoch = sqlite_u64(read, 5);
+    uint32_t standing = sqlite_u32(read, 6);
+    out->standing = standing < RELAY_STANDING_COUNT ? (enum relay_standing)standing : RELAY_REVOKED;
+    out->serial = sqlite_u64(read, 7);
+    out->until_unix_s = (int64_t)sqlite_u64(read, 8);
     sqlite_done(read);
     return 0;
 }

@@ -221,7 +221,9 @@ int store_push_state(struct store *store, uint64_t key, enum push_state state, u
         return -1;
     sqlite_bind_u64(write, 1, key);
     sqlite_bind_u64(write, 2, closed ? now_unix_ms : (uint64_t)state);
-    return sqlite_run(store, write, "change push", err);
+    if (sqlite_run(store, write, "change push", err) != 0)
+        return -1;
+    return closed ? store_push_credential_drop(store, key, err) : 0;
 }
 
 int store_lease(struct store *store, uint64_t key, const struct store_lease *lease, struct err *err)

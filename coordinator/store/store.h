@@ -83,6 +83,9 @@ struct store_relay {
     char name[LIMIT_SITE_NAME_SIZE];      /* "" until its first HELLO */
     char site_name[LIMIT_SITE_NAME_SIZE]; /* of `site`; filled by the store */
     uint64_t epoch;                       /* newest given out; 0: none */
+    enum relay_standing standing;         /* store_relay's: active */
+    uint64_t serial;                      /* of its certificate; 0: none */
+    int64_t until_unix_s;                 /* so long that one is good */
 };
 
 /* The relay of this key, given a number on first sight; its site is set to `site`. */
@@ -96,6 +99,77 @@ int store_relay_epoch(struct store *store, uint16_t relay, uint64_t epoch, struc
 int store_relay_count(struct store *store, uint16_t *count, struct err *err);
 /* Errors: ERR_NOT_FOUND. */
 int store_relay_get(struct store *store, uint16_t relay, struct store_relay *out, struct err *err);
+
+/* ---- trust ---- */
+
+/* A key that may be used once to enrol a relay of a site. */
+struct store_token {
+    uint8_t key[LIMIT_KEY_BYTES];
+    uint16_t site;
+    char site_name[LIMIT_SITE_NAME_SIZE]; /* of `site`; filled by the store */
+    uint64_t expires_unix_ms;
+};
+
+/* Overwrites one of the same key. */
+int store_token_put(struct store *store, const struct store_token *token, struct err *err);
+/* Missing is fine. */
+int store_token_drop(struct store *store, const uint8_t key[LIMIT_KEY_BYTES], struct err *err);
+/* Up to `max`, those that expire last first. */
+int store_token_list(struct store *store, struct store_token *out, uint32_t max, uint32_t *count,
+                     struct err *err);
+
+/* Adds a pending relay: `relay` says its site, key, seal key and name; its number is filled in. The
+ * caller has seen that the key is new. */
+int store_relay_add(struct store *store, struct store_relay *relay, struct err *err);
+int store_relay_standing(struct store *store, uint16_t relay, enum relay_standing standing,
+                         struct err *err);
+/* Its signed certificate; overwrites. */
+int store_certificate_put(struct store *store, uint16_t relay, uint64_t serial,
+                          int64_t until_unix_s, const uint8_t *bytes, size_t size, struct err *err);
+/* Appends it. Errors: ERR_NOT_FOUND. */
+int store_certificate_get(struct store *store, uint16_t relay, struct buf *out, struct err *err);
+
+/* Signed policies are kept for ever. */
+int store_policy_put(struct store *store, uint64_t version, const uint8_t *bytes, size_t size,
+                     struct err *err);
+/* The newest one's version; 0: there is none. */
+int store_policy_newest(struct store *store, uint64_t *version, struct err *err);
+/* Appends one. Errors: ERR_NOT_FOUND. */
+int store_policy_get(struct store *store, uint64_t version, struct buf *out, struct err *err);
+
+/* An account of a site, sealed to one of its relays. */
+struct store_site_credential {
+    uint16_t site;
+    uint16_t relay;
+    uint64_t counter;
+    const char *account; /* for people */
+    uint64_t set_unix_ms;
+    const uint8_t *bytes; /* the signed object */
+    size_t size;
+};
+
+/* Overwrites what this relay had for this site. */
+int store_site_credential_put(struct store *store, const struct store_site_credential *credential,
+                              struct err *err);
+/* Appends it, unless `out` is NULL. `counter` may be NULL. Errors: ERR_NOT_FOUND. */
+int store_site_credential_get(struct store *store, uint16_t site, uint16_t relay, uint64_t *counter,
+                              struct buf *out, struct err *err);
+/* Drops the site's, of all relays; *count says how many there were. */
+int store_site_credential_drop(struct store *store, uint16_t site, uint32_t *count,
+                               struct err *err);
+/* The account of one push, sealed to one relay; overwrites. Closing the push, or throwing the
+ * upload away, drops it. */
+int store_push_credential_put(struct store *store, uint64_t key, uint16_t relay,
+                              const uint8_t *bytes, size_t size, struct err *err);
+/* Appends it. Errors: ERR_NOT_FOUND. */
+int store_push_credential_get(struct store *store, uint64_t key, uint16_t relay, struct buf *out,
+                              struct err *err);
+/* Drops those of a push: before a resume brings others. */
+int store_push_credential_drop(struct store *store, uint64_t key, struct err *err);
+/* Calls `each` for every relay that has a credential of this push, or, with key 0, of its site. */
+int store_credential_each(struct store *store, uint64_t key,
+                          void (*each)(void *context, uint16_t relay), void *context,
+                          struct err *err);
 
 /* ---- a push, from upload to its end ---- */
 
