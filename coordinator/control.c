@@ -118,37 +118,55 @@ int control_summary(struct coordinator *c, uint64_t key, struct push_summary *ou
     return 0;
 }
 
-/* Rows of the admitted relays, to be freed. */
-static struct relay_row *relay_rows(const struct coordinator *c, uint32_t *count)
+static void fill_relay_row(const struct coordinator *c, uint16_t relay, struct relay_row *row)
 {
-    struct relay_row *rows = mem_new(c->relay_count + 1U, sizeof *rows);
-    uint64_t now_ms = clock_boottime_ms();
-    *count = 0;
-    for (uint16_t i = 0; i < c->relay_count && *count < LIMIT_ROWS_PER_MESSAGE; i++) {
-        const struct store_relay *stored = &c->relays[i].stored;
-        struct dispatch_relay_view view = dispatch_relay_look(c->core, i);
-        if (!c->relays[i].admitted)
-            continue;
-        struct relay_row *row = &rows[(*count)++];
-        (void)text_copy(row->name, sizeof row->name, stored->name);
-        (void)text_copy(row->site, sizeof row->site, stored->site_name);
-        memcpy(row->seal_key, stored->seal_key, sizeof row->seal_key);
-        row->live = view.live;
-        row->silent_ms = now_ms - (view.heard ? view.heard_ms : c->started_ms);
-        row->leased = view.leased;
-        memcpy(row->running, view.running, sizeof row->running);
-        row->awaiting = view.awaiting;
-    }
-    return rows;
+    const struct store_relay *stored = &c->relays[relay].stored;
+    struct dispatch_relay_view view = dispatch_relay_look(c->core, relay);
+    (void)text_copy(row->name, sizeof row->name, stored->name);
+    (void)text_copy(row->site, sizeof row->site, stored->site_name);
+    memcpy(row->seal_key, stored->seal_key, sizeof row->seal_key);
+    memcpy(row->curve_key, stored->key, sizeof row->curve_key);
+    row->live = view.live;
+    row->silent_ms = clock_boottime_ms() - (view.heard ? view.heard_ms : c->started_ms);
+    row->leased = view.leased;
+    memcpy(row->running, view.running, sizeof row->running);
+    row->awaiting = view.awaiting;
+    row->standing = stored->standing;
+    row->certificate_until_unix_s = stored->until_unix_s;
+    row->certificate_serial = stored->serial;
 }
 
+/* A page of the relays: in private mode the one that is admitted, else all. */
 static void relays_get(struct coordinator *c, const struct link_peer *peer,
                        const struct message *message)
 {
     struct message answer = {.kind = MESSAGE_RELAYS, .request = message->request};
-    answer.relays.rows = relay_rows(c, &answer.relays.row_count);
+    struct message_relays *relays = &answer.relays;
+    uint32_t number = message->relays_get.first;
+    relays->rows = mem_new(LIMIT_ROWS_PER_MESSAGE, sizeof *relays->rows);
+    for (; number < c->relay_count && relays->row_count < LIMIT_ROWS_PER_MESSAGE; number++)
+        if (trust_has_sites(c) || c->relays[number].admitted)
+            fill_relay_row(c, (uint16_t)number, &relays->rows[relays->row_count++]);
+    relays->next = number < c->relay_count ? number : 0;
     shell_send(c, c->control_link, peer, &answer);
     message_release(&answer);
+}
+
+/* Rows for STATUS, to be freed: of a thousand relays those that hold something, then the other live
+ * ones, as many as one message takes. */
+static struct relay_row *working_rows(const struct coordinator *c, uint32_t *count)
+{
+    struct relay_row *rows = mem_new(LIMIT_ROWS_PER_MESSAGE, sizeof *rows);
+    *count = 0;
+    for (int idle = 0; idle < 2; idle++) {
+        for (uint16_t i = 0; i < c->relay_count && *count < LIMIT_ROWS_PER_MESSAGE; i++) {
+            struct dispatch_relay_view view = dispatch_relay_look(c->core, i);
+            bool shown = trust_has_sites(c) ? view.live || view.leased > 0 : c->relays[i].admitted;
+            if (shown && (view.leased == 0) == (idle == 1))
+                fill_relay_row(c, i, &rows[(*count)++]);
+        }
+    }
+    return rows;
 }
 
 static void status_get(struct coordinator *c, const struct link_peer *peer,
@@ -162,7 +180,7 @@ static void status_get(struct coordinator *c, const struct link_peer *peer,
         control_fail(c, peer, message->request, &err);
         return;
     }
-    answer.status.relays = relay_rows(c, &answer.status.relay_count);
+    answer.status.relays = working_rows(c, &answer.status.relay_count);
     shell_send(c, c->control_link, peer, &answer);
     message_release(&answer);
 }
@@ -193,12 +211,23 @@ typedef void control_handler(struct coordinator *c, const struct link_peer *peer
                              const struct message *message);
 
 static control_handler *const handlers[MESSAGE_KIND_COUNT] = {
-    [MESSAGE_PACKAGE_OFFER] = package_offer,     [MESSAGE_PACKAGE_DATA] = package_data,
-    [MESSAGE_PUSH_BEGIN] = control_push_begin,   [MESSAGE_PUSH_TARGETS] = control_push_targets,
-    [MESSAGE_PUSH_COMMIT] = control_push_commit, [MESSAGE_PUSH_STOP] = control_push_stop,
-    [MESSAGE_RELAYS_GET] = relays_get,           [MESSAGE_STATUS_GET] = status_get,
-    [MESSAGE_REPORT_GET] = control_report_get,   [MESSAGE_LIST_GET] = list_get,
+    [MESSAGE_PACKAGE_OFFER] = package_offer,
+    [MESSAGE_PACKAGE_DATA] = package_data,
+    [MESSAGE_PUSH_BEGIN] = control_push_begin,
+    [MESSAGE_PUSH_TARGETS] = control_push_targets,
+    [MESSAGE_PUSH_COMMIT] = control_push_commit,
+    [MESSAGE_PUSH_STOP] = control_push_stop,
+    [MESSAGE_RELAYS_GET] = relays_get,
+    [MESSAGE_STATUS_GET] = status_get,
+    [MESSAGE_REPORT_GET] = control_report_get,
+    [MESSAGE_LIST_GET] = list_get,
     [MESSAGE_JOB_GET] = control_job_get,
+    [MESSAGE_TOKEN_PUT] = control_token_put,
+    [MESSAGE_RELAY_SET] = control_relay_set,
+    [MESSAGE_OBJECT] = control_object,
+    [MESSAGE_OBJECTS_GET] = control_objects_get,
+    [MESSAGE_CREDENTIAL_RM] = control_credential_rm,
+    [MESSAGE_PUSH_CREDENTIALS] = control_push_credentials,
 };
 
 /* Requests that would begin something that takes space. */

@@ -251,12 +251,15 @@ static int commit_new(struct coordinator *c, const struct commit *commit, struct
     if (upload->received != upload->target_count)
         return err_set(err, ERR_INVALID, "%u of %u targets are here", upload->received,
                        upload->target_count);
-    if (check_targets(commit->job, upload->tree, err) != 0 || check_use(c, commit->job, err) != 0)
+    if (check_targets(commit->job, upload->tree, err) != 0 || check_use(c, commit->job, err) != 0 ||
+        trust_check_job(c, commit->job, commit->operator_key, err) != 0 ||
+        sealed_check(c, commit->job, commit->said->site, err) != 0)
         return -1;
     struct store_push push = store_push_of(commit);
     uint64_t key = upload->key;
     if (store_push_commit(c->store, key, &push, err) != 0 ||
-        store_push_refuse_in_use(c->store, key, err) != 0)
+        store_push_refuse_in_use(c->store, key, err) != 0 ||
+        sealed_commit(c, &push.push, key, err) != 0)
         return -1;
     book_put_take(c, key, upload->tree);
     upload->tree = NULL;
@@ -339,7 +342,11 @@ static int resume(struct coordinator *c, uint64_t key, const struct commit *comm
         return -1;
     char start_until[SHELL_TIME_SIZE];
     struct store_push push = store_push_of(commit);
-    if (store_push_resume(c->store, key, &push, err) != 0)
+    if (trust_check_job(c, commit->job, commit->operator_key, err) != 0 ||
+        sealed_check(c, commit->job, commit->said->site, err) != 0 ||
+        store_push_resume(c->store, key, &push, err) != 0 ||
+        sealed_commit(c, &push.push, key, err) != 0 ||
+        sealed_renewed(c, key, commit->job, err) != 0)
         return -1;
     c->commit_due = true;
     struct dispatch_event event = {.kind = DISPATCH_PUSH_RESUMED, .push_key = key};

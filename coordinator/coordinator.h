@@ -6,6 +6,7 @@
  *   relay_link.c      messages of relays in, messages to relays out, packages' bytes
  *   control.c         requests of the CLI; control_push.c: those that make or change a push;
  *   control_report.c  reports, sent in pages as the asker takes them
+ *   trust.h           relays, enrolment, objects that operators signed
  *
  * A loop turn collects writes in the store's transaction and messages in the outbox. Before the
  * loop waits again the writes are committed, then the messages sent, in order: nothing is said
@@ -27,6 +28,7 @@
 #include "common/trust/merkle.h"
 #include "coordinator/core/dispatch.h"
 #include "coordinator/store/store.h"
+#include "coordinator/trust.h"
 
 #define COORDINATOR_SITE "local" /* the one site of this version: it covers every address */
 #define COORDINATOR_LEASE_MS 60000U
@@ -38,8 +40,11 @@
 
 struct coordinator_options {
     const char *state;     /* folder: store.db, packages/, curve.key */
-    const char *relay_key; /* file with the admitted relay's public key */
+    const char *relay_key; /* private mode: file with the admitted relay's public key; NULL: relays
+                              are told apart by certificates */
     const char *control;   /* endpoint, ipc:// */
+    mode_t control_mode;   /* of that socket; 0: 0600 */
+    gid_t control_group;   /* of that socket; (gid_t)-1: unchanged */
     const char *relays;    /* endpoint */
     const char *packages;  /* endpoint */
     uint32_t lease_ms;     /* see model/message.h */
@@ -53,14 +58,6 @@ struct outgoing {
     struct link_peer peer;
     uint8_t *bytes; /* owned */
     size_t size;
-};
-
-/* What the shell knows of a relay beside the core. */
-struct relay_slot {
-    struct store_relay stored;
-    bool admitted;         /* its key may talk to us */
-    bool reachable;        /* peer is a connection it used */
-    struct link_peer peer; /* the newest */
 };
 
 /* A push that is being uploaded. */
@@ -128,8 +125,9 @@ struct coordinator {
     size_t outbox_count;
     size_t outbox_capacity;
     size_t outbox_bytes;
-    struct relay_slot *relays; /* by number */
+    struct relay_slot *relays; /* by number; owned by relays.c */
     uint16_t relay_count;
+    struct trust trust;
     uint16_t site; /* number of COORDINATOR_SITE */
     struct upload uploads[COORDINATOR_UPLOADS_MAX];
     struct offer offers[COORDINATOR_UPLOADS_MAX];
@@ -157,6 +155,9 @@ int shell_stored_job(struct coordinator *c, uint64_t key, struct job *job, struc
 #define SHELL_TIME_SIZE 32
 /* When what the job schedules starts at the latest, as text; NULL when nothing bounds it. */
 const char *shell_start_until(const struct job *job, char text[SHELL_TIME_SIZE]);
+/* Keys of a kind, at most `max` of them, to be freed; NULL on failure. */
+uint64_t *shell_push_keys(struct coordinator *c, enum store_which which, uint32_t max,
+                          uint32_t *count, struct err *err);
 /* Tells the core of a push that the store has. */
 int shell_open_push(struct coordinator *c, uint64_t key, struct err *err);
 
@@ -168,7 +169,9 @@ void book_drop(struct coordinator *c, uint64_t key);
 void book_release(struct coordinator *c);
 
 /* relay_link.c */
+/* On the relay link also the keys of tokens, for ENROLL alone. */
 bool relay_link_admit(void *context, const uint8_t key[LIMIT_KEY_BYTES]);
+bool package_link_admit(void *context, const uint8_t key[LIMIT_KEY_BYTES]);
 void relay_link_received(void *context, const struct link_peer *peer, const uint8_t *bytes,
                          size_t size);
 void package_link_received(void *context, const struct link_peer *peer, const uint8_t *bytes,

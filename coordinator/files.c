@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,7 +39,7 @@ int files_read_key(const char *path, uint8_t key[LIMIT_KEY_BYTES], struct err *e
     return 0;
 }
 
-static int write_public(const char *path, const uint8_t key[LIMIT_KEY_BYTES], struct err *err)
+int files_write_key(const char *path, const uint8_t key[LIMIT_KEY_BYTES], struct err *err)
 {
     char text[KEY_TEXT_SIZE + 1];
     char fresh[FILES_PATH_SIZE];
@@ -74,7 +75,26 @@ int files_init_state(const char *folder, struct err *err)
     int result = files_path(path, folder, "curve.pub", err);
     if (result == 0 &&
         (files_read_key(path, known, NULL) != 0 || !key_equal(known, pair.public_key)))
-        result = write_public(path, pair.public_key, err);
+        result = files_write_key(path, pair.public_key, err);
     key_pair_release(&pair);
     return result;
+}
+
+int files_lock_state(const char *folder, int *lock_fd, struct err *err)
+{
+    char path[FILES_PATH_SIZE];
+    if (files_path(path, folder, "lock", err) != 0)
+        return -1;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_set_errno(err, errno, "cannot open %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        *lock_fd = fd;
+        return 0;
+    }
+    int failure = errno;
+    (void)close(fd);
+    if (failure == EWOULDBLOCK)
+        return err_set(err, ERR_EXISTS, "another coordinator runs on %s: end it first", folder);
+    return err_set_errno(err, failure, "cannot lock %s", path);
 }

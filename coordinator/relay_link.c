@@ -8,26 +8,44 @@
 #include "common/wire/wire.h"
 #include "coordinator/coordinator.h"
 
-static struct relay_slot *slot_of_key(struct coordinator *c, const uint8_t *key)
-{
-    for (uint16_t i = 0; i < c->relay_count; i++)
-        if (c->relays[i].admitted && key_equal(c->relays[i].stored.key, key))
-            return &c->relays[i];
-    return NULL;
-}
-
 bool relay_link_admit(void *context, const uint8_t key[LIMIT_KEY_BYTES])
 {
-    return slot_of_key(context, key) != NULL;
+    return relays_admitted(context, key) != NULL || enrol_admits(context, key);
+}
+
+bool package_link_admit(void *context, const uint8_t key[LIMIT_KEY_BYTES])
+{
+    return relays_admitted(context, key) != NULL;
 }
 
 /* ---- in ---- */
 
-/* Keeps the relay's name and sealing key as it says them. */
+/* Private mode: keeps the relay's name and sealing key as it says them. With sites they are those
+ * of its certificate. */
+static void note_said(struct coordinator *c, struct relay_slot *slot,
+                      const struct message_hello *hello)
+{
+    struct store_relay *stored = &slot->stored;
+    struct err err = {0};
+    if (strcmp(stored->name, hello->relay_name) == 0 &&
+        memcmp(stored->seal_key, hello->seal_key, LIMIT_KEY_BYTES) == 0)
+        return;
+    if (trust_has_sites(c)) {
+        log_warning("relay %s says another name or sealing key than it enrolled with: ignored",
+                    stored->name);
+        return;
+    }
+    (void)text_copy(stored->name, sizeof stored->name, hello->relay_name);
+    memcpy(stored->seal_key, hello->seal_key, LIMIT_KEY_BYTES);
+    c->commit_due = true;
+    if (store_relay_said(c->store, stored->relay, stored->name, stored->seal_key, &err) != 0)
+        shell_store_failed(c, &err);
+}
+
 static void note_hello(struct coordinator *c, struct relay_slot *slot,
                        const struct message_hello *hello)
 {
-    struct store_relay *stored = &slot->stored;
+    const struct store_relay *stored = &slot->stored;
     char name[2 * LIMIT_SITE_NAME_SIZE];
     log_info("relay %u (%s): hello, credit %u", stored->relay,
              text_printable(name, sizeof name, hello->relay_name), hello->credit);
@@ -36,15 +54,10 @@ static void note_hello(struct coordinator *c, struct relay_slot *slot,
                     hello->protocol_version, MESSAGE_PROTOCOL_VERSION);
         return;
     }
-    if (strcmp(stored->name, hello->relay_name) == 0 &&
-        memcmp(stored->seal_key, hello->seal_key, LIMIT_KEY_BYTES) == 0)
-        return;
-    struct err err = {0};
-    (void)text_copy(stored->name, sizeof stored->name, hello->relay_name);
-    memcpy(stored->seal_key, hello->seal_key, LIMIT_KEY_BYTES);
-    c->commit_due = true;
-    if (store_relay_said(c->store, stored->relay, stored->name, stored->seal_key, &err) != 0)
-        shell_store_failed(c, &err);
+    (void)text_copy(slot->serve, sizeof slot->serve, hello->serve);
+    note_said(c, slot, hello);
+    if (trust_has_sites(c))
+        trust_greet(c, slot, hello);
 }
 
 static void relay_message(struct coordinator *c, struct relay_slot *slot,
@@ -66,24 +79,30 @@ static void relay_message(struct coordinator *c, struct relay_slot *slot,
         return;
     }
     shell_step(c, &event);
+    if (message->kind == MESSAGE_HELLO && trust_has_sites(c))
+        trust_introduce(c, slot);
 }
 
 void relay_link_received(void *context, const struct link_peer *peer, const uint8_t *bytes,
                          size_t size)
 {
     struct coordinator *c = context;
-    struct relay_slot *slot = slot_of_key(c, peer->key);
+    struct relay_slot *slot = relays_admitted(c, peer->key);
     struct message message;
     struct err err = {0};
-    if (slot == NULL || c->stopping)
+    if (c->stopping || (slot == NULL && !enrol_admits(c, peer->key)))
         return;
     if (wire_decode(bytes, size, &message, &err) != 0) {
-        log_warning("relay %u: %s", slot->stored.relay, err.text);
+        log_warning("%s: %s", slot != NULL ? slot->stored.name : "token", err.text);
         return;
     }
-    slot->peer = *peer;
-    slot->reachable = true;
-    relay_message(c, slot, &message);
+    if (slot == NULL) {
+        enrol_received(c, peer, &message);
+    } else {
+        slot->peer = *peer;
+        slot->reachable = true;
+        relay_message(c, slot, &message);
+    }
     message_release(&message);
 }
 
@@ -92,12 +111,17 @@ void relay_link_received(void *context, const struct link_peer *peer, const uint
 static int fill_job(struct coordinator *c, const struct dispatch_effect *effect,
                     struct message *message, struct err *err)
 {
+    struct job decoded = {0};
     struct buf job;
     struct buf credential;
     buf_init(&job, LIMIT_MESSAGE_BYTES_MAX);
     buf_init(&credential, LIMIT_MESSAGE_BYTES_MAX);
     message->kind = MESSAGE_JOB;
-    int result = store_push_blobs(c->store, effect->push_key, &job, &credential, err);
+    int result = shell_stored_job(c, effect->push_key, &decoded, err);
+    if (result == 0)
+        result = store_push_blobs(c->store, effect->push_key, &job, NULL, err);
+    if (result == 0)
+        result = sealed_for(c, effect->push_key, &decoded, effect->relay, &credential, err);
     /* The message owns the buffers' memory from here, and is released by the caller. */
     message->job = (struct message_job){job.data, job.size, credential.data, credential.size};
     return result;

@@ -1,11 +1,9 @@
 /* The loop turn: events to the core, effects to store and links, one commit before the sends. */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -262,6 +260,9 @@ int shell_open_push(struct coordinator *c, uint64_t key, struct err *err)
         history[i] = (struct dispatch_history){recovery.leases[i].relay, recovery.leases[i].mark,
                                                recovery.leases[i].attempt_max};
     struct dispatch_event event = {.kind = DISPATCH_PUSH_OPENED};
+    uint16_t *relays = NULL;
+    size_t relay_count = 0;
+    int result = sealed_able(c, key, &job, &relays, &relay_count, err);
     event.push_opened = (struct dispatch_push_opened){
         .key = key,
         .push = summary.push,
@@ -280,30 +281,16 @@ int shell_open_push(struct coordinator *c, uint64_t key, struct err *err)
         .history = history,
         .history_count = recovery.lease_count,
     };
-    int result = store_target_each(c->store, key, note_target, &event.push_opened, err);
+    if (result == 0)
+        result = store_target_each(c->store, key, note_target, &event.push_opened, err);
     if (result == 0)
         shell_step(c, &event);
+    free(relays);
     free(recovery.leases);
     free(states);
     free(sites);
     free(history);
     return result;
-}
-
-static int recover_relays(struct coordinator *c, struct err *err)
-{
-    if (store_relay_count(c->store, &c->relay_count, err) != 0)
-        return -1;
-    c->relays = mem_new(c->relay_count + 1U, sizeof *c->relays);
-    for (uint16_t i = 0; i < c->relay_count; i++) {
-        struct store_relay *stored = &c->relays[i].stored;
-        if (store_relay_get(c->store, i, stored, err) != 0)
-            return -1;
-        struct dispatch_event event = {.kind = DISPATCH_RELAY_KNOWN};
-        event.relay_known = (struct dispatch_relay_known){i, stored->site, stored->epoch};
-        shell_step(c, &event);
-    }
-    return 0;
 }
 
 static int recover_ended(struct coordinator *c, struct err *err)
@@ -324,9 +311,8 @@ static int recover_ended(struct coordinator *c, struct err *err)
     return 0;
 }
 
-/* Keys of a kind, at most `max` of them, to be freed; NULL on failure. */
-static uint64_t *push_keys(struct coordinator *c, enum store_which which, uint32_t max,
-                           uint32_t *count, struct err *err)
+uint64_t *shell_push_keys(struct coordinator *c, enum store_which which, uint32_t max,
+                          uint32_t *count, struct err *err)
 {
     uint32_t room = RECENT_PUSHES_MAX;
     for (;;) {
@@ -346,7 +332,7 @@ static int recover_pushes(struct coordinator *c, enum store_which which, uint32_
                           struct err *err)
 {
     uint32_t count = 0;
-    uint64_t *keys = push_keys(c, which, max, &count, err);
+    uint64_t *keys = shell_push_keys(c, which, max, &count, err);
     int result = keys != NULL ? 0 : -1;
     for (uint32_t i = 0; result == 0 && i < count; i++)
         result = shell_open_push(c, keys[i], err);
@@ -356,17 +342,30 @@ static int recover_pushes(struct coordinator *c, enum store_which which, uint32_
     return result;
 }
 
-static int recover(struct coordinator *c, struct err *err)
+/* Private mode: the one relay, by its key. */
+static int recover_private(struct coordinator *c, struct err *err)
 {
     struct store_relay relay;
     uint8_t key[LIMIT_KEY_BYTES];
     if (files_read_key(c->options.relay_key, key, err) != 0 ||
-        store_upload_sweep(c->store, err) != 0 ||
         store_site(c->store, COORDINATOR_SITE, &c->site, err) != 0 ||
-        store_relay(c->store, key, c->site, &relay, err) != 0 || recover_relays(c, err) != 0)
+        store_relay(c->store, key, c->site, &relay, err) != 0)
         return -1;
-    c->relays[relay.relay].admitted = true;
-    if (recover_ended(c, err) != 0 ||
+    return relays_recover(c, relay.relay, err);
+}
+
+static int recover_sites(struct coordinator *c, struct err *err)
+{
+    if (trust_recover(c, err) != 0 || enrol_recover(c, err) != 0)
+        return -1;
+    return relays_recover(c, STORE_RELAY_NONE, err);
+}
+
+static int recover(struct coordinator *c, struct err *err)
+{
+    if (store_upload_sweep(c->store, err) != 0 ||
+        (trust_has_sites(c) ? recover_sites(c, err) : recover_private(c, err)) != 0 ||
+        recover_ended(c, err) != 0 ||
         recover_pushes(c, STORE_PUSHES_UNKNOWN, RECENT_PUSHES_MAX, err) != 0 ||
         recover_pushes(c, STORE_PUSHES_OPEN, UINT32_MAX, err) != 0)
         return -1;
@@ -379,6 +378,9 @@ static void on_sweep_timer(uv_timer_t *timer)
 {
     struct coordinator *c = timer->data;
     control_push_sweep(c);
+    enrol_sweep(c);
+    sealed_sweep(c);
+    relays_sweep(c);
     (void)reserve_look(c->reserve); /* gives it up in time for what is open */
 }
 
@@ -390,26 +392,11 @@ static void on_signal(uv_signal_t *handle, int number)
     uv_stop(c->loop);
 }
 
-static int lock_state(struct coordinator *c, struct err *err)
-{
-    char path[FILES_PATH_SIZE];
-    if (files_path(path, c->options.state, "lock", err) != 0)
-        return -1;
-    c->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (c->lock_fd < 0)
-        return err_set_errno(err, errno, "cannot open %s", path);
-    if (flock(c->lock_fd, LOCK_EX | LOCK_NB) == 0)
-        return 0;
-    if (errno == EWOULDBLOCK)
-        return err_set(err, ERR_EXISTS, "another coordinator runs on %s: end it first",
-                       c->options.state);
-    return err_set_errno(err, errno, "cannot lock %s", path);
-}
-
 static int open_state(struct coordinator *c, struct err *err)
 {
     char path[FILES_PATH_SIZE];
-    if (lock_state(c, err) != 0 || files_path(path, c->options.state, "curve.key", err) != 0 ||
+    if (files_lock_state(c->options.state, &c->lock_fd, err) != 0 ||
+        files_path(path, c->options.state, "curve.key", err) != 0 ||
         key_pair_load(&c->curve, KEY_CURVE, path, err) != 0 ||
         files_path(path, c->options.state, "packages", err) != 0 ||
         package_store_new(&c->packages, path, err) != 0 ||
@@ -423,7 +410,8 @@ static int open_state(struct coordinator *c, struct err *err)
 static int open_links(struct coordinator *c, struct err *err)
 {
     const struct link_server_config control = {.endpoint = c->options.control,
-                                               .group = (gid_t)-1,
+                                               .mode = c->options.control_mode,
+                                               .group = c->options.control_group,
                                                .received = control_received,
                                                .context = c};
     struct link_server_config relays = {.endpoint = c->options.relays,
@@ -434,6 +422,7 @@ static int open_links(struct coordinator *c, struct err *err)
                                         .context = c};
     struct link_server_config packages = relays;
     packages.endpoint = c->options.packages;
+    packages.admit = package_link_admit;
     packages.received = package_link_received;
     /* Control last: whoever finds its socket finds a coordinator that is ready. */
     if (net_start(c->loop, err) != 0 || link_server_new(&c->relay_link, &relays, err) != 0 ||
@@ -484,6 +473,7 @@ static void finish(struct coordinator *c)
         free(c->outbox[i].bytes);
     control_report_release(c);
     control_push_release(c);
+    sealed_release(c);
     link_server_free(c->control_link);
     link_server_free(c->relay_link);
     link_server_free(c->package_link);
@@ -500,7 +490,8 @@ static void finish(struct coordinator *c)
     if (c->lock_fd >= 0)
         (void)close(c->lock_fd);
     free(c->outbox);
-    free(c->relays);
+    relays_release(c);
+    trust_release(c);
 }
 
 int coordinator_run(const struct coordinator_options *options, struct err *err)
