@@ -38,7 +38,9 @@ static int line_read(int fd, bool keys, char *secret, size_t *length)
     }
 }
 
-static int check(char *secret, size_t length, int end, const char *where, struct err *err)
+/* `what` it is: "password", "passphrase". */
+static int check(char *secret, size_t length, int end, const char *what, const char *where,
+                 struct err *err)
 {
     static const char byte_order_mark[] = "\xef\xbb\xbf"; /* Windows editors put it in front */
     size_t mark = sizeof byte_order_mark - 1;
@@ -50,68 +52,92 @@ static int check(char *secret, size_t length, int end, const char *where, struct
     }
     secret[length] = '\0';
     if (end == -3)
-        return err_set(err, ERR_INVALID, "%s: cannot read the password: %s", where,
+        return err_set(err, ERR_INVALID, "%s: cannot read the %s: %s", where, what,
                        strerrordesc_np(errno));
     if (end == -2)
-        return err_set(err, ERR_INVALID, "%s: the password has more than %d characters", where,
+        return err_set(err, ERR_INVALID, "%s: the %s has more than %d characters", where, what,
                        LIMIT_SECRET_SIZE - 1);
     if (length == 0)
-        return err_set(err, ERR_INVALID, "%s: the password is empty", where);
+        return err_set(err, ERR_INVALID, "%s: the %s is empty", where, what);
     if (!utf8_valid(secret))
-        return err_set(err, ERR_INVALID, "%s: the password is not UTF-8", where);
+        return err_set(err, ERR_INVALID, "%s: the %s is not UTF-8", where, what);
     return 0;
 }
 
-int password_from_file(const char *path, char *secret, struct err *err)
+static int from_file(const char *what, const char *path, char *secret, struct err *err)
 {
     struct stat status;
     char name[256];
     text_printable(name, sizeof name, path);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
-        return err_set(err, ERR_INVALID, "password file %s: %s", name, strerrordesc_np(errno));
+        return err_set(err, ERR_INVALID, "%s file %s: %s", what, name, strerrordesc_np(errno));
     int result = 0;
     if (fstat(fd, &status) != 0 || S_ISDIR(status.st_mode))
-        result = err_set(err, ERR_INVALID, "password file %s: is not a file", name);
+        result = err_set(err, ERR_INVALID, "%s file %s: is not a file", what, name);
     else if ((status.st_mode & 077) != 0)
-        result = err_set(err, ERR_INVALID,
-                         "password file %s may be read by others (mode %04o): chmod 600 it", name,
-                         (unsigned)(status.st_mode & 07777));
+        result =
+            err_set(err, ERR_INVALID, "%s file %s may be read by others (mode %04o): chmod 600 it",
+                    what, name, (unsigned)(status.st_mode & 07777));
     else if (status.st_uid != geteuid() && status.st_uid != 0)
-        result = err_set(err, ERR_INVALID, "password file %s belongs to somebody else", name);
+        result = err_set(err, ERR_INVALID, "%s file %s belongs to somebody else", what, name);
     if (result == 0) {
         size_t length = 0;
         char where[300];
         int end = line_read(fd, false, secret, &length);
-        (void)snprintf(where, sizeof where, "password file %s", name);
-        result = check(secret, length, end, where, err);
+        (void)snprintf(where, sizeof where, "%s file %s", what, name);
+        result = check(secret, length, end, what, where, err);
     }
     (void)close(fd);
     return result;
 }
 
-int password_from_terminal(const char *account, char *secret, struct err *err)
+/* `prompt` is printable. */
+static int from_terminal(const char *what, const char *prompt, char *secret, struct err *err)
 {
     struct termios before;
     size_t length = 0;
-    char name[LIMIT_ACCOUNT_SIZE];
     int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (fd < 0 || tcgetattr(fd, &before) != 0) {
         if (fd >= 0)
             (void)close(fd);
-        return err_set(err, ERR_INVALID, "no terminal to ask for the password: --password-file");
+        return err_set(err, ERR_INVALID, "no terminal to ask for the %s: --%s-file", what, what);
     }
     struct termios silent = before;
     /* Without signals: Ctrl-C in here must not leave the terminal without echo. */
     silent.c_lflag &= (tcflag_t) ~(ECHO | ISIG);
     silent.c_cc[VEOL] = KEY_INTERRUPT; /* it ends the line, so that it is seen at once */
     (void)tcsetattr(fd, TCSAFLUSH, &silent);
-    (void)dprintf(fd, "Password for %s: ", text_printable(name, sizeof name, account));
+    (void)dprintf(fd, "%s: ", prompt);
     int end = line_read(fd, true, secret, &length);
     (void)tcsetattr(fd, TCSAFLUSH, &before);
     (void)dprintf(fd, "\n");
     (void)close(fd);
     if (end == KEY_INTERRUPT)
         return err_set(err, ERR_TIMEOUT, "interrupted");
-    return check(secret, length, end, "terminal", err);
+    return check(secret, length, end, what, "terminal", err);
+}
+
+int password_from_file(const char *path, char *secret, struct err *err)
+{
+    return from_file("password", path, secret, err);
+}
+
+int password_from_terminal(const char *account, char *secret, struct err *err)
+{
+    char name[LIMIT_ACCOUNT_SIZE];
+    char prompt[LIMIT_ACCOUNT_SIZE + 16];
+    text_printable(name, sizeof name, account);
+    (void)snprintf(prompt, sizeof prompt, "Password for %s", name);
+    return from_terminal("password", prompt, secret, err);
+}
+
+int passphrase_from_file(const char *path, char *secret, struct err *err)
+{
+    return from_file("passphrase", path, secret, err);
+}
+
+int passphrase_from_terminal(const char *prompt, char *secret, struct err *err)
+{
+    return from_terminal("passphrase", prompt, secret, err);
 }

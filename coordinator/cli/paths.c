@@ -22,30 +22,45 @@ static void join(char to[STATE_PATH_SIZE], const char *root, const char *rest)
     (void)snprintf(to, STATE_PATH_SIZE, "%s%s", root, rest);
 }
 
-static int root_find(char root[STATE_ROOT_SIZE], struct err *err)
+/* The folder that an XDG variable names, else the usual one under the home folder; "/pusher" in it.
+ */
+static int home_find(char home[STATE_ROOT_SIZE], const char *variable, const char *usual,
+                     struct err *err)
 {
-    const char *state = getenv("XDG_STATE_HOME");
-    if (state != NULL && *state == '/') /* the XDG rules ignore a relative one */
-        return (size_t)snprintf(root, STATE_ROOT_SIZE, "%s/pusher/private", state) < STATE_ROOT_SIZE
+    const char *given = getenv(variable);
+    if (given != NULL && *given == '/') /* the XDG rules ignore a relative one */
+        return (size_t)snprintf(home, STATE_ROOT_SIZE, "%s/pusher", given) < STATE_ROOT_SIZE
                    ? 0
-                   : err_set(err, ERR_INVALID, "XDG_STATE_HOME is too long");
-    const char *home = getenv("HOME");
-    const struct passwd *user = home == NULL || *home != '/' ? getpwuid(getuid()) : NULL;
+                   : err_set(err, ERR_INVALID, "%s is too long", variable);
+    const char *own = getenv("HOME");
+    const struct passwd *user = own == NULL || *own != '/' ? getpwuid(getuid()) : NULL;
     if (user != NULL)
-        home = user->pw_dir;
-    if (home == NULL || *home != '/')
-        return err_set(err, ERR_INVALID, "no home folder: set HOME or XDG_STATE_HOME");
-    return (size_t)snprintf(root, STATE_ROOT_SIZE, "%s/.local/state/pusher/private", home) <
-                   STATE_ROOT_SIZE
+        own = user->pw_dir;
+    if (own == NULL || *own != '/')
+        return err_set(err, ERR_INVALID, "no home folder: set HOME or %s", variable);
+    return (size_t)snprintf(home, STATE_ROOT_SIZE, "%s/%s/pusher", own, usual) < STATE_ROOT_SIZE
                ? 0
                : err_set(err, ERR_INVALID, "HOME is too long");
+}
+
+int state_home_find(char home[STATE_ROOT_SIZE], struct err *err)
+{
+    return home_find(home, "XDG_STATE_HOME", ".local/state", err);
+}
+
+int config_home_find(char home[STATE_ROOT_SIZE], struct err *err)
+{
+    return home_find(home, "XDG_CONFIG_HOME", ".config", err);
 }
 
 int state_paths_find(struct state_paths *paths, struct err *err)
 {
     memset(paths, 0, sizeof *paths);
-    if (root_find(paths->root, err) != 0)
+    char home[STATE_ROOT_SIZE];
+    if (state_home_find(home, err) != 0)
         return -1;
+    if ((size_t)snprintf(paths->root, sizeof paths->root, "%s/private", home) >= sizeof paths->root)
+        return err_set(err, ERR_INVALID, "HOME or XDG_STATE_HOME is too long");
     size_t room = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
     if (strlen(paths->root) + strlen(SOCKET_LONGEST) > room)
         return err_set(err, ERR_INVALID,
@@ -70,8 +85,7 @@ bool state_paths_used(const struct state_paths *paths)
     return access(store, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
-/* mkdir -p with mode 0700 for what is new. */
-static int folders_make(const char *path, struct err *err)
+int folders_make(const char *path, struct err *err)
 {
     char part[STATE_PATH_SIZE];
     (void)text_copy(part, sizeof part, path);

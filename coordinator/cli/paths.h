@@ -22,6 +22,13 @@ struct state_paths {
     char control[STATE_PATH_SIZE];     /* path of the control socket */
 };
 
+/* "$XDG_STATE_HOME/pusher" or "~/.local/state/pusher"; "$XDG_CONFIG_HOME/pusher" or
+ * "~/.config/pusher". Errors: ERR_INVALID: no home folder, or a path that is too long. */
+int state_home_find(char home[STATE_ROOT_SIZE], struct err *err);
+int config_home_find(char home[STATE_ROOT_SIZE], struct err *err);
+/* mkdir -p with mode 0700 for what is new. Errors: ERR_IO. */
+int folders_make(const char *path, struct err *err);
+
 /* Fills the paths from the environment; touches nothing. Errors: ERR_INVALID: no home folder, a
  * relative path, or one too long for the sockets in it (the remedy is in the text). */
 int state_paths_find(struct state_paths *paths, struct err *err);
