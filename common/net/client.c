@@ -254,6 +254,12 @@ int link_client_new(struct link_client **out, const struct link_client_config *c
     return 0;
 }
 
+void link_client_set_server_key(struct link_client *client, const uint8_t key[LIMIT_KEY_BYTES])
+{
+    assert(client->key.secret != NULL);
+    memcpy(client->server_key, key, LIMIT_KEY_BYTES);
+}
+
 void link_client_finish(struct link_client *client, int flush_ms)
 {
     if (client == NULL)

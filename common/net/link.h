@@ -107,6 +107,9 @@ struct link_client_config {
 /* Starts dialling: returns at once, whether or not anybody listens. Errors: ERR_INVALID, ERR_IO. */
 int link_client_new(struct link_client **out, const struct link_client_config *config,
                     struct err *err);
+/* The key that the server must have from the next dial on: for those that may have one of several.
+ * Inside `state`, at LINK_REFUSED, it counts for the try that follows. Not on a plain link. */
+void link_client_set_server_key(struct link_client *client, const uint8_t key[LIMIT_KEY_BYTES]);
 /* Closes; what is queued is dropped. NULL is fine. */
 void link_client_free(struct link_client *client);
 /* Like link_client_free, but what is queued may still leave for `flush_ms` at most, while net_stop
