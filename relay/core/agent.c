@@ -124,6 +124,12 @@ static void take_event(struct agent *agent, const struct agent_event *event)
     case AGENT_INTAKE:
         on_intake(agent, event->intake);
         break;
+    case AGENT_DISTRUST:
+        on_distrust(agent, event->package.job_no, event->package.detail);
+        break;
+    case AGENT_HALT:
+        on_halt(agent, event->halted);
+        break;
     case AGENT_SHUTDOWN:
         on_shutdown(agent);
         break;

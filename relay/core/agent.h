@@ -140,6 +140,10 @@ enum agent_event_kind {
     AGENT_PACKAGE_READY,  /* `job_no` */
     AGENT_PACKAGE_FAILED, /* `job_no`, and `detail` why */
     AGENT_INTAKE,         /* `intake`: whether new targets are wanted; at first they are */
+    AGENT_DISTRUST,       /* `job_no`, and `detail` why: its signer is no operator any more. What is
+                             not past INTENT ends as JOB_REFUSED, the rest is looked at only */
+    AGENT_HALT,           /* `halted`: this relay may not work (any more). What it holds is given
+                             back as if the lease had run out; it asks for nothing */
     AGENT_SHUTDOWN,       /* start nothing more, say FINISHED when what runs has ended */
 };
 
@@ -166,7 +170,8 @@ struct agent_event {
         struct {
             uint32_t job_no;
             const char *detail;
-        } package;
+        } package; /* PACKAGE_READY, PACKAGE_FAILED, DISTRUST */
+        bool halted;
     };
 };
 

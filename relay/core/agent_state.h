@@ -132,7 +132,8 @@ struct push_slot {
     uint64_t stop_until_ms; /* stopped: stages that ran then may end until this; 0: none does */
     bool wait_on; /* stopped, and resumed by a job that is refused here: what is registered
                      already is waited for under ours */
-    bool refused; /* the job of its leases: the first one, or under STOP a newer one */
+    bool refused; /* the job of its leases: the first one, under STOP a newer one, or the accepted
+                     one since its signer lost the operators' trust */
     char refusal[LIMIT_DETAIL_SIZE];
     uint32_t job;              /* current one, or ENTRY_NONE */
     uint64_t counter;          /* highest accepted */
@@ -182,6 +183,7 @@ struct agent {
     uint64_t timer_ms;  /* armed */
     bool shutting_down, finished;
     bool intake_closed; /* no new targets are wanted */
+    bool halted;        /* nothing may be worked on */
     uint64_t shutdown_at_ms;
 
     struct table table;
@@ -251,6 +253,8 @@ void on_link_up(struct agent *agent);
 void on_welcome(struct agent *agent, const struct message_welcome *welcome);
 void on_heartbeat_ack(struct agent *agent, const struct message_heartbeat_ack *ack);
 void on_lease(struct agent *agent, const struct agent_lease *lease);
+void on_halt(struct agent *agent, bool halted);
+void on_distrust(struct agent *agent, uint32_t job_no, const char *why);
 /* Gives up what may not go on when the lease has run out. */
 void lease_check(struct agent *agent);
 /* Heartbeats and HELLOs that are due. */

@@ -14,7 +14,7 @@
 
 static uint32_t credit(const struct agent *agent)
 {
-    if (agent->shutting_down || agent->intake_closed)
+    if (agent->shutting_down || agent->intake_closed || agent->halted)
         return 0;
     uint32_t asked = agent->config.held_max + agent->spare;
     return asked < CREDIT_MAX ? asked : CREDIT_MAX;
@@ -128,6 +128,17 @@ void on_heartbeat_ack(struct agent *agent, const struct message_heartbeat_ack *a
         agent->lease_valid = true;
 }
 
+/* As a new instance, without what was leased. */
+static void come_back(struct agent *agent)
+{
+    lose_leases(agent);
+    results_requeue(agent);
+    agent->config.hello.instance++;
+    agent->epoch = 0;
+    agent->hello_out = false;
+    say_hello(agent);
+}
+
 /* The coordinator may still hold the leases when its ack comes late, and would wait for results of
  * targets that were given up here. So we come back as a new instance: every lease of the old one
  * goes back to the queue. */
@@ -137,14 +148,22 @@ void lease_check(struct agent *agent)
         return;
     agent->lease_valid = false;
     agent->lapses++;
-    if (agent->held == 0)
+    if (agent->held > 0)
+        come_back(agent);
+}
+
+void on_halt(struct agent *agent, bool halted)
+{
+    if (agent->halted == halted)
         return;
-    lose_leases(agent);
-    results_requeue(agent);
-    agent->config.hello.instance++;
-    agent->epoch = 0;
+    agent->halted = halted;
+    if (halted && agent->held > 0) {
+        agent->lease_valid = false;
+        come_back(agent);
+        return;
+    }
     agent->hello_out = false;
-    say_hello(agent);
+    say_hello(agent); /* with the credit that counts now */
 }
 
 void lease_speak(struct agent *agent)
@@ -209,6 +228,32 @@ static void refuse_target(struct agent *agent, uint32_t push, const struct lease
     work_finish(agent, index, &outcome);
 }
 
+void on_distrust(struct agent *agent, uint32_t job_no, const char *why)
+{
+    uint32_t job = 0;
+    while (job < agent->job_count && (!agent->jobs[job].used || agent->jobs[job].job_no != job_no))
+        job++;
+    if (job == agent->job_count) {
+        agent->ignored++;
+        return;
+    }
+    uint32_t push = agent->jobs[job].push;
+    struct push_slot *slot = &agent->pushes[push];
+    if (slot->job == job) {
+        slot->refused = true;
+        (void)text_copy(slot->refusal, sizeof slot->refusal, why);
+    }
+    /* The job may go with the last work that names it; its slot isn't taken again meanwhile. */
+    for (uint32_t i = 0; i < agent->table.count; i++) {
+        const struct entry *entry = &agent->table.entries[i];
+        if (!entry->work || entry->work->job != job || entry->intent)
+            continue;
+        struct lease_entry refused = {.target_no = entry->target_no, .attempt = entry->attempt};
+        work_give_up(agent, i);
+        refuse_target(agent, push, &refused, why);
+    }
+}
+
 static void take_target(struct agent *agent, uint32_t push, const struct lease_entry *from)
 {
     uint32_t index = table_find(&agent->table, push, from->target_no);
@@ -262,7 +307,7 @@ void on_lease(struct agent *agent, const struct agent_lease *lease)
 {
     uint32_t push = push_find(agent, &lease->push, lease->generation);
     if (agent->epoch == 0 || lease->epoch != agent->epoch || push == ENTRY_NONE ||
-        agent->shutting_down) {
+        agent->shutting_down || agent->halted) {
         agent->ignored++;
         return;
     }
@@ -278,6 +323,9 @@ void on_lease(struct agent *agent, const struct agent_lease *lease)
         else if (!lease->verified)
             refuse_target(agent, push, entry,
                           "nothing shows that the operator named this target: lease refused");
+        else if (entry->name[0] == '\0') /* a retry leaves out whoever is not meant */
+            refuse_target(agent, push, entry,
+                          "this generation of the push leaves this target out: lease refused");
         else
             take_target(agent, push, entry);
     }

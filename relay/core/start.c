@@ -78,8 +78,9 @@ static void start_stage(struct agent *agent, uint32_t index)
         job->sessions++;
     }
     work->read_back = work->stage == STAGE_SCHEDULE && entry->intent && !work->scheduled;
+    const struct push_slot *push = &agent->pushes[entry->push];
     work->look_only =
-        work->read_back && (agent->pushes[entry->push].stopped || job_expired(agent, job));
+        work->read_back && (push->stopped || push->refused || job_expired(agent, job));
     if (work->stage == STAGE_SCHEDULE && !entry->intent && !job->cleanup) {
         entry->intent = true;
         effect_add(agent, AGENT_PERSIST_INTENT)->persist.ref = entry_ref(agent, index);
@@ -199,8 +200,8 @@ static void end_held(struct agent *agent, struct credential_slot *credential)
 
 static bool may_resume(const struct agent *agent, const struct work *work)
 {
-    return agent->lease_valid && !agent->shutting_down && agent->now_ms >= work->retry_at_ms &&
-           (!work->scheduled || wait_may_look(agent));
+    return agent->lease_valid && !agent->shutting_down && !agent->halted &&
+           agent->now_ms >= work->retry_at_ms && (!work->scheduled || wait_may_look(agent));
 }
 
 static void resume_paused(struct agent *agent)
@@ -237,7 +238,7 @@ void work_schedule(struct agent *agent)
     }
     for (uint32_t i = 0; i < agent->credential_count; i++)
         end_held(agent, &agent->credentials[i]);
-    if (!agent->lease_valid || agent->shutting_down || agent->job_count == 0)
+    if (!agent->lease_valid || agent->shutting_down || agent->halted || agent->job_count == 0)
         return;
     allow_logons(agent);
     /* The nearer to the end, the sooner: a session that is open costs the target, too. */

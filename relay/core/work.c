@@ -199,6 +199,16 @@ void work_finish_with(struct agent *agent, uint32_t index, enum stage stage, enu
     work_finish(agent, index, &outcome);
 }
 
+/* What was looked up to learn that it may not be touched is no attempt. */
+static void never_attempted(struct outcome *outcome)
+{
+    outcome->stage = STAGE_COUNT;
+    outcome->tries = 0;
+    outcome->started_unix_ms = 0;
+    outcome->elapsed_ms = 0;
+    memset(outcome->stage_ms, 0, sizeof outcome->stage_ms);
+}
+
 void work_finish_done(struct agent *agent, uint32_t index, const struct agent_stage_done *done)
 {
     const struct work *work = work_of(agent, index);
@@ -218,6 +228,8 @@ void work_finish_done(struct agent *agent, uint32_t index, const struct agent_st
     outcome.code = done->code;
     outcome.tries = done->stage == STAGE_SCHEDULE ? work->schedule_tries : done->tries;
     (void)text_copy(outcome.detail, sizeof outcome.detail, done->detail);
+    if (outcome.state == TARGET_NEVER_ATTEMPTED)
+        never_attempted(&outcome);
     bool printed = job->wait && done->output && done->output_size <= LIMIT_OUTPUT_BYTES;
     finish_with_output(agent, index, &outcome, printed ? done->output : NULL,
                        printed ? done->output_size : 0);
@@ -339,6 +351,10 @@ static void finish_nothing(struct agent *agent, uint32_t index)
 {
     struct entry *entry = &agent->table.entries[index];
     const struct push_slot *push = &agent->pushes[entry->push];
+    if (!push->stopped && push->refused) {
+        work_finish_with(agent, index, STAGE_SCHEDULE, REASON_JOB_REFUSED, push->refusal);
+        return;
+    }
     if (!push->stopped && push->job == entry->work->job) {
         work_finish_with(agent, index, STAGE_SCHEDULE, REASON_EXPIRED,
                          "the job's deadline passed, and the task was never registered");
