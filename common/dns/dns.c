@@ -300,20 +300,6 @@ static void keep_answer(struct dns_query *query, int family, unsigned char *answ
                      family == FAMILY_V4 ? (const void *)&four[i].ipaddr : &six[i].ip6addr);
 }
 
-/* Tells the asker; the query itself may stay until c-ares is done with it. */
-static void query_tell(struct dns_query *query)
-{
-    struct dns_answer answer = {.addresses = query->addresses,
-                                .address_count = query->address_count,
-                                .timeout_count = query->timeout_count};
-    dns_answered *answered = query->answered;
-    if (answer.address_count == 0)
-        explain_status(query, query->failure, &answer);
-    query->answered = NULL;
-    *query->place = NULL;
-    answered(query->context, &answer);
-}
-
 /* --- Asking --- */
 
 /* The name to ask for as the n-th candidate, or false when there are no more. Spec: resolv.conf(5),
@@ -343,6 +329,23 @@ static bool candidate_name(const struct dns *dns, const char *name, unsigned at,
     if (size > NAME_LENGTH_MAX) /* there can't be such a name: an answer that costs no question */
         to[0] = '\0';
     return true;
+}
+
+/* Tells the asker; the query itself may stay until c-ares is done with it. */
+static void query_tell(struct dns_query *query)
+{
+    struct dns_answer answer = {.addresses = query->addresses,
+                                .address_count = query->address_count,
+                                .timeout_count = query->timeout_count};
+    dns_answered *answered = query->answered;
+    char name[NAME_LENGTH_MAX + 2] = "";
+    if (answer.address_count == 0)
+        explain_status(query, query->failure, &answer);
+    else if (candidate_name(query->dns, query->name, query->candidate - 1U, name))
+        answer.found_as = name;
+    query->answered = NULL;
+    *query->place = NULL;
+    answered(query->context, &answer);
 }
 
 /* How much a failed candidate tells: failures outrank what is known not to exist. */

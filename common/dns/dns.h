@@ -22,6 +22,7 @@ struct dns_query;
 struct dns_answer {
     const struct subnet_address *addresses; /* in the order they came; no zone */
     uint8_t address_count;                  /* 0: why stands below */
+    const char *found_as;                   /* the name that has them, along the search list */
     uint32_t timeout_count;                 /* questions that were asked again */
     enum reason reason;                     /* NXDOMAIN or DNS_TIMEOUT */
     enum code_kind code_kind;

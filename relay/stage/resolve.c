@@ -28,6 +28,9 @@ static void answered(void *context, const struct dns_answer *answer)
     target->tries += answer->timeout_count;
     for (uint8_t i = 0; i < answer->address_count; i++)
         address_of(&answer->addresses[i], &addresses[i]);
+    /* The never-touch list may have the name that the search list made of it. */
+    if (answer->found_as != NULL && target_never(target, answer->found_as))
+        return;
     if (answer->address_count > 0)
         target_resolved(target, addresses, answer->address_count);
     else
@@ -38,6 +41,8 @@ void resolve_begin(struct stage_target *target)
 {
     union stage_address address;
     target_addresses_set(target, NULL, 0);
+    if (target_never(target, target->name))
+        return;
     if (stage_address_parse(target->name, &address) == 0) {
         target->name_is_address = true;
         target_resolved(target, &address, 1);

@@ -336,7 +336,8 @@ void stage_run(struct stage_runner *runner, const struct stage_request *request)
     target->uncertain = (request->read_back || request->await) && request->stage == STAGE_SCHEDULE;
     target->tries = 1;
     target->bytes = 0;
-    stage_begin(target);
+    if (request->stage == STAGE_RESOLVE || target_addresses_check(target))
+        stage_begin(target);
 }
 
 void stage_logon(struct stage_runner *runner, uint64_t key)

@@ -133,10 +133,17 @@ void target_addresses_set(struct stage_target *target, const union stage_address
  */
 void target_address_use(struct stage_target *target, uint8_t at);
 
+/* Ends RESOLVE with NEVER_TOUCH when the name is on the never-touch list; true when it did. */
+bool target_never(struct stage_target *target, const char *name);
 /* Ends RESOLVE with those of the addresses (1 to STAGE_ADDRESSES_MAX) that lie in the relay's
- * scope, in the order of RFC 6724; without one, with OUT_OF_SCOPE. */
+ * scope, in the order of RFC 6724; without one, with OUT_OF_SCOPE; with NEVER_TOUCH when one of
+ * them is on the never-touch list. */
 void target_resolved(struct stage_target *target, const union stage_address *addresses,
                      uint8_t count);
+/* Leaves those of the target's addresses that still may be touched, since the scope may have
+ * changed since RESOLVE. False when there is none: then it ended the running stage. Asked before
+ * every stage from PING on and before every connection. */
+bool target_addresses_check(struct stage_target *target);
 
 void resolve_begin(struct stage_target *target);
 void resolve_cancel(struct stage_target *target);

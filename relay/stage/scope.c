@@ -1,4 +1,4 @@
-/* The list of subnets. */
+/* Subnets of the relay, of its certificate, and the never-touch list. */
 #include "relay/stage/scope.h"
 
 #include <stdlib.h>
@@ -64,16 +64,31 @@ void scope_release(struct scope *scope)
     *scope = (struct scope){0};
 }
 
-bool scope_covers(const struct scope *scope, const union stage_address *address)
+static bool own_subnets_cover(const struct scope *scope, const struct subnet_address *address)
 {
-    uint8_t bytes[ADDRESS_BYTES];
-    if (scope->count == 0)
-        return true;
-    bool is_v4 = stage_address_is_v4(address);
-    stage_address_bytes(address, bytes);
     for (size_t i = 0; i < scope->count; i++)
-        if (scope->subnets[i].is_v4 == is_v4 &&
-            prefix_equal(scope->subnets[i].bytes, bytes, scope->subnets[i].bits))
+        if (scope->subnets[i].is_v4 == address->is_v4 &&
+            prefix_equal(scope->subnets[i].bytes, address->bytes, scope->subnets[i].bits))
             return true;
-    return false;
+    return scope->count == 0;
+}
+
+enum scope_verdict scope_judge(const struct scope *scope, const union stage_address *address)
+{
+    struct subnet_address mapped = {.is_v4 = stage_address_is_v4(address)};
+    stage_address_bytes(address, mapped.bytes);
+    if (scope->policy != NULL && policy_never_address(scope->policy, &mapped))
+        return SCOPE_NEVER;
+    if (!own_subnets_cover(scope, &mapped))
+        return SCOPE_OUTSIDE;
+    if (scope->policy == NULL)
+        return SCOPE_ALLOWED;
+    return scope->certificate != NULL && certificate_covers(scope->certificate, &mapped)
+               ? SCOPE_ALLOWED
+               : SCOPE_OUTSIDE;
+}
+
+bool scope_never_name(const struct scope *scope, const char *name)
+{
+    return scope->policy != NULL && policy_never_name(scope->policy, name);
 }

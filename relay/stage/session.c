@@ -501,6 +501,10 @@ static void on_dialled(void *context, const struct dial_end *end)
 
 static void connect_now(struct session *session)
 {
+    if (!target_addresses_check(session->target)) {
+        session_close(session);
+        return;
+    }
     struct dial_config config = {
         .loop = session->runner->config.loop,
         .addresses = session->target->addresses,
