@@ -16,7 +16,7 @@
 #include "common/wire/wire.h"
 
 #define APPLICATION_ID 0x50735270 /* "PsRp" */
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 #define OUTCOME_BYTES_MAX 4096U
 
 enum statement {
@@ -39,8 +39,15 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     " target_no INTEGER NOT NULL, body BLOB NOT NULL,"                                             \
     " PRIMARY KEY (push, generation, target_no));"
 
-static const char migration[] = "BEGIN;" SCHEMA_OUTPUT "PRAGMA user_version = 2;"
-                                "COMMIT;";
+/* Since version 3: the highest counter of each site's credential. */
+#define SCHEMA_SITE_CREDENTIAL                                                                     \
+    "CREATE TABLE site_credential (site TEXT PRIMARY KEY, counter INTEGER NOT NULL) WITHOUT "      \
+    "ROWID;"
+
+static const char migration_1[] =
+    "BEGIN;" SCHEMA_OUTPUT SCHEMA_SITE_CREDENTIAL "PRAGMA user_version = 3; COMMIT;";
+static const char migration_2[] =
+    "BEGIN;" SCHEMA_SITE_CREDENTIAL "PRAGMA user_version = 3; COMMIT;";
 
 static const char schema[] =
     "BEGIN;"
@@ -52,9 +59,9 @@ static const char schema[] =
     " body BLOB NOT NULL, PRIMARY KEY (push, generation, target_no)) WITHOUT ROWID;"
     "CREATE TABLE job (push BLOB NOT NULL, generation INTEGER NOT NULL,"
     " counter INTEGER NOT NULL, not_after_unix_s INTEGER NOT NULL, closed INTEGER NOT NULL,"
-    " PRIMARY KEY (push, generation)) WITHOUT ROWID;" SCHEMA_OUTPUT
+    " PRIMARY KEY (push, generation)) WITHOUT ROWID;" SCHEMA_OUTPUT SCHEMA_SITE_CREDENTIAL
     "PRAGMA application_id = 1349735024;"
-    "PRAGMA user_version = 2;"
+    "PRAGMA user_version = 3;"
     "COMMIT;";
 
 struct spool {
@@ -144,8 +151,10 @@ static int check_kind(struct spool *spool, struct err *err)
     }
     if (application != APPLICATION_ID)
         return damaged(spool, "no journal", err);
-    if (version == 1) /* a journal of before there was output: it only lacks the table */
-        return sqlite3_exec(spool->db, migration, NULL, NULL, NULL) == SQLITE_OK
+    /* Journals of before there was output, or sites: they only lack the tables. */
+    if (version == 1 || version == 2)
+        return sqlite3_exec(spool->db, version == 1 ? migration_1 : migration_2, NULL, NULL,
+                            NULL) == SQLITE_OK
                    ? 0
                    : db_fail(spool, err);
     if (version != SCHEMA_VERSION)
@@ -432,6 +441,51 @@ int spool_get_job(struct spool *spool, struct spool_job *job, bool *found, struc
     (void)sqlite3_reset(statement);
     (void)sqlite3_clear_bindings(statement);
     return failed;
+}
+
+/* The one number that a bound statement gives; 0 when it gives none. */
+static int read_number(struct spool *spool, enum statement which, int64_t *value, struct err *err)
+{
+    sqlite3_stmt *statement = spool->statements[which];
+    int code = sqlite3_step(statement);
+    int failed = code == SQLITE_ROW || code == SQLITE_DONE ? 0 : db_fail(spool, err);
+    *value = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+    (void)sqlite3_reset(statement);
+    (void)sqlite3_clear_bindings(statement);
+    return failed;
+}
+
+int spool_newest_generation(struct spool *spool, const struct push_id *push, uint32_t *generation,
+                            struct err *err)
+{
+    sqlite3_stmt *statement = spool->statements[STATEMENT_NEWEST_GENERATION];
+    int64_t value = 0;
+    (void)sqlite3_bind_blob(statement, 1, push->bytes, PUSH_ID_BYTES, SQLITE_TRANSIENT);
+    int failed = read_number(spool, STATEMENT_NEWEST_GENERATION, &value, err);
+    *generation = (uint32_t)value;
+    return failed;
+}
+
+int spool_get_site_counter(struct spool *spool, const char *site, uint64_t *counter,
+                           struct err *err)
+{
+    sqlite3_stmt *statement = spool->statements[STATEMENT_GET_SITE_COUNTER];
+    int64_t value = 0;
+    (void)sqlite3_bind_text(statement, 1, site, -1, SQLITE_TRANSIENT);
+    int failed = read_number(spool, STATEMENT_GET_SITE_COUNTER, &value, err);
+    *counter = (uint64_t)value;
+    return failed;
+}
+
+int spool_put_site_counter(struct spool *spool, const char *site, uint64_t counter, struct err *err)
+{
+    if (begin(spool, err) != 0)
+        return -1;
+    sqlite3_stmt *statement = spool->statements[STATEMENT_PUT_SITE_COUNTER];
+    (void)sqlite3_bind_text(statement, 1, site, -1, SQLITE_TRANSIENT);
+    /* SQLite's integers are signed; the bits come back as they went in. */
+    (void)sqlite3_bind_int64(statement, 2, (int64_t)counter);
+    return run(spool, STATEMENT_PUT_SITE_COUNTER, err);
 }
 
 int spool_forget(struct spool *spool, const struct push_id *push, uint32_t generation,

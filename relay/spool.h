@@ -1,4 +1,5 @@
-/* The relay's journal: INTENTs, outcomes until CLOSE, and which signed jobs were seen.
+/* The relay's journal: INTENTs, outcomes until CLOSE, and which signed jobs and site credentials
+ * were seen.
  *
  * Called by the relay's shell. Writes gather in one transaction until spool_commit, which returns
  * only when they are on the disk (SQLite, write-ahead log, synchronous=FULL, one connection).
@@ -59,6 +60,15 @@ struct spool_job {
 int spool_put_job(struct spool *spool, const struct spool_job *job, struct err *err);
 /* *found false: nothing is remembered. job->push and generation say which. */
 int spool_get_job(struct spool *spool, struct spool_job *job, bool *found, struct err *err);
+/* The newest generation of the push of which a job is remembered; 0: none. */
+int spool_newest_generation(struct spool *spool, const struct push_id *push, uint32_t *generation,
+                            struct err *err);
+/* The highest counter of a site credential that was used here; 0: none. An older one is not taken
+ * again. */
+int spool_get_site_counter(struct spool *spool, const char *site, uint64_t *counter,
+                           struct err *err);
+int spool_put_site_counter(struct spool *spool, const char *site, uint64_t counter,
+                           struct err *err);
 /* CLOSE: the push's intents, outcomes and output go, its job stays, closed. */
 int spool_forget(struct spool *spool, const struct push_id *push, uint32_t generation,
                  struct err *err);

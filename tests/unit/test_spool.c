@@ -227,24 +227,73 @@ static void output_kept_until_acknowledged(void **state)
     assert_int_equal(spool_put_output(place->spool, &ref, said, 0, NULL), -1);
 }
 
-/* The journal that the version before waiting wrote. */
-static void journal_of_format_1_is_migrated(void **state)
+static void take_back(struct place *place, const char *sql)
 {
-    struct place *place = *state;
     sqlite3 *db = NULL;
-    put_outcome(place, 1, "x");
     assert_int_equal(spool_commit(place->spool, NULL), 0);
     spool_close(place->spool);
     place->spool = NULL;
     assert_int_equal(sqlite3_open(place->path, &db), SQLITE_OK);
-    assert_int_equal(
-        sqlite3_exec(db, "DROP TABLE output; PRAGMA user_version = 1;", NULL, NULL, NULL),
-        SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* The journals that the versions before waiting, and before sites, wrote. */
+static void journal_of_format_1_is_migrated(void **state)
+{
+    struct place *place = *state;
+    put_outcome(place, 1, "x");
+    take_back(place, "DROP TABLE output; DROP TABLE site_credential; PRAGMA user_version = 1;");
     for (int round = 0; round < 2; round++) {
         reopen(place);
         assert_int_equal(look(place).outcomes, 1);
+        assert_int_equal(spool_put_site_counter(place->spool, "lyon", 1, NULL), 0);
     }
+}
+
+static void journal_of_format_2_is_migrated(void **state)
+{
+    struct place *place = *state;
+    put_outcome(place, 1, "x");
+    take_back(place, "DROP TABLE site_credential; PRAGMA user_version = 2;");
+    for (int round = 0; round < 2; round++) {
+        reopen(place);
+        assert_int_equal(look(place).outcomes, 1);
+        assert_int_equal(spool_put_site_counter(place->spool, "lyon", 1, NULL), 0);
+    }
+}
+
+static void site_counter_is_kept_per_site(void **state)
+{
+    struct place *place = *state;
+    uint64_t counter = 7;
+    assert_int_equal(spool_get_site_counter(place->spool, "lyon", &counter, NULL), 0);
+    assert_int_equal(counter, 0);
+    assert_int_equal(spool_put_site_counter(place->spool, "lyon", UINT64_MAX, NULL), 0);
+    assert_int_equal(spool_put_site_counter(place->spool, "paris", 3, NULL), 0);
+    commit(place);
+    reopen(place);
+    assert_int_equal(spool_get_site_counter(place->spool, "lyon", &counter, NULL), 0);
+    assert_true(counter == UINT64_MAX);
+    assert_int_equal(spool_get_site_counter(place->spool, "paris", &counter, NULL), 0);
+    assert_int_equal(counter, 3);
+}
+
+static void newest_generation_is_remembered(void **state)
+{
+    struct place *place = *state;
+    struct agent_ref ref = ref_of(0, 1);
+    uint32_t generation = 9;
+    assert_int_equal(spool_newest_generation(place->spool, &ref.push, &generation, NULL), 0);
+    assert_int_equal(generation, 0);
+    for (uint32_t i = 1; i <= 3; i++) {
+        struct spool_job job = {ref.push, i, i, 5000, false};
+        assert_int_equal(spool_put_job(place->spool, &job, NULL), 0);
+    }
+    struct spool_job other = {.push = {{1}}, .generation = 8, .counter = 1};
+    assert_int_equal(spool_put_job(place->spool, &other, NULL), 0);
+    assert_int_equal(spool_newest_generation(place->spool, &ref.push, &generation, NULL), 0);
+    assert_int_equal(generation, 3);
 }
 
 static void forget_leaves_the_closed_job(void **state)
@@ -368,6 +417,9 @@ int main(void)
         CASE(ack_of_older_attempt_changes_nothing),
         CASE(output_kept_until_acknowledged),
         CASE(journal_of_format_1_is_migrated),
+        CASE(journal_of_format_2_is_migrated),
+        CASE(site_counter_is_kept_per_site),
+        CASE(newest_generation_is_remembered),
         CASE(forget_leaves_the_closed_job),
         CASE(second_opener_refused),
         CASE(damaged_page_refused_and_kept),
