@@ -12,13 +12,17 @@
 #include "common/base/text.h"
 #include "common/trust/secret.h"
 #include "relay/auth/auth.h"
+#include "relay/enroll.h"
+#include "relay/enrolment.h"
 #include "relay/room.h"
 #include "relay/shell.h"
 #include "relay/stage/scope.h"
 #include "relay/state.h"
+#include "relay/token_input.h"
 
 #define EXIT_USAGE 2
 #define FILES_WANTED 4096
+#define ENROLL_TIMEOUT_S 30
 #define SESSIONS_MAX                                                                               \
     256 /* of them one relay can keep busy; each costs memory, and the machines' patience */
 
@@ -35,12 +39,20 @@ enum {
     OPTION_SESSIONS,
     OPTION_DISK_RESERVE,
     OPTION_CACHE_MAX,
-    OPTION_LAN_RATE
+    OPTION_LAN_RATE,
+    OPTION_TOKEN,
+    OPTION_TOKEN_FILE,
+    OPTION_AGAIN,
+    OPTION_TIMEOUT
 };
 
 struct arguments {
     const char *command;
     const char *state, *name, *coordinator, *packages, *coordinator_key, *operators;
+    const char *token_file;
+    char *token; /* in argv, until it is read */
+    bool again;
+    uint32_t timeout_s; /* 0: as a rule */
     bool verbose;
     struct scope scope;
     pid_t parent;         /* 0: on our own */
@@ -51,13 +63,10 @@ struct arguments {
 
 static const struct argp_option options[] = {
     {"state", OPTION_STATE, "DIR", 0, "State folder: keys, journal, package cache", 0},
-    {"name", OPTION_NAME, "NAME", 0, "Name of this relay, for people", 0},
-    {"coordinator", OPTION_COORDINATOR, "ENDPOINT", 0, "tcp://HOST:PORT or ipc://PATH", 0},
-    {"packages", OPTION_PACKAGES, "ENDPOINT", 0, "Where the coordinator serves packages", 0},
-    {"coordinator-key", OPTION_COORDINATOR_KEY, "FILE", 0, "The coordinator's public key", 0},
-    {"operators", OPTION_OPERATORS, "DIR", 0, "Trusted operator keys: <push id>.pub files", 0},
     {"allow", OPTION_ALLOW, "CIDR", 0,
-     "Touch addresses in this subnet only; may be repeated (default: all)", 0},
+     "Touch addresses in this subnet only; may be repeated (default: all, or all that the "
+     "certificate allows)",
+     0},
     {"sessions", OPTION_SESSIONS, "N", 0, "At most N SMB sessions at once (256)", 0},
     {"disk-reserve", OPTION_DISK_RESERVE, "BYTES", 0,
      "Held back on the disk of --state: when it runs full, nothing new is begun and what is open "
@@ -69,25 +78,53 @@ static const struct argp_option options[] = {
     {"lan-rate", OPTION_LAN_RATE, "RATE", 0,
      "Copy at most so many bytes per second to all targets together; also 20M (default: no limit)",
      0},
-    {"parent", OPTION_PARENT, "PID", 0, "End when this process ends; for private mode", 0},
     {"verbose", OPTION_VERBOSE, NULL, 0, "Log every target's outcome", 0},
+    {"name", OPTION_NAME, "NAME", 0, "Name of this relay, for people", 1},
+    {"coordinator", OPTION_COORDINATOR, "ENDPOINT", 0, "tcp://HOST:PORT or ipc://PATH", 1},
+    {"packages", OPTION_PACKAGES, "ENDPOINT", 0, "Where the coordinator serves packages", 1},
+    {"token", OPTION_TOKEN, "TOKEN", 0, "enroll: what pusher relay token showed", 1},
+    {"token-file", OPTION_TOKEN_FILE, "FILE", 0,
+     "enroll: read it from there, - for standard input (default: ask)", 1},
+    {"again", OPTION_AGAIN, NULL, 0, "enroll: although it is enrolled, with new keys", 1},
+    {"timeout", OPTION_TIMEOUT, "SECONDS", 0, "enroll: for all of it (default: 30)", 1},
+    {"coordinator-key", OPTION_COORDINATOR_KEY, "FILE", 0,
+     "Private mode: the coordinator's public key", 2},
+    {"operators", OPTION_OPERATORS, "DIR", 0,
+     "Private mode: trusted operator keys, <push id>.pub files", 2},
+    {"parent", OPTION_PARENT, "PID", 0, "Private mode: end when this process ends", 2},
     {0},
 };
 
-static pid_t process_id(const struct argp_state *state, const char *text)
+static uint32_t number(const struct argp_state *state, const char *option, const char *text,
+                       uint64_t max)
 {
     uint64_t value = 0;
-    if (text_to_u64(text, INT_MAX, &value) != 0 || value == 0)
-        argp_error(state, "--parent must be a process id");
-    return (pid_t)value;
+    if (text_to_u64(text, max, &value) != 0 || value == 0)
+        argp_error(state, "%s must be a number from 1 to %llu", option, (unsigned long long)max);
+    return (uint32_t)value;
 }
 
-static uint32_t session_count(const struct argp_state *state, const char *text)
+/* Options of enroll. */
+static error_t parse_enroll(int key, char *value, struct argp_state *state)
 {
-    uint64_t value = 0;
-    if (text_to_u64(text, SESSIONS_MAX, &value) != 0 || value == 0)
-        argp_error(state, "--sessions must be a number from 1 to %d", SESSIONS_MAX);
-    return (uint32_t)value;
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case OPTION_TOKEN:
+        arguments->token = value;
+        break;
+    case OPTION_TOKEN_FILE:
+        arguments->token_file = value;
+        break;
+    case OPTION_AGAIN:
+        arguments->again = true;
+        break;
+    case OPTION_TIMEOUT:
+        arguments->timeout_s = number(state, "--timeout", value, 3600);
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
 }
 
 static uint64_t byte_count(const struct argp_state *state, const char *text, const char *name)
@@ -129,14 +166,14 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         arguments->verbose = true;
         break;
     case OPTION_SESSIONS:
-        arguments->session_max = session_count(state, value);
+        arguments->session_max = number(state, "--sessions", value, SESSIONS_MAX);
         break;
     case OPTION_DISK_RESERVE:
         if (text_to_u64(value, 1ULL << 40, &arguments->disk_reserve) != 0)
             argp_error(state, "--disk-reserve must be a number of bytes");
         break;
     case OPTION_PARENT:
-        arguments->parent = process_id(state, value);
+        arguments->parent = (pid_t)number(state, "--parent", value, INT_MAX);
         break;
     case OPTION_CACHE_MAX:
         arguments->cache_max = byte_count(state, value, "--cache-max");
@@ -150,10 +187,10 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         arguments->command = value;
         break;
     case ARGP_KEY_NO_ARGS:
-        argp_error(state, "say init or run");
+        argp_error(state, "say enroll, status, run or init");
         break;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_enroll(key, value, state);
     }
     return 0;
 }
@@ -161,11 +198,15 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 static const struct argp argp = {
     .options = options,
     .parser = parse_option,
-    .args_doc = "init\nrun",
+    .args_doc = "enroll\nstatus\nrun\ninit",
     .doc = "Runs Pusher's stages against the machines near it, for a coordinator.\v"
-           "init makes the relay's keys in the state folder (--state); what is there is kept.\n"
-           "run needs --state, --name, --coordinator, --packages, --coordinator-key and "
-           "--operators, and works until SIGTERM.\n\n"
+           "enroll makes this a relay of a coordinator: needs --state, --coordinator, --name and a "
+           "token.\n"
+           "status shows what it is enrolled as.\n"
+           "run works until SIGTERM. An enrolled one needs --state alone; in private mode --name, "
+           "--coordinator, --packages, --coordinator-key and --operators as well.\n"
+           "init makes the relay's keys in the state folder, for private mode; what is there is "
+           "kept.\n\n"
            "Exit status: 0 clean end, 1 failure, 2 wrong usage.",
 };
 
@@ -187,10 +228,45 @@ static int fail(const struct err *err)
     return EXIT_FAILURE;
 }
 
-static int run_init(const struct arguments *arguments)
+static int run_init(struct arguments *arguments)
 {
     struct err err;
     return relay_state_init(arguments->state, &err) == 0 ? EXIT_SUCCESS : fail(&err);
+}
+
+static int run_status(struct arguments *arguments)
+{
+    struct err err;
+    return enroll_status(arguments->state, &err) == 0 ? EXIT_SUCCESS : fail(&err);
+}
+
+static int read_token(const struct arguments *arguments, struct token *token, struct err *err)
+{
+    if (arguments->token)
+        return token_from_argument(arguments->token, token, err);
+    if (arguments->token_file)
+        return token_from_file(arguments->token_file, token, err);
+    return token_from_terminal(token, err);
+}
+
+static int run_enroll(struct arguments *arguments)
+{
+    struct token token = {0};
+    struct err err;
+    const struct enroll_options enroll = {
+        .state = arguments->state,
+        .coordinator = arguments->coordinator,
+        .packages = arguments->packages,
+        .name = arguments->name,
+        .again = arguments->again,
+        .timeout_s = arguments->timeout_s ? arguments->timeout_s : ENROLL_TIMEOUT_S,
+        .token = &token,
+    };
+    int failed = read_token(arguments, &token, &err);
+    if (!failed)
+        failed = enroll_run(&enroll, &err);
+    token_release(&token);
+    return failed ? fail(&err) : EXIT_SUCCESS;
 }
 
 /* A socket for every machine it connects to: more than the usual 1,024. */
@@ -205,51 +281,134 @@ static void raise_file_limit(void)
                     (unsigned long long)limit.rlim_cur, FILES_WANTED);
 }
 
-static int run_relay(const struct arguments *arguments)
+static bool wants_private(const struct arguments *arguments)
 {
-    struct relay_state state;
+    return arguments->name || arguments->coordinator || arguments->packages ||
+           arguments->coordinator_key || arguments->operators;
+}
+
+/* What the options say, or the state folder. */
+static int configure(const struct arguments *arguments, struct shell_config *config,
+                     struct enrolment *enrolment, struct err *err)
+{
+    if (wants_private(arguments)) {
+        config->name = arguments->name;
+        config->coordinator = arguments->coordinator;
+        config->packages = arguments->packages;
+        config->operators = arguments->operators;
+        return public_key_read(arguments->coordinator_key, config->coordinator_key, err) != 0 ||
+                       folder_check(arguments->operators, err) != 0
+                   ? -1
+                   : 0;
+    }
+    if (enrolment_load(enrolment, config->state, err) != 0)
+        return -1;
+    config->enrolment = enrolment;
+    config->name = enrolment->name;
+    config->coordinator = enrolment->coordinator;
+    config->packages = enrolment->packages;
+    return 0;
+}
+
+static int run_relay(struct arguments *arguments)
+{
+    struct relay_state state = {0};
+    struct enrolment enrolment = {0};
     struct err err;
     struct shell_config config = {
         .state = &state,
-        .name = arguments->name,
-        .coordinator = arguments->coordinator,
-        .packages = arguments->packages,
-        .operators = arguments->operators,
         .scope = &arguments->scope,
         .session_max = arguments->session_max,
         .disk_reserve = arguments->disk_reserve,
         .cache_max = arguments->cache_max,
         .lan_rate = arguments->lan_rate,
     };
-    if (public_key_read(arguments->coordinator_key, config.coordinator_key, &err) != 0 ||
-        folder_check(arguments->operators, &err) != 0 ||
-        relay_state_load(&state, arguments->state, &err) != 0)
-        return fail(&err);
-    raise_file_limit();
-    int failed = shell_run(&config, &err);
+    int lock_fd = -1;
+    int failed = relay_state_load(&state, arguments->state, &err);
+    if (!failed)
+        failed = relay_state_lock(arguments->state, &lock_fd, &err);
+    if (!failed)
+        failed = configure(arguments, &config, &enrolment, &err);
+    if (!failed) {
+        raise_file_limit();
+        failed = shell_run(&config, &err);
+    }
+    enrolment_release(&enrolment);
     relay_state_release(&state);
+    relay_state_unlock(lock_fd);
     return failed ? fail(&err) : EXIT_SUCCESS;
 }
 
-static int run_command(const struct arguments *arguments)
+static const char *run_flaw(const struct arguments *arguments)
 {
+    bool enrolled = enrolment_exists(arguments->state);
+    if (enrolled && wants_private(arguments))
+        return "the state folder is enrolled and says the rest itself: --name, --coordinator, "
+               "--packages, --coordinator-key and --operators are for private mode";
+    if (!enrolled && !wants_private(arguments))
+        return "the state folder isn't enrolled: pusher-relay enroll first";
+    if (enrolled)
+        return NULL;
+    if (!arguments->name || !arguments->coordinator || !arguments->packages ||
+        !arguments->coordinator_key || !arguments->operators)
+        return "in private mode run needs --name, --coordinator, --packages, --coordinator-key "
+               "and --operators";
+    if (arguments->name[0] == '\0' || strlen(arguments->name) >= LIMIT_SITE_NAME_SIZE)
+        return "--name must have 1 to 63 bytes";
+    return NULL;
+}
+
+static const char *enroll_flaw(const struct arguments *arguments)
+{
+    if (!arguments->coordinator || !arguments->name)
+        return "enroll needs --coordinator and --name";
+    if (arguments->token && arguments->token_file)
+        return "--token or --token-file, not both";
+    if (arguments->coordinator_key || arguments->operators)
+        return "--coordinator-key and --operators are for private mode: the token says who is "
+               "trusted";
+    return NULL;
+}
+
+static const struct command {
+    const char *name;
+    int (*run)(struct arguments *arguments);
+    const char *(*flaw)(const struct arguments *arguments); /* NULL: --state is all it needs */
+} commands[] = {
+    {"init", run_init, NULL},
+    {"status", run_status, NULL},
+    {"enroll", run_enroll, enroll_flaw},
+    {"run", run_relay, run_flaw},
+};
+
+static const struct command *command_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static int run_command(struct arguments *arguments)
+{
+    const struct command *command = command_of(arguments->command);
     struct err err;
-    bool init = strcmp(arguments->command, "init") == 0;
-    if (!init && strcmp(arguments->command, "run") != 0)
-        return usage_error("unknown command: say init or run");
+    if (!command)
+        return usage_error("unknown command: say enroll, status, run or init");
     if (!arguments->state)
         return usage_error("--state is missing");
-    if (!init && (!arguments->name || !arguments->coordinator || !arguments->packages ||
-                  !arguments->coordinator_key || !arguments->operators))
-        return usage_error("run needs --name, --coordinator, --packages, --coordinator-key and "
-                           "--operators");
-    if (!init && (arguments->name[0] == '\0' || strlen(arguments->name) >= LIMIT_SITE_NAME_SIZE))
-        return usage_error("--name must have 1 to 63 bytes");
+    if (command->run != run_enroll && (arguments->token || arguments->token_file ||
+                                       arguments->again || arguments->timeout_s != 0))
+        return usage_error("--token, --token-file, --again and --timeout are for enroll");
+    const char *flaw = command->flaw ? command->flaw(arguments) : NULL;
+    if (flaw)
+        return usage_error(flaw);
     if ((arguments->parent != 0 && process_follow(arguments->parent, &err) != 0) ||
         process_harden(&err) != 0)
         return fail(&err);
     auth_setup(); /* changes the environment: before any thread */
-    return init ? run_init(arguments) : run_relay(arguments);
+    return command->run(arguments);
 }
 
 int main(int argc, char **argv)

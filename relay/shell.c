@@ -75,6 +75,8 @@ static void open_handles(struct shell *shell)
     (void)uv_timer_init(&shell->loop, &shell->agent_timer);
     (void)uv_timer_init(&shell->loop, &shell->cache_timer);
     (void)uv_timer_init(&shell->loop, &shell->disk_timer);
+    (void)uv_timer_init(&shell->loop, &shell->trust_timer);
+    shell->trust_timer.data = shell;
     (void)uv_signal_init(&shell->loop, &shell->sigterm);
     (void)uv_signal_init(&shell->loop, &shell->sigint);
     shell->before_poll.data = shell->after_poll.data = shell;
@@ -147,30 +149,6 @@ static int open_runner(struct shell *shell, struct err *err)
     return stage_runner_new(&config, &shell->runner, err);
 }
 
-static int open_links(struct shell *shell, struct err *err)
-{
-    if (net_start(&shell->loop, err) != 0)
-        return -1;
-    shell->net_started = true;
-    struct link_client_config relay = {
-        .endpoint = shell->config->coordinator,
-        .key = &shell->config->state->curve,
-        .server_key = shell->config->coordinator_key,
-        .received = shell_relay_received,
-        .state = shell_relay_state,
-        .context = shell,
-    };
-    struct link_client_config packages = relay;
-    packages.endpoint = shell->config->packages;
-    packages.received = shell_package_received;
-    packages.state = shell_package_state;
-    if (link_client_new(&shell->relay_link, &relay, err) != 0)
-        return err_wrap(err, "--coordinator");
-    if (link_client_new(&shell->package_link, &packages, err) != 0)
-        return err_wrap(err, "--packages");
-    return 0;
-}
-
 static void journal_intent(void *context, const struct agent_ref *ref)
 {
     struct agent_event event = {.kind = AGENT_JOURNAL_INTENT, .journal = {.ref = *ref}};
@@ -209,9 +187,11 @@ static int open_agent(struct shell *shell, struct err *err)
 static int open_all(struct shell *shell, struct err *err)
 {
     if (open_disk(shell, err) != 0 || open_runner(shell, err) != 0 || open_agent(shell, err) != 0 ||
-        open_links(shell, err) != 0)
+        net_start(&shell->loop, err) != 0)
         return -1;
-    return 0;
+    shell->net_started = true;
+    shell_trust_start(shell);
+    return shell_open_links(shell, err);
 }
 
 static void close_handle(uv_handle_t *handle)
@@ -233,6 +213,7 @@ static void close_all(struct shell *shell)
         close_handle((uv_handle_t *)&shell->agent_timer);
         close_handle((uv_handle_t *)&shell->cache_timer);
         close_handle((uv_handle_t *)&shell->disk_timer);
+        close_handle((uv_handle_t *)&shell->trust_timer);
         close_handle((uv_handle_t *)&shell->sigterm);
         close_handle((uv_handle_t *)&shell->sigint);
     }
@@ -246,6 +227,7 @@ static void close_all(struct shell *shell)
     deferred_release(&shell->waiting);
     spool_close(shell->spool);
     reserve_free(shell->reserve);
+    peers_release(&shell->peers);
     free(shell->jobs);
 }
 

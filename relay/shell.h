@@ -13,18 +13,22 @@
 #include "common/base/err.h"
 #include "relay/state.h"
 
+struct enrolment; /* relay/enrolment.h */
+struct scope;     /* relay/stage/scope.h */
+
 struct shell_config {
-    const struct relay_state *state; /* keys and folder; borrowed */
-    const char *name;                /* for people */
-    const char *coordinator;         /* endpoint of the relay link */
-    const char *packages;            /* endpoint of the package link */
-    uint8_t coordinator_key[LIMIT_KEY_BYTES];
-    const char *operators;     /* folder of `<push id>.pub` files */
-    uint64_t disk_reserve;     /* bytes held back on the state folder's disk */
-    const struct scope *scope; /* addresses it may touch (relay/stage/scope.h); borrowed */
-    uint32_t session_max;      /* SMB sessions at once; 0: as the agent has it */
-    uint64_t cache_max;        /* bytes that packages may take; see relay/room.h */
-    uint64_t lan_rate;         /* package bytes per second to all targets; 0: unlimited */
+    const struct relay_state *state;          /* keys and folder; borrowed */
+    const char *name;                         /* for people */
+    const char *coordinator;                  /* endpoint of the relay link */
+    const char *packages;                     /* endpoint of the package link */
+    struct enrolment *enrolment;              /* borrowed; NULL: private mode */
+    uint8_t coordinator_key[LIMIT_KEY_BYTES]; /* private mode */
+    const char *operators;                    /* private mode: folder of `<push id>.pub` files */
+    struct scope *scope; /* addresses it may touch; borrowed; policy and certificate are set here */
+    uint64_t disk_reserve; /* bytes held back on the state folder's disk */
+    uint32_t session_max;  /* SMB sessions at once; 0: as the agent has it */
+    uint64_t cache_max;    /* bytes that packages may take; see relay/room.h */
+    uint64_t lan_rate;     /* package bytes per second to all targets; 0: unlimited */
 };
 
 /* Runs until SIGTERM or SIGINT (running stages get ten seconds; a second signal ends at once), or

@@ -209,6 +209,7 @@ static void take_effect(struct shell *shell, const struct agent_effect *effect)
     case AGENT_SEND_HELLO:
         message.kind = MESSAGE_HELLO;
         message.hello = effect->hello;
+        shell_fill_hello(shell, &message.hello);
         defer_send(shell, &message);
         break;
     case AGENT_SEND_HEARTBEAT:

@@ -32,8 +32,12 @@ static struct shell_job *job_by_push(struct shell *shell, const struct push_id *
     return newest;
 }
 
-static struct shell_job *add_job(struct shell *shell, const struct job *job, uint32_t job_no)
+static const char newer_generation[] = "a newer generation of this push was signed";
+
+static struct shell_job *add_job(struct shell *shell, const struct vetted_job *vetted,
+                                 uint32_t job_no)
 {
+    const struct job *job = &vetted->job;
     uint32_t i = 0;
     while (i < shell->job_count && shell->jobs[i].used)
         i++;
@@ -54,17 +58,53 @@ static struct shell_job *add_job(struct shell *shell, const struct job *job, uin
     };
     memcpy(added->package_digest, job->package_digest, LIMIT_DIGEST_BYTES);
     memcpy(added->targets_root, job->targets_root, LIMIT_DIGEST_BYTES);
+    memcpy(added->signer, vetted->signer, LIMIT_KEY_BYTES);
     return added;
+}
+
+static void distrust(struct shell *shell, uint32_t job_no, const char *why)
+{
+    struct agent_event event = {.kind = AGENT_DISTRUST, .package = {job_no, why}};
+    log_warning("a job ends: %s", why);
+    shell_step(shell, &event);
+}
+
+void shell_distrust_jobs(struct shell *shell)
+{
+    const struct policy *policy = &shell->config->enrolment->policy;
+    for (uint32_t i = 0; i < shell->job_count; i++) {
+        if (shell->jobs[i].used && !policy_has_operator(policy, shell->jobs[i].signer))
+            distrust(shell, shell->jobs[i].job_no,
+                     "who signed the job is no operator any more, says the newest policy");
+    }
+}
+
+/* A newer generation takes the place of those before it, whose CLOSE may have been lost. */
+static void distrust_older(struct shell *shell, const struct job *job)
+{
+    for (uint32_t i = 0; i < shell->job_count; i++) {
+        const struct shell_job *other = &shell->jobs[i];
+        if (other->used && push_id_equal(&other->push, &job->push) &&
+            other->generation < job->generation)
+            distrust(shell, other->job_no, newer_generation);
+    }
 }
 
 /* A job that this relay has seen replaced or closed is of the past, whoever brings it again. */
 static void refuse_old(struct shell *shell, struct vetted_job *vetted)
 {
     struct spool_job known = {.push = vetted->job.push, .generation = vetted->job.generation};
+    uint32_t newest = 0;
     bool found = false;
     struct err err;
-    if (spool_get_job(shell->spool, &known, &found, &err) != 0) {
+    if (spool_get_job(shell->spool, &known, &found, &err) != 0 ||
+        spool_newest_generation(shell->spool, &known.push, &newest, &err) != 0) {
         shell_fail(shell, &err);
+        return;
+    }
+    if (newest > known.generation) {
+        vetted->accepted = false;
+        (void)text_copy(vetted->refusal, sizeof vetted->refusal, newer_generation);
         return;
     }
     if (!found || (!known.closed && vetted->job.counter >= known.counter))
@@ -124,12 +164,16 @@ static void prepare_job(struct shell *shell, struct vetted_job *vetted, struct a
         .counter = job->counter,
         .not_after_unix_s = job->not_after_unix_s,
     };
-    if (spool_put_job(shell->spool, &kept, &err) != 0) {
+    if (spool_put_job(shell->spool, &kept, &err) != 0 ||
+        (vetted->site_counter > 0 &&
+         spool_put_site_counter(shell->spool, shell->config->enrolment->site, vetted->site_counter,
+                                &err) != 0)) {
         shell_fail(shell, &err);
         return;
     }
+    distrust_older(shell, job);
     shell->urgent = true;
-    const struct shell_job *added = add_job(shell, job, job_no);
+    const struct shell_job *added = add_job(shell, vetted, job_no);
     event->job_no = job_no;
     event->credential_no = stage_runner_credential_no(shell->runner, job_no);
     event->local_account = local_account(vetted->credential->account);
@@ -147,17 +191,40 @@ static void log_job(const struct vetted_job *vetted)
         log_warning("push %s/%u refused: %s", push, vetted->job.generation, vetted->refusal);
 }
 
-void shell_on_job(struct shell *shell, const struct message_job *message)
+static int vet(struct shell *shell, const struct message_job *message, struct vetted_job *vetted,
+               struct err *err)
 {
+    const struct enrolment *enrolment = shell->config->enrolment;
     struct vet_config config = {
         .operators = shell->config->operators,
         .seal = &shell->config->state->seal,
         .now_unix_s = (int64_t)(shell_now_unix_ms() / 1000),
     };
+    if (enrolment) {
+        config.policy = &enrolment->policy;
+        config.certificate = &enrolment->certificate;
+        if (spool_get_site_counter(shell->spool, enrolment->site, &config.site_counter, err) != 0) {
+            shell_fail(shell, err);
+            return -1;
+        }
+    }
+    return job_vet(&config, message, vetted, err);
+}
+
+void shell_on_job(struct shell *shell, const struct message_job *message)
+{
     struct vetted_job vetted;
     struct err err;
-    if (job_vet(&config, message, &vetted, &err) != 0) {
+    if (shell->halted)
+        return; /* it comes again when there is a certificate */
+    if (vet(shell, message, &vetted, &err) != 0) {
         log_warning("ignored a job: %s", err.text);
+        return;
+    }
+    if (vetted.owed) {
+        log_info("a job waits for policy version %llu",
+                 (unsigned long long)vetted.job.policy_version);
+        shell_ask_again(shell);
         return;
     }
     const struct job *job = &vetted.job;

@@ -15,43 +15,6 @@ void shell_send_message(struct link_client *link, const struct message *message)
     buf_release(&bytes);
 }
 
-static void log_state(const char *link, enum link_state state)
-{
-    switch (state) {
-    case LINK_CONNECTED:
-        log_info("%s link is up", link);
-        break;
-    case LINK_DISCONNECTED:
-        log_info("%s link is down, dialling again", link);
-        break;
-    case LINK_REFUSED:
-        log_warning("%s link: the coordinator refuses this relay's key, or has another key than "
-                    "expected",
-                    link);
-        break;
-    }
-}
-
-void shell_relay_state(void *context, enum link_state state)
-{
-    struct shell *shell = context;
-    log_state("relay", state);
-    if (state == LINK_CONNECTED) {
-        struct agent_event event = {.kind = AGENT_LINK_UP};
-        shell_step(shell, &event);
-    }
-}
-
-void shell_package_state(void *context, enum link_state state)
-{
-    struct shell *shell = context;
-    log_state("package", state);
-    if (state == LINK_CONNECTED) {
-        cache_link_up(shell->cache, NULL, shell_now_ms());
-        shell_arm_cache(shell);
-    }
-}
-
 static void on_lease(struct shell *shell, const struct message_lease *lease)
 {
     struct agent_event event = {
@@ -112,6 +75,12 @@ static void take_message(struct shell *shell, const struct message *message)
         event.push_ref = message->push_ref;
         on_close(shell, &event);
         break;
+    case MESSAGE_OBJECT:
+        shell_on_object(shell, &message->object);
+        break;
+    case MESSAGE_PEER:
+        shell_on_peer(shell, &message->peer);
+        break;
     case MESSAGE_NONE:
     case MESSAGE_HELLO:
     case MESSAGE_HEARTBEAT:
@@ -127,9 +96,7 @@ static void take_message(struct shell *shell, const struct message *message)
     case MESSAGE_ENROLL:
     case MESSAGE_PERMIT_GET:
     case MESSAGE_ENROLLED:
-    case MESSAGE_PEER:
     case MESSAGE_PERMIT:
-    case MESSAGE_OBJECT:
     case MESSAGE_OBJECTS_GET:
     case MESSAGE_SITE_PUT:
     case MESSAGE_SITE_RM:
@@ -179,6 +146,7 @@ void shell_relay_received(void *context, const uint8_t *bytes, size_t size)
         log_debug("ignored a message from the coordinator: %s", err.text);
         return;
     }
+    shell->heard_ms = shell_now_ms();
     take_message(shell, &message);
     message_release(&message);
 }

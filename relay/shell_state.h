@@ -1,8 +1,9 @@
 /* What the shell's own files share. Nobody else includes this.
  *
- * shell.c: start, loop, end; shell_effects.c: carrying effects out; shell_messages.c: what comes
- * over the links; shell_jobs.c: jobs between trust, runner, cache and core; shell_packages.c:
- * packages.
+ * shell.c: start, loop, end; shell_effects.c: carrying effects out; shell_links.c: the links to the
+ * coordinator; shell_messages.c: what comes over them; shell_jobs.c: jobs between trust, runner,
+ * cache and core; shell_packages.c: packages; shell_trust.c: policy, certificate and peers of an
+ * enrolled relay.
  */
 #ifndef PUSHER_RELAY_SHELL_STATE_H
 #define PUSHER_RELAY_SHELL_STATE_H
@@ -16,6 +17,8 @@
 #include "common/pkg/store.h"
 #include "relay/cache.h"
 #include "relay/core/agent.h"
+#include "relay/enrolment.h"
+#include "relay/peers.h"
 #include "relay/shell.h"
 #include "relay/spool.h"
 #include "relay/stage/stage.h"
@@ -32,6 +35,7 @@ struct shell_job {
     bool packageless; /* a clean-up */
     uint8_t targets_root[LIMIT_DIGEST_BYTES];
     uint32_t target_count;
+    uint8_t signer[LIMIT_KEY_BYTES];
 };
 
 enum deferred_kind {
@@ -87,6 +91,16 @@ struct shell {
     struct cache *cache;
     struct stage_runner *runner;
     struct link_client *relay_link, *package_link;
+    uint32_t relay_key_no, package_key_no; /* of the policy's coordinator keys: dialled with */
+    bool connected;                        /* the relay link is */
+    bool refusal_told;                     /* since it was */
+    uint64_t heard_ms;                     /* last message over it, or when it came up */
+
+    struct peers peers;     /* of the site; enrolled only */
+    uv_timer_t trust_timer; /* enrolled only: looks at the certificate's times, at silence */
+    bool halted;            /* no certificate that is valid now: nothing is worked on */
+    uint64_t asked_ms;      /* last HELLO that asks for what is missing */
+
     struct shell_job *jobs;
     uint32_t job_count;
 
@@ -109,17 +123,32 @@ void shell_step(struct shell *shell, struct agent_event *event);
 void shell_flush(struct shell *shell);
 void deferred_release(struct deferred_list *list);
 
+/* shell_links.c */
+int shell_open_links(struct shell *shell, struct err *err);
+/* Dials anew: the connection that stands isn't to be used any more. */
+void shell_redial(struct shell *shell);
+
+/* shell_trust.c */
+/* Before the links are opened. */
+void shell_trust_start(struct shell *shell);
+/* What HELLO says of policy and certificate. */
+void shell_fill_hello(const struct shell *shell, struct message_hello *hello);
+void shell_on_object(struct shell *shell, const struct message_object *object);
+void shell_on_peer(struct shell *shell, const struct message_peer *peer);
+/* Something that the coordinator owes did not come: HELLO makes it send that again. */
+void shell_ask_again(struct shell *shell);
+
 /* shell_messages.c */
 void shell_relay_received(void *context, const uint8_t *bytes, size_t size);
-void shell_relay_state(void *context, enum link_state state);
 void shell_package_received(void *context, const uint8_t *bytes, size_t size);
-void shell_package_state(void *context, enum link_state state);
 void shell_send_message(struct link_client *link, const struct message *message);
 void shell_stage_done(void *context, const struct stage_result *result);
 void shell_stage_connected(void *context, uint64_t key);
 
 /* shell_jobs.c */
 void shell_on_job(struct shell *shell, const struct message_job *message);
+/* The policy has changed: jobs whose signer it doesn't name any more end. */
+void shell_distrust_jobs(struct shell *shell);
 /* Whether the lease's targets are proven to be the operator's. */
 bool shell_lease_proven(struct shell *shell, const struct message_lease *lease);
 void shell_fetch(struct shell *shell, uint32_t job_no);

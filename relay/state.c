@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -127,6 +128,62 @@ int relay_state_init(const char *folder, struct err *err)
     if (init_pair(folder, KEY_CURVE, "curve", err) != 0)
         return -1;
     return init_pair(folder, KEY_SEAL, "seal", err);
+}
+
+int relay_state_lock(const char *folder, int *lock_fd, struct err *err)
+{
+    char *path = join(folder, "lock");
+    int failed = 0;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        failed = err_set_errno(err, errno, "cannot open %s", path);
+    else if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        failed = errno == EWOULDBLOCK
+                     ? err_set(err, ERR_EXISTS,
+                               "state folder %s is in use: another pusher-relay runs on it", folder)
+                     : err_set_errno(err, errno, "cannot lock %s", path);
+    free(path);
+    if (failed && fd >= 0)
+        (void)close(fd);
+    if (!failed)
+        *lock_fd = fd;
+    return failed;
+}
+
+void relay_state_unlock(int lock_fd)
+{
+    if (lock_fd >= 0)
+        (void)close(lock_fd);
+}
+
+static int replace_pair(const char *folder, const struct key_pair *pair, const char *name,
+                        struct err *err)
+{
+    char file[32];
+    (void)snprintf(file, sizeof file, "%s.key", name);
+    char *path = join(folder, file);
+    (void)snprintf(file, sizeof file, "%s.key.old", name);
+    char *aside = join(folder, file);
+    (void)snprintf(file, sizeof file, "%s.pub", name);
+    char *public_path = join(folder, file);
+    int failed = 0;
+    if (rename(path, aside) != 0 && errno != ENOENT)
+        failed = err_set_errno(err, errno, "cannot move %s aside", path);
+    if (!failed)
+        failed = key_pair_save(pair, path, err);
+    if (!failed)
+        failed = write_public(pair, public_path, err);
+    free(path);
+    free(aside);
+    free(public_path);
+    return failed;
+}
+
+int relay_state_replace(const char *folder, const struct key_pair *curve,
+                        const struct key_pair *seal, struct err *err)
+{
+    return replace_pair(folder, curve, "curve", err) != 0 ? -1
+                                                          : replace_pair(folder, seal, "seal", err);
 }
 
 static int load_pair(struct key_pair *pair, enum key_kind kind, const char *folder,

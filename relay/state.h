@@ -4,6 +4,9 @@
  *   seal.key  seal.pub    credentials are sealed to it
  *   journal.db            spool.h
  *   cache/                packages by digest
+ *   enrolled policy.signed certificate.signed   enrolment.h; not in private mode
+ *   curve.key.old seal.key.old                  before it was enrolled again; of no use any more
+ *   lock                  held by the process that works with the folder
  *
  * The folder is ours alone (0700); keys that others could read or replace are refused.
  */
@@ -25,6 +28,14 @@ int relay_state_init(const char *folder, struct err *err);
 /* Loads the keys. Errors: ERR_NOT_FOUND (run init), ERR_DENIED, ERR_INVALID, ERR_IO. */
 int relay_state_load(struct relay_state *state, const char *folder, struct err *err);
 void relay_state_release(struct relay_state *state);
+/* Holds the folder until relay_state_unlock, or the process's end. Errors: ERR_EXISTS (another
+ * process has it), ERR_IO. */
+int relay_state_lock(const char *folder, int *lock_fd, struct err *err);
+/* -1 is fine. */
+void relay_state_unlock(int lock_fd);
+/* These keys from now on; those before are moved aside. Errors: ERR_IO, ERR_NO_SPACE. */
+int relay_state_replace(const char *folder, const struct key_pair *curve,
+                        const struct key_pair *seal, struct err *err);
 /* Path of a file in the folder; the caller frees it. */
 char *relay_state_path(const struct relay_state *state, const char *name);
 

@@ -8,18 +8,40 @@
 #include "common/base/text.h"
 #include "common/pkg/name.h"
 #include "common/pkg/wrapper.h"
+#include "common/signed/objects.h"
 #include "common/trust/seal.h"
 #include "common/trust/secret.h"
 #include "common/trust/signed.h"
 #include "common/wire/wire.h"
+#include "relay/enrolment.h"
 #include "relay/state.h"
 
 /* Clocks of admin host and branch office may differ as much as Kerberos lets them. */
 #define CLOCK_SKEW_MAX_S 300
+/* So long after the last moment that a job allows anything, looks at what it registered have ended,
+ * too (agent.h, read_back_ms), whatever the clocks: then it is of no use any more. */
+#define USELESS_AFTER_S 900
 
-static int check_operator(const struct vet_config *config, const struct job *job,
+static int check_enrolled(const struct vet_config *config, const struct job *job,
                           const uint8_t *signer, struct err *err)
 {
+    const char *flaw = certificate_flaw(config->certificate, config->now_unix_s);
+    if (flaw)
+        return err_set(err, ERR_DENIED, "%s", flaw);
+    if (job->policy_version == 0)
+        return err_set(err, ERR_DENIED, "the job is one of private mode: no policy was signed");
+    if (!policy_has_operator(config->policy, signer))
+        return err_set(err, ERR_DENIED,
+                       "signed by nobody that policy version %llu names as operator",
+                       (unsigned long long)config->policy->version);
+    return 0;
+}
+
+static int check_private(const struct vet_config *config, const struct job *job,
+                         const uint8_t *signer, struct err *err)
+{
+    if (job->policy_version != 0 || job->site_credentials)
+        return err_set(err, ERR_DENIED, "the job is for enrolled relays, this one is private");
     char push[PUSH_ID_TEXT_SIZE];
     char path[PATH_MAX];
     uint8_t trusted[LIMIT_KEY_BYTES];
@@ -65,6 +87,10 @@ static int check_terms(const struct vet_config *config, const struct job *job, s
                        "the job is not valid yet: %lld s to go; check the clocks of admin host and "
                        "relay",
                        (long long)(job->not_before_unix_s - config->now_unix_s));
+    int64_t last_s = job->wait ? job_wait_until_unix_s(job) : job->not_after_unix_s;
+    if (last_s < config->now_unix_s - USELESS_AFTER_S)
+        return err_set(err, ERR_DENIED, "the job expired %lld s ago",
+                       (long long)(config->now_unix_s - last_s));
     /* Boundaries in the target's own time can't be compared with ours. */
     if (job->zone == TIME_ZONE_UTC && job->end_unix_s != 0 &&
         job->not_after_unix_s > job->end_unix_s)
@@ -77,6 +103,23 @@ static int check_terms(const struct vet_config *config, const struct job *job, s
     if (package_name_check(job->package_name, err) != 0)
         return -1;
     return job->action == JOB_PUSH ? job_command_check(job, err) : 0;
+}
+
+static int open_site_credential(const struct vet_config *config, const struct message_job *message,
+                                struct vetted_job *out, struct err *err)
+{
+    const struct site_credential_terms terms = {
+        .policy = config->policy,
+        .site = config->certificate->site,
+        .seal = config->seal,
+        .counter_min = config->site_counter,
+    };
+    if (message->sealed_credential_size == 0)
+        return err_set(err, ERR_DENIED,
+                       "this relay has no credential of its site: pusher cred set %s",
+                       config->certificate->site);
+    return site_credential_open(message->sealed_credential, message->sealed_credential_size, &terms,
+                                &out->credential, &out->site_counter, err);
 }
 
 static int open_credential(const struct vet_config *config, const struct message_job *message,
@@ -113,6 +156,20 @@ static void refuse(struct vetted_job *out, const struct err *why)
     (void)text_copy(out->refusal, sizeof out->refusal, why->text);
 }
 
+static int check(const struct vet_config *config, const struct message_job *message,
+                 const uint8_t *signer, struct vetted_job *out, struct err *err)
+{
+    const struct job *job = &out->job;
+    if ((config->policy ? check_enrolled(config, job, signer, err)
+                        : check_private(config, job, signer, err)) != 0 ||
+        check_terms(config, job, err) != 0)
+        return -1;
+    if (job->site_credentials)
+        return open_site_credential(config, message, out, err);
+    out->credential = credential_new();
+    return open_credential(config, message, job, signer, out->credential, err);
+}
+
 int job_vet(const struct vet_config *config, const struct message_job *message,
             struct vetted_job *out, struct err *err)
 {
@@ -131,16 +188,17 @@ int job_vet(const struct vet_config *config, const struct message_job *message,
     }
     if (wire_decode_job(view.payload, view.payload_size, &out->job, err) != 0)
         return -1;
-    struct credential *credential = credential_new();
-    if (check_operator(config, &out->job, view.signer, &why) != 0 ||
-        check_terms(config, &out->job, &why) != 0 ||
-        open_credential(config, message, &out->job, view.signer, credential, &why) != 0) {
-        credential_free(credential);
+    if (config->policy && out->job.policy_version > config->policy->version) {
+        out->owed = true;
+        return 0;
+    }
+    if (check(config, message, view.signer, out, &why) != 0) {
+        vetted_job_release(out);
         refuse(out, &why);
         return 0;
     }
     out->accepted = true;
-    out->credential = credential;
+    memcpy(out->signer, view.signer, LIMIT_KEY_BYTES);
     return 0;
 }
 

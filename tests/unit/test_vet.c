@@ -105,7 +105,8 @@ static void seal_for(struct place *place, const struct key_pair *key, uint64_t c
 
 static int vet(struct place *place)
 {
-    struct vet_config config = {place->folder, &place->seal, NOW_S};
+    struct vet_config config = {
+        .operators = place->folder, .seal = &place->seal, .now_unix_s = NOW_S};
     struct message_job message = {place->signed_job.data, place->signed_job.size,
                                   place->sealed.data, place->sealed.size};
     vetted_job_release(&place->vetted);
@@ -222,6 +223,31 @@ static void job_registered_after_its_end_refused(void **state)
     expect_refused(place, "after its own end");
 }
 
+static void job_long_past_its_end_refused(void **state)
+{
+    struct place *place = *state;
+    place->job.not_before_unix_s = NOW_S - 7200;
+    place->job.not_after_unix_s = place->job.end_unix_s = NOW_S - 900;
+    make_good(place);
+    assert_int_equal(vet(place), 0);
+    assert_true(place->vetted.accepted); /* what it registered may yet be looked at */
+    place->job.not_after_unix_s = place->job.end_unix_s = NOW_S - 901;
+    make_good(place);
+    expect_refused(place, "expired");
+}
+
+static void job_for_enrolled_relays_refused_in_private_mode(void **state)
+{
+    struct place *place = *state;
+    place->job.policy_version = 1;
+    make_good(place);
+    expect_refused(place, "this one is private");
+    place->job.policy_version = 0;
+    place->job.site_credentials = true;
+    make_good(place);
+    expect_refused(place, "this one is private");
+}
+
 static void job_that_waits_without_terms_refused(void **state)
 {
     struct place *place = *state;
@@ -309,6 +335,8 @@ int main(void)
         CASE(key_file_others_may_write_refused),
         CASE(job_of_the_future_refused),
         CASE(job_registered_after_its_end_refused),
+        CASE(job_long_past_its_end_refused),
+        CASE(job_for_enrolled_relays_refused_in_private_mode),
         CASE(job_that_waits_without_terms_refused),
         CASE(cleanup_of_no_push_refused),
         CASE(package_name_of_a_device_refused),
