@@ -56,12 +56,20 @@ def forms(password):
     return found
 
 
-class Search:
-    """Passwords to look for in anything."""
+def key_forms(key):
+    """What to look for: {name: bytes} of a secret key."""
+    found = {"bytes": key, "hex": key.hex().encode(), "HEX": key.hex().upper().encode()}
+    return found | {f"base64, {number}": text for number, text in enumerate(in_base64(key))}
 
-    def __init__(self, passwords):
+
+class Search:
+    """Passwords, and secret keys, to look for in anything."""
+
+    def __init__(self, passwords, keys=()):
         self._forms = [(f"{name} of password {number}", data) for number, password in enumerate(passwords)
                        for name, data in forms(password).items()]
+        self._forms += [(f"{name} of key {number}", data) for number, key in enumerate(keys)
+                        for name, data in key_forms(key).items()]
 
     def in_bytes(self, data):
         return [name for name, form in self._forms if form in data]
@@ -192,6 +200,15 @@ class Searching(unittest.TestCase):
                     self.assertTrue(search.in_bytes(padded.hex().encode()))
                     self.assertTrue(search.in_bytes(padded.hex().upper().encode()))
             self.assertEqual(search.in_bytes(password[:-1].encode()), [])
+
+    def test_every_form_of_a_key_is_found(self):
+        key = os.urandom(32)
+        search = Search([], [key])
+        for data in (key, key.hex().encode(), key.hex().upper().encode()):
+            self.assertTrue(search.in_bytes(b"##" + data + b"#"))
+        for before in range(4):
+            self.assertTrue(search.in_bytes(base64.b64encode(b"#" * before + key + b"##")))
+        self.assertEqual(search.in_bytes(key[:-1]), [])
 
     def test_planted_file_and_memory_are_found(self):
         search = Search(["Planted-canary-2!"])
