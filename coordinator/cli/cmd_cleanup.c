@@ -11,9 +11,6 @@
 #include "coordinator/cli/values.h"
 
 #define END_MS 5000U
-#define PREFIX_MIN                                                                                 \
-    4U /* digits of the push's id: what removes files should not be one typing error               \
-          away from another push */
 
 enum cleanup_key {
     CLEANUP_USER = 1,
@@ -24,11 +21,13 @@ enum cleanup_key {
     CLEANUP_VERIFY,
     CLEANUP_YES,
     CLEANUP_NO_REPORT,
+    CLEANUP_DETACH,
 };
 
 static const struct option_row rows[] = {
     {"user", 'u', CLEANUP_USER, "USER",
-     "The push account, an administrator of the targets: DOMAIN\\user, user@realm, .\\user."},
+     "The push account, an administrator of the targets: DOMAIN\\user, user@realm, .\\user. With a "
+     "coordinator it may be left out: then it is the account stored for each site (pusher cred)."},
     {"password-file", 0, CLEANUP_PASSWORD_FILE, "FILE",
      "Its password is the first line of FILE, which only you may read (chmod 600). Without this "
      "you are asked."},
@@ -42,6 +41,8 @@ static const struct option_row rows[] = {
     {"timeout", 0, CLEANUP_TIMEOUT, "D",
      "Let this command end after this time, with status 9; pusher push --resume goes on."},
     {"yes", 'y', CLEANUP_YES, NULL, "Don't ask above 100 targets."},
+    {"detach", 0, CLEANUP_DETACH, NULL,
+     "End once the coordinator has taken it over, and print its id. Needs a coordinator."},
     {"no-report", 0, CLEANUP_NO_REPORT, NULL, "Don't print the report at the end."},
 };
 
@@ -50,14 +51,11 @@ static const struct option_table table = {rows, sizeof rows / sizeof *rows};
 static int set_prefix(struct push_options *options, const char *value, struct err *err)
 {
     char shown[80];
-    size_t length = strlen(value);
     if (options->push_prefix[0] != '\0')
         return err_set(err, ERR_INVALID, "'%s': one push at a time",
                        text_printable(shown, sizeof shown, value));
-    if (length < PREFIX_MIN || length > 32 ||
-        value[strspn(value, "0123456789abcdefABCDEF")] != '\0')
-        return err_set(err, ERR_INVALID, "'%s' is no push: its id or at least the first %u digits",
-                       text_printable(shown, sizeof shown, value), PREFIX_MIN);
+    if (push_word_check(value, err) != 0)
+        return -1;
     (void)text_copy(options->push_prefix, sizeof options->push_prefix, value);
     return 0;
 }
@@ -73,6 +71,8 @@ static int handle(void *context, int key, const char *value, struct err *err)
     int common = common_option(&options->common, key, value, err);
     if (common <= 0)
         return common;
+    if (operator_option(&options->operator, key, value) == 0)
+        return 0;
     switch (key) {
     case OPTION_POSITIONAL:
         return set_prefix(options, value, err);
@@ -94,6 +94,9 @@ static int handle(void *context, int key, const char *value, struct err *err)
     case CLEANUP_YES:
         options->yes = true;
         return 0;
+    case CLEANUP_DETACH:
+        options->detach = true;
+        return 0;
     case CLEANUP_NO_REPORT:
         options->no_report = true;
         return 0;
@@ -105,7 +108,7 @@ static int handle(void *context, int key, const char *value, struct err *err)
 static void print_help(void)
 {
     (void)fputs(
-        "Usage: pusher cleanup [OPTIONS] PUSH --user USER\n\n"
+        "Usage: pusher cleanup [OPTIONS] PUSH [--user USER]\n\n"
         "Removes what a push that is over left on the targets it may have touched: the package in\n"
         "C:\\SPDISTRO (unless another file took its place, or it is in use) and the files of "
         "--wait.\n"
@@ -113,6 +116,7 @@ static void print_help(void)
         "start twice. The report says for every target what was removed and what stays.\n\n",
         stdout);
     options_help(stdout, &table);
+    options_help(stdout, &operator_table);
     (void)fputc('\n', stdout);
     options_help(stdout, &common_table);
     (void)fputs("\nExit statuses: pusher help exit.\n", stdout);
@@ -120,10 +124,10 @@ static void print_help(void)
 
 static int parse(struct push_options *options, int argc, char *const *argv, struct err *err)
 {
-    const struct option_table tables[] = {table, common_table};
+    const struct option_table tables[] = {table, operator_table, common_table};
     int rest = argc;
     options->common.format = "table";
-    if (options_parse(tables, 2, argc, argv, handle, options, &rest, err) != 0)
+    if (options_parse(tables, 3, argc, argv, handle, options, &rest, err) != 0)
         return -1;
     if (options->common.help || options->common.version)
         return 0;
@@ -131,7 +135,7 @@ static int parse(struct push_options *options, int argc, char *const *argv, stru
         return err_set(err, ERR_INVALID, "nothing may follow --");
     if (options->push_prefix[0] == '\0')
         return err_set(err, ERR_INVALID, "no push: pusher cleanup PUSH --user USER");
-    return push_account_check(options, err);
+    return push_account_check(options, err) == 0 ? push_coordinator_check(options, err) : -1;
 }
 
 /* ---- what there is to clean up ---- */
@@ -273,8 +277,10 @@ static int prepare(struct push *push)
     answer = push_refuse_unasked(push);
     if (answer != PUSH_GO_ON)
         return answer;
-    say(&push->options.common, "cleanup of push %s (%s) on %u of its %u targets as %s", id,
-        of.package_name, count, totals_submitted(&of.totals), push->options.user);
+    say(&push->options.common, "cleanup of push %s (%s) on %u of its %u targets %s%s", id,
+        of.package_name, count, totals_submitted(&of.totals),
+        push->options.user == NULL ? "with the sites' accounts" : "as ",
+        push->options.user == NULL ? "" : push->options.user);
     answer = push_confirm(push);
     return answer == PUSH_GO_ON ? push_ask_password(push) : answer;
 }

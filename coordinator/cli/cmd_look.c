@@ -349,7 +349,7 @@ int command_show(int argc, char *const *argv)
     return look_run(&command, argc, argv);
 }
 
-static void print_status(const struct message_status *status)
+void look_print_status(const struct message_status *status)
 {
     char id[PUSH_ID_SHORT_SIZE];
     char text[PROGRESS_TEXT_SIZE];
@@ -379,7 +379,7 @@ static int run_status(struct session *session, struct look *look)
             if (look_json_wanted(look))
                 result = push_json_status(stdout, &answer.status, &err);
             else
-                print_status(&answer.status);
+                look_print_status(&answer.status);
         } else {
             progress_show(&progress, &answer.status, uv_now(&session->loop), false);
         }
@@ -447,7 +447,7 @@ static int run_cancel(struct session *session, struct look *look)
     message_release(&answer);
     if (wait_for_relay(session, look, &answer, &err) != 0)
         return session_failed(session, &err);
-    print_status(&answer.status);
+    look_print_status(&answer.status);
     uint32_t pending = totals_pending(&answer.status.push.totals, answer.status.push.wait);
     if (pending > 0)
         say(&look->common, "%u target%s still with the relay: see pusher status", pending,

@@ -10,6 +10,9 @@ int command_show(int argc, char *const *argv);
 int command_status(int argc, char *const *argv);
 int command_cleanup(int argc, char *const *argv);
 int command_cancel(int argc, char *const *argv);
+int command_pause(int argc, char *const *argv);
+int command_resume(int argc, char *const *argv);
+int command_retry(int argc, char *const *argv);
 
 /* "pusher 0.1.0". */
 void print_version(void);

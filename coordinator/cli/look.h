@@ -50,6 +50,8 @@ bool look_json_wanted(const struct look *look);
 /* The status of the push that the filter selects. Errors: as session_call. */
 int look_status(struct session *session, const struct look *look, struct message *answer,
                 struct err *err);
+/* A line about a push. */
+void look_print_status(const struct message_status *status);
 /* Flushes standard output; `status`, or EXIT_INTERNAL when that fails, which is said. */
 int look_written(int status);
 /* After a writer of common/report. */

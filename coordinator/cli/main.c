@@ -27,15 +27,15 @@ static const struct command commands[] = {
     {"list", "List pushes.", command_list},
     {"show", "Show one push: package, times, who signed it.", command_show},
     {"cleanup", "Remove what a push left on its targets.", command_cleanup},
+    {"pause", "Begin nothing new of a push for now.", command_pause},
+    {"resume", "Go on with a push that was paused.", command_resume},
+    {"retry", "Try targets of a push that is over once more.", command_retry},
     {"cancel", "Cancel what has not begun of a push.", command_cancel},
     {"help", "Print help: pusher help COMMAND, pusher help exit.", command_help},
     {"version", "Print the version.", command_version},
     {"plan", NULL, NULL},
     {"preflight", NULL, NULL},
     {"diff", NULL, NULL},
-    {"pause", NULL, NULL},
-    {"resume", NULL, NULL},
-    {"retry", NULL, NULL},
     {"relay", NULL, NULL},
     {"site", NULL, NULL},
     {"pool", NULL, NULL},
@@ -115,10 +115,7 @@ static int run_command(const struct command *command, const char *name, int argc
         return EXIT_USAGE;
     }
     if (command->run == NULL) {
-        complain("%s: not in this version%s", command->name,
-                 strcmp(command->name, "resume") == 0
-                     ? "; a stopped push goes on with: pusher push --resume PUSH"
-                     : "");
+        complain("%s: not in this version", command->name);
         return EXIT_USAGE;
     }
     return command->run(argc, argv);

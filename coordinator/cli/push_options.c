@@ -8,6 +8,8 @@
 #include "common/base/text.h"
 #include "coordinator/cli/values.h"
 
+#define PREFIX_MIN 4U /* digits of a push's id */
+
 enum push_key {
     PUSH_TARGETS = 1,
     PUSH_EXCLUDE,
@@ -34,6 +36,7 @@ enum push_key {
     PUSH_YES,
     PUSH_NO_REPORT,
     PUSH_DETACH,
+    PUSH_SITE,
 };
 
 static const struct option_row rows[] = {
@@ -44,8 +47,12 @@ static const struct option_row rows[] = {
     {"exclude", 0, PUSH_EXCLUDE, "TARGETS",
      "Leave these out: names without regard to case, addresses also inside CIDRs and ranges. "
      "Repeatable."},
+    {"site", 0, PUSH_SITE, "SITE",
+     "Every target is this site's. Default: by address, longest prefix first, then by name pattern "
+     "(pusher site which TARGET tells). Needs a coordinator."},
     {"user", 'u', PUSH_USER, "USER",
-     "The push account, an administrator of the targets: DOMAIN\\user, user@realm, .\\user."},
+     "The push account, an administrator of the targets: DOMAIN\\user, user@realm, .\\user. With a "
+     "coordinator it may be left out: then it is the account stored for each site (pusher cred)."},
     {"password-file", 0, PUSH_PASSWORD_FILE, "FILE",
      "Its password is the first line of FILE, which only you may read (chmod 600). Without this "
      "you are asked."},
@@ -81,7 +88,9 @@ static const struct option_row rows[] = {
     {"deadline", 0, PUSH_DEADLINE, "D",
      "Schedule nothing later than this from now; what is left then is EXPIRED."},
     {"timeout", 0, PUSH_TIMEOUT, "D",
-     "Let this command end after this time, with status 9; --resume goes on."},
+     "Let this command end after this time, with status 9; --resume goes on. With a coordinator "
+     "the "
+     "push goes on anyway."},
     {"verify", 0, PUSH_VERIFY, NULL, "Read the copied file back and compare."},
     {"replace-path", 0, PUSH_REPLACE_PATH, NULL,
      "Rename an unsafe C:\\SPDISTRO aside and make a new one."},
@@ -91,8 +100,8 @@ static const struct option_row rows[] = {
      "The push's id, 32 hexadecimal digits: repeating a push with its id is the same push."},
     {"yes", 'y', PUSH_YES, NULL, "Don't ask above 100 targets."},
     {"no-report", 0, PUSH_NO_REPORT, NULL, "Don't print the report at the end."},
-    {"detach", 0, PUSH_DETACH, NULL, NULL},
-    {"site", 0, OPTION_LATER, NULL, NULL},
+    {"detach", 0, PUSH_DETACH, NULL,
+     "End once the coordinator has taken the push over, and print its id. Needs a coordinator."},
     {"plan", 0, OPTION_LATER, NULL, NULL},
 };
 
@@ -105,14 +114,21 @@ static void list_add(const char ***list, size_t *count, const char *word)
     (*list)[(*count)++] = word;
 }
 
-static int set_prefix(struct push_options *options, const char *value, struct err *err)
+int push_word_check(const char *word, struct err *err)
 {
     char shown[80];
-    size_t length = strlen(value);
-    if (length < 4 || length > 32 || value[strspn(value, "0123456789abcdefABCDEF")] != '\0')
-        return err_set(err, ERR_INVALID,
-                       "--resume '%s': a push's id or at least its first 4 digits",
-                       text_printable(shown, sizeof shown, value));
+    size_t length = strlen(word);
+    if (length >= PREFIX_MIN && length <= 32 &&
+        word[strspn(word, "0123456789abcdefABCDEF")] == '\0')
+        return 0;
+    return err_set(err, ERR_INVALID, "'%s' is no push: its id or at least the first %u digits",
+                   text_printable(shown, sizeof shown, word), PREFIX_MIN);
+}
+
+static int set_prefix(struct push_options *options, const char *value, struct err *err)
+{
+    if (push_word_check(value, err) != 0)
+        return err_wrap(err, "--resume");
     options->resume = true;
     (void)text_copy(options->push_prefix, sizeof options->push_prefix, value);
     return 0;
@@ -160,10 +176,6 @@ static int set_value(struct push_options *options, enum push_key key, const char
         return set_prefix(options, value, err);
     case PUSH_ID:
         return set_id(options, value, err);
-    case PUSH_DETACH:
-        return err_set(
-            err, ERR_INVALID,
-            "--detach: without a configured coordinator nobody would go on with the push");
     case PUSH_TARGETS:
         list_add(&options->targets, &options->target_count, value);
         return 0;
@@ -182,6 +194,8 @@ static int set_value(struct push_options *options, enum push_key key, const char
     case PUSH_DRY_RUN:
     case PUSH_YES:
     case PUSH_NO_REPORT:
+    case PUSH_DETACH:
+    case PUSH_SITE:
         break;
     }
     return err_set(err, ERR_INTERNAL, "option %d is not handled", (int)key);
@@ -207,6 +221,8 @@ static int handle(void *context, int key, const char *value, struct err *err)
     int common = common_option(&options->common, key, value, err);
     if (common <= 0)
         return common;
+    if (operator_option(&options->operator, key, value) == 0)
+        return 0;
     if (unresumable(key) != NULL)
         options->unresumable = unresumable(key);
     switch (key) {
@@ -217,6 +233,12 @@ static int handle(void *context, int key, const char *value, struct err *err)
                            "after --)",
                            text_printable(shown, sizeof shown, value));
         options->package = value;
+        return 0;
+    case PUSH_SITE:
+        options->site = value;
+        return 0;
+    case PUSH_DETACH:
+        options->detach = true;
         return 0;
     case PUSH_USER:
         options->user = value;
@@ -265,7 +287,7 @@ static int64_t last_moment(int64_t unix_s, enum time_zone zone)
     return zone == TIME_ZONE_UTC ? unix_s : unix_s + ZONE_BEHIND_MAX_S;
 }
 
-static int check_times(struct push_options *options, int64_t now_unix_s, struct err *err)
+int push_times_check(struct push_options *options, int64_t now_unix_s, struct err *err)
 {
     enum time_zone zone = options->zone;
     if (options->at != NULL &&
@@ -308,14 +330,40 @@ static int check_wait(struct push_options *options, struct err *err)
 
 int push_account_check(const struct push_options *options, struct err *err)
 {
-    if (options->user == NULL)
+    bool alone = *common_coordinator(&options->common) == '\0';
+    if (options->user == NULL && options->password_file != NULL)
+        return err_set(err, ERR_INVALID, "--password-file needs --user: whose password is it?");
+    if (options->user == NULL && alone)
         return err_set(err, ERR_INVALID, "--user is needed: the account that may write to C$");
+    if (options->user == NULL)
+        return 0; /* the sites' stored accounts */
     size_t length = strlen(options->user);
     if (length == 0 || length >= LIMIT_ACCOUNT_SIZE)
         return err_set(err, ERR_INVALID, "--user has 1 to %d characters", LIMIT_ACCOUNT_SIZE - 1);
     for (const char *c = options->user; *c != '\0'; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             return err_set(err, ERR_INVALID, "--user holds a control character");
+    return 0;
+}
+
+int push_coordinator_check(const struct push_options *options, struct err *err)
+{
+    char shown[80];
+    bool alone = *common_coordinator(&options->common) == '\0';
+    if (options->detach && alone)
+        return err_set(
+            err, ERR_INVALID,
+            "--detach: without a configured coordinator nobody would go on with the push");
+    if (options->site != NULL && alone)
+        return err_set(err, ERR_INVALID,
+                       "--site: without a configured coordinator there are no sites");
+    if (options->site != NULL && options->resume)
+        return err_set(err, ERR_INVALID, "--resume goes on as the push began: no --site");
+    if (options->site != NULL &&
+        (*options->site == '\0' || strlen(options->site) >= LIMIT_SITE_NAME_SIZE))
+        return err_set(err, ERR_INVALID, "--site '%s': a site's name has 1 to %d characters",
+                       text_printable(shown, sizeof shown, options->site),
+                       LIMIT_SITE_NAME_SIZE - 1);
     return 0;
 }
 
@@ -346,21 +394,21 @@ static int check(struct push_options *options, int64_t now_unix_s, struct err *e
                        options->unresumable == NULL ? "arguments" : options->unresumable);
     if (!options->resume && options->target_count == 0)
         return err_set(err, ERR_INVALID, "no targets: -t HOST, -t 10.1.0.0/16, -t @FILE ...");
-    if (push_account_check(options, err) != 0 || check_standard_input(options, err) != 0 ||
-        check_wait(options, err) != 0)
+    if (push_account_check(options, err) != 0 || push_coordinator_check(options, err) != 0 ||
+        check_standard_input(options, err) != 0 || check_wait(options, err) != 0)
         return -1;
-    return check_times(options, now_unix_s, err);
+    return push_times_check(options, now_unix_s, err);
 }
 
 int push_options_parse(struct push_options *options, int argc, char *const *argv,
                        int64_t now_unix_s, struct err *err)
 {
-    const struct option_table tables[] = {table, common_table};
+    const struct option_table tables[] = {table, operator_table, common_table};
     int rest = argc;
     memset(options, 0, sizeof *options);
     options->common.format = "table";
     options->run_timeout_s = RUN_TIMEOUT_DEFAULT_S;
-    if (options_parse(tables, 2, argc, argv, handle, options, &rest, err) != 0)
+    if (options_parse(tables, 3, argc, argv, handle, options, &rest, err) != 0)
         return -1;
     if (options->common.help || options->common.version)
         return 0;
@@ -380,8 +428,8 @@ void push_options_release(struct push_options *options)
 
 void push_options_help(FILE *out)
 {
-    (void)fputs("Usage: pusher push [OPTIONS] PKG -t TARGETS --user USER [-- ARGUMENTS]\n"
-                "       pusher push --resume PUSH --user USER\n\n"
+    (void)fputs("Usage: pusher push [OPTIONS] PKG -t TARGETS [--user USER] [-- ARGUMENTS]\n"
+                "       pusher push --resume PUSH [--user USER]\n\n"
                 "Copies the package file PKG to C:\\SPDISTRO on every target and has the target's "
                 "own Task\nScheduler run it, with ARGUMENTS: one word is passed as it is, several "
                 "are quoted as Windows\nprograms expect. Each target passes six stages: resolve, "
@@ -390,11 +438,14 @@ void push_options_help(FILE *out)
                 "every target has exactly one row in it.\n\n",
                 out);
     options_help(out, &table);
+    options_help(out, &operator_table);
     (void)fputc('\n', out);
     options_help(out, &common_table);
     (void)fputs(
         "\nCtrl-C begins nothing new, gives stages that run up to 10 s to end, puts what is left\n"
-        "back into the queue and says how to go on; again: ends at once. Exit "
-        "statuses: pusher help exit.\n",
+        "back into the queue and says how to go on; again: ends at once. With a coordinator the "
+        "push\ngoes on: pusher status looks, pusher pause and cancel stop it. Exit statuses: "
+        "pusher "
+        "help exit.\n",
         out);
 }

@@ -8,6 +8,7 @@
 
 #include "common/base/err.h"
 #include "common/model/job.h"
+#include "coordinator/cli/operator_key.h"
 #include "coordinator/cli/say.h"
 #include "coordinator/cli/values.h"
 
@@ -18,12 +19,14 @@
 
 struct push_options {
     struct common_options common;
-    const char *package;  /* NULL with --resume: the one that was pushed */
-    const char **targets; /* -t, owned list of borrowed words */
+    struct operator_options operator; /* with a coordinator: who signs */
+    const char *package;              /* NULL with --resume: the one that was pushed */
+    const char **targets;             /* -t, owned list of borrowed words */
     size_t target_count;
     const char **excludes; /* --exclude, alike */
     size_t exclude_count;
-    const char *user;
+    const char *site;          /* --site: every target's; NULL: by routing */
+    const char *user;          /* NULL, with a coordinator only: the sites' stored accounts */
     const char *password_file; /* NULL: ask */
     const char *command;       /* NULL: what fits the package */
     enum ping_mode ping;
@@ -47,6 +50,7 @@ struct push_options {
     bool dry_run;
     bool yes;
     bool no_report;
+    bool detach;                         /* end once the push is handed over */
     bool resume;                         /* --resume: push_id is set */
     bool has_id;                         /* --push-id: push_id is set */
     char push_prefix[PUSH_ID_TEXT_SIZE]; /* --resume's word: an id or the beginning of one */
@@ -59,8 +63,16 @@ struct push_options {
  * nothing else is checked. Errors: ERR_INVALID, ERR_LIMIT: a usage error. */
 int push_options_parse(struct push_options *options, int argc, char *const *argv,
                        int64_t now_unix_s, struct err *err);
-/* Whether --user is there and sensible. Errors: ERR_INVALID. */
+/* Whether --user is there, if it must be, and sensible. Errors: ERR_INVALID. */
 int push_account_check(const struct push_options *options, struct err *err);
+/* Whether --site and --detach fit: only a configured coordinator knows them. Errors: ERR_INVALID.
+ */
+int push_coordinator_check(const struct push_options *options, struct err *err);
+/* Reads --at and --until, which have to make sense now. Errors: ERR_INVALID. */
+int push_times_check(struct push_options *options, int64_t now_unix_s, struct err *err);
+/* Whether a word can name a push: what changes something on targets should not be one typing error
+ * away from another push, so at least four digits. Errors: ERR_INVALID. */
+int push_word_check(const char *word, struct err *err);
 void push_options_release(struct push_options *options);
 void push_options_help(FILE *out);
 

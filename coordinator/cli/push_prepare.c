@@ -13,6 +13,7 @@
 #include "common/report/format.h"
 #include "common/trust/secret.h"
 #include "coordinator/cli/password.h"
+#include "coordinator/cli/push_remote.h"
 #include "coordinator/cli/signing.h"
 #include "coordinator/cli/target_file.h"
 #include "coordinator/cli/values.h"
@@ -25,7 +26,16 @@ void push_release(struct push *push)
     if (push->has_package)
         package_file_release(&push->package);
     credential_free(push->credential);
+    authority_release(&push->authority);
+    site_shares_release(&push->shares);
     push_options_release(&push->options);
+}
+
+uint32_t push_count(const struct push *push)
+{
+    if (push->targets != NULL)
+        return targets_count(push->targets);
+    return push->retry ? push->retry_count : push->job.target_count;
 }
 
 static int expand(struct push *push, struct err *err)
@@ -72,9 +82,10 @@ static void say_pool(const struct push *push)
     append(extra, sizeof extra, "excluded", notes.excluded);
     append(extra, sizeof extra, "network and broadcast addresses left out", notes.network_skipped);
     uint32_t count = targets_count(push->targets);
-    say(common, "%s (%s) to %u target%s as %s%s%s", push->package.name,
-        format_bytes(push->package.bytes, size), count, count == 1 ? "" : "s", push->options.user,
-        extra, extra[0] == '\0' ? "" : ")");
+    say(common, "%s (%s) to %u target%s %s%s%s%s", push->package.name,
+        format_bytes(push->package.bytes, size), count, count == 1 ? "" : "s",
+        push->options.user == NULL ? "with the sites' accounts" : "as ",
+        push->options.user == NULL ? "" : push->options.user, extra, extra[0] == '\0' ? "" : ")");
     if (notes.exclude_unmets > 0)
         say(common, "note: --exclude %s fits no target%s", notes.exclude_unmet,
             notes.exclude_unmets > 1 ? " (nor do others)" : "");
@@ -86,16 +97,15 @@ static void say_pool(const struct push *push)
 
 static bool must_confirm(const struct push *push)
 {
-    return targets_count(push->targets) > CONFIRM_ABOVE && !push->options.yes &&
-           !push->options.dry_run;
+    return push_count(push) > CONFIRM_ABOVE && !push->options.yes && !push->options.dry_run;
 }
 
 int push_refuse_unasked(const struct push *push)
 {
     if (!must_confirm(push) || (isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1))
         return GO_ON;
-    complain("%u targets are more than %u: say -y to go on without being asked",
-             targets_count(push->targets), CONFIRM_ABOVE);
+    complain("%u targets are more than %u: say -y to go on without being asked", push_count(push),
+             CONFIRM_ABOVE);
     return EXIT_USAGE;
 }
 
@@ -105,7 +115,7 @@ int push_confirm(const struct push *push)
     char expected[16];
     if (!must_confirm(push))
         return GO_ON;
-    (void)snprintf(expected, sizeof expected, "%u", targets_count(push->targets));
+    (void)snprintf(expected, sizeof expected, "%u", push_count(push));
     (void)fprintf(stderr, "pusher: type the number of targets to go on: ");
     if (fgets(line, sizeof line, stdin) != NULL) {
         line[strcspn(line, " \t\r\n")] = '\0';
@@ -164,7 +174,8 @@ static bool keep_times(const struct push *push, int64_t from)
     const struct push_options *options = &push->options;
     const struct job *job = &push->job;
     int64_t last = job->end_unix_s + (job->zone == TIME_ZONE_TARGET ? ZONE_BEHIND_MAX_S : 0);
-    return options->resume && options->at == NULL && options->until == NULL && last > from &&
+    return (options->resume || push->retry) && options->at == NULL && options->until == NULL &&
+           last > from &&
            (job->start_unix_s != 0 || job->end_unix_s != job->not_before_unix_s + UNTIL_DEFAULT_S);
 }
 
@@ -225,6 +236,8 @@ static int usage(const struct err *err)
 int push_read_password(struct push *push, struct err *err)
 {
     const struct push_options *options = &push->options;
+    if (options->user == NULL)
+        return 0;
     push->credential = credential_new();
     (void)text_copy(push->credential->account, sizeof push->credential->account, options->user);
     return options->password_file == NULL
@@ -235,7 +248,7 @@ int push_read_password(struct push *push, struct err *err)
 int push_ask_password(struct push *push)
 {
     struct err err = {0};
-    if (push->options.password_file != NULL ||
+    if (push->credential == NULL || push->options.password_file != NULL ||
         password_from_terminal(push->options.user, push->credential->secret, &err) == 0)
         return GO_ON;
     complain("%s", err.text);
@@ -272,7 +285,10 @@ int push_prepare(struct push *push)
     say_pool(push);
     if (push->options.dry_run)
         return dry_run(push, &err);
-    answer = push_confirm(push);
+    if (!session_is_private(&push->options.common))
+        answer = remote_say_sites(push);
+    if (answer == GO_ON)
+        answer = push_confirm(push);
     if (answer == GO_ON)
         answer = push_ask_password(push);
     if (answer == GO_ON && package_file_digest(&push->package, push->job.package_digest, &err) != 0)

@@ -8,7 +8,9 @@
 #include "common/base/err.h"
 #include "common/model/job.h"
 #include "common/pkg/file.h"
+#include "coordinator/cli/authority.h"
 #include "coordinator/cli/push_options.h"
+#include "coordinator/cli/sites.h"
 #include "coordinator/cli/targets.h"
 
 #define CONFIRM_ABOVE 100U /* targets: more are asked about */
@@ -17,12 +19,22 @@
 /* A push on its way; zeroed, then filled step by step, released as a whole. */
 struct push {
     struct push_options options;
-    struct targets *targets; /* NULL with --resume */
+    struct targets *targets; /* NULL with --resume and retry */
     struct package_file package;
     bool has_package;
-    struct credential *credential; /* secret memory */
-    struct job job;                /* with --resume: filled from what was kept */
+    struct credential *credential; /* secret memory; NULL: the sites' stored accounts */
+    struct job job;                /* with --resume and retry: filled from the one before */
+    /* With a configured coordinator: */
+    struct authority authority;
+    struct site_shares shares;
+    bool retry; /* the next generation, of these rows (as MESSAGE_PUSH_COMMIT's) ... */
+    uint32_t retry_states;
+    enum reason retry_reason;
+    uint32_t retry_count; /* ... so many */
 };
+
+/* Targets that it is about. */
+uint32_t push_count(const struct push *push);
 
 /* Opens the package, expands the targets, says what is going to happen, asks, reads the password,
  * fills the job. Returns PUSH_GO_ON, else the exit status (usage, no targets, dry run done). */

@@ -7,6 +7,7 @@
 
 #include "common/base/text.h"
 #include "coordinator/cli/progress.h"
+#include "coordinator/cli/push_remote.h"
 #include "coordinator/cli/reporting.h"
 #include "coordinator/cli/session.h"
 #include "coordinator/cli/signing.h"
@@ -130,7 +131,9 @@ static int prepare_again(struct session *session, struct push *push, struct err 
                        push->options.push_prefix);
     if (state == PUSH_CANCELLING)
         return err_set(err, ERR_INVALID, "push %s was cancelled", push->options.push_prefix);
-    if (job_recall(&session->paths, &id, &push->job, err) != 0)
+    int recalled = session->mode == NULL ? remote_recall(session, push, &id, err)
+                                         : job_recall(&session->paths, &id, &push->job, err);
+    if (recalled != 0)
         return -1;
     if (push->has_package) {
         uint8_t digest[LIMIT_DIGEST_BYTES];
@@ -170,6 +173,15 @@ static enum follow_end follow(struct session *session, const struct push *push, 
         if (session_wait(session, LOOK_MS, err) != 0)
             return session->interrupted ? FOLLOW_INTERRUPTED : FOLLOW_ERROR;
     }
+}
+
+/* With a configured coordinator nothing ends with this command. */
+static void say_goes_on(const struct push *push)
+{
+    char id[PUSH_ID_SHORT_SIZE];
+    push_id_short(&push->job.push, id);
+    complain("the push goes on; look with: pusher status %s; stop it with: pusher cancel %s", id,
+             id);
 }
 
 /* What is left, and the command that goes on. */
@@ -236,6 +248,35 @@ static int end_report(struct session *session, const struct push *push)
     return status;
 }
 
+/* Whatever ends following a push that the coordinator goes on with. */
+static int leave(struct session *session, const struct push *push, enum follow_end end,
+                 const struct err *err)
+{
+    char id[PUSH_ID_SHORT_SIZE];
+    int status = EXIT_NOT_ALL;
+    push_id_short(&push->job.push, id);
+    switch (end) {
+    case FOLLOW_CLOSED:
+        return end_report(session, push);
+    case FOLLOW_STOPPED:
+        complain("the push is paused; to go on: pusher resume %s", id);
+        return status;
+    case FOLLOW_INTERRUPTED:
+        complain("interrupted");
+        status = EXIT_INTERRUPTED;
+        break;
+    case FOLLOW_TIMEOUT:
+        complain("time-out of this command");
+        status = EXIT_TIMEOUT;
+        break;
+    case FOLLOW_ERROR:
+        status = session_failed(session, err);
+        break;
+    }
+    say_goes_on(push);
+    return status;
+}
+
 static int follow_to_end(struct session *session, const struct push *push, uint64_t from_ms)
 {
     struct err err = {0};
@@ -244,8 +285,10 @@ static int follow_to_end(struct session *session, const struct push *push, uint6
     progress_init(&progress, stderr, redraw ? terminal_width(STDERR_FILENO) : 0);
     enum follow_end end = follow(session, push, from_ms, &progress, &err);
     session->drawing = false;
-    if (end != FOLLOW_INTERRUPTED && end != FOLLOW_TIMEOUT)
+    if (session->mode == NULL || (end != FOLLOW_INTERRUPTED && end != FOLLOW_TIMEOUT))
         progress_end(&progress);
+    if (session->mode == NULL)
+        return leave(session, push, end, &err);
     switch (end) {
     case FOLLOW_CLOSED:
         if (!push->options.has_id) /* a repeated push with its id is held against it */
@@ -280,8 +323,14 @@ static int find_same(struct session *session, const struct push *push, bool *kno
         return err_set(err, ERR_INVALID, "--push-id: that push is of another package or pool");
     struct job before;
     struct err none;
-    if (!*known || job_recall(&session->paths, &push->job.push, &before, &none) != 0)
+    if (!*known)
         return 0;
+    if (session->mode == NULL) {
+        if (authority_job(&push->authority, session, &push->job.push, &before, err) != 0)
+            return -1;
+    } else if (job_recall(&session->paths, &push->job.push, &before, &none) != 0) {
+        return 0;
+    }
     if (memcmp(before.targets_root, push->job.targets_root, sizeof before.targets_root) != 0)
         return err_set(err, ERR_INVALID, "--push-id: that push has other targets");
     if (strcmp(before.command, push->job.command) != 0 ||
@@ -303,8 +352,11 @@ static int upload_failed(struct session *session, const struct push *push, const
         return session_failed(session, why);
     session->stopping = true;
     progress_init(&none, stderr, 0);
-    if (push->options.resume || upload_known(session, &push->job.push, &known, &summary, &err) != 0)
+    if (push->options.resume || push->retry ||
+        upload_known(session, &push->job.push, &known, &summary, &err) != 0)
         return session_failed(session, why);
+    if (known && session->mode == NULL)
+        return leave(session, push, FOLLOW_INTERRUPTED, why);
     if (known)
         return stop_and_say(session, push, &none, EXIT_INTERRUPTED);
     complain("interrupted: nothing was started");
@@ -330,27 +382,56 @@ static void say_others(struct session *session, const struct push *push)
     message_release(&answer);
 }
 
-static int run(struct session *session, struct push *push)
+/* What has to be known before anything is sent. */
+static int prepare(struct session *session, struct push *push, bool *known, struct err *err)
+{
+    *known = false;
+    if (session->mode == NULL && authority_open(&push->authority, session, err) != 0)
+        return -1;
+    if (push->options.resume)
+        return prepare_again(session, push, err);
+    return push->options.has_id && !push->retry ? find_same(session, push, known, err) : 0;
+}
+
+static int hand_over(struct session *session, struct push *push, struct err *err)
+{
+    if (session->mode != NULL)
+        return sign_and_upload(session, push, err);
+    if (authority_unlock(&push->authority, &push->options.operator, err) != 0)
+        return -1;
+    return remote_hand_over(session, push, err);
+}
+
+static int detached(const struct push *push, const char *id)
+{
+    say_goes_on(push);
+    if (printf("%s\n", id) >= 0 && fflush(stdout) == 0)
+        return EXIT_ALL_SUCCEEDED;
+    complain("cannot write to standard output");
+    return EXIT_INTERNAL;
+}
+
+int push_run_in(struct session *session, struct push *push)
 {
     struct err err = {0};
     bool known = false;
     char id[PUSH_ID_TEXT_SIZE];
-    int result = 0;
     uint64_t from_ms = uv_now(&session->loop);
-    if (push->options.resume)
-        result = prepare_again(session, push, &err);
-    else if (push->options.has_id)
-        result = find_same(session, push, &known, &err);
+    int result = prepare(session, push, &known, &err);
     push_id_text(&push->job.push, id);
     if (result == 0 && known)
         say(session->common, "push %s exists already: nothing is sent again", id);
     else if (result == 0)
-        result = sign_and_upload(session, push, &err);
+        result = hand_over(session, push, &err);
     if (result != 0)
         return upload_failed(session, push, &err);
     if (!known)
-        say(session->common, "push %s %s", id, push->options.resume ? "goes on" : "started");
-    say_others(session, push);
+        say(session->common, "push %s %s", id,
+            push->options.resume || push->retry ? "goes on" : "started");
+    if (push->options.detach)
+        return detached(push, id);
+    if (session->mode != NULL)
+        say_others(session, push);
     return follow_to_end(session, push, from_ms);
 }
 
@@ -360,7 +441,7 @@ int push_run(struct push *push)
     struct err err = {0};
     if (session_open(&session, &push->options.common, true, &err) != 0)
         return session_failed(&session, &err);
-    int status = run(&session, push);
+    int status = push_run_in(&session, push);
     session_close(&session, END_MS);
     return status;
 }

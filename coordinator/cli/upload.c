@@ -1,12 +1,14 @@
-/* Package, targets, commit. */
+/* Package, targets, credentials, commit. */
 #include "coordinator/cli/upload.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "coordinator/cli/signing.h"
 
+#define CREDENTIAL_BATCH_BYTES (LIMIT_MESSAGE_BYTES_MAX / 2)
 #define TRIES_MAX 5       /* times the whole upload is begun */
 #define RELAY_MS 30000U   /* a relay must be live by then */
 #define RELAY_LOOK_MS 50U /* how often to look */
@@ -108,13 +110,63 @@ static int send_targets(struct session *session, const struct upload *upload, st
     return 0;
 }
 
+/* As many from `first` on as one message holds. */
+static uint32_t credential_batch(const struct upload *upload, uint32_t first)
+{
+    size_t bytes = 0;
+    uint32_t count = 0;
+    while (first + count < upload->credential_count && count < LIMIT_ROWS_PER_MESSAGE) {
+        bytes += upload->credentials[first + count].size + 2U * LIMIT_KEY_BYTES;
+        if (count > 0 && bytes > CREDENTIAL_BATCH_BYTES)
+            break;
+        count++;
+    }
+    return count;
+}
+
+static int send_credentials(struct session *session, const struct upload *upload, struct err *err)
+{
+    for (uint32_t first = 0; first < upload->credential_count;) {
+        struct message message = {.kind = MESSAGE_PUSH_CREDENTIALS};
+        message.push_credentials =
+            (struct message_push_credentials){.push = upload->job->push,
+                                              .rows = upload->credentials + first,
+                                              .row_count = credential_batch(upload, first)};
+        if (call_ok(session, &message, NULL, err) != 0)
+            return -1;
+        first += message.push_credentials.row_count;
+    }
+    return 0;
+}
+
+static int send_commit(struct session *session, const struct upload *upload, struct err *err)
+{
+    const struct buf *sealed = upload->sealed_credential;
+    struct message commit = {.kind = MESSAGE_PUSH_COMMIT};
+    commit.push_commit =
+        (struct message_push_commit){.push = upload->job->push,
+                                     .signed_job = upload->signed_job->data,
+                                     .signed_job_size = upload->signed_job->size,
+                                     .sealed_credential = sealed == NULL ? NULL : sealed->data,
+                                     .sealed_credential_size = sealed == NULL ? 0 : sealed->size,
+                                     .resume = upload->resume,
+                                     .retry = upload->retry,
+                                     .retry_states = upload->retry_states,
+                                     .retry_reason = upload->retry_reason,
+                                     .fail_stop_count = upload->fail_stop_count};
+    if (upload->site != NULL)
+        (void)text_copy(commit.push_commit.site, sizeof commit.push_commit.site, upload->site);
+    return call_ok(session, &commit, NULL, err);
+}
+
 static int try_upload(struct session *session, const struct upload *upload, struct err *err)
 {
     const struct job *job = upload->job;
-    bool existing = upload->resume;
+    bool there = upload->resume || upload->retry;
+    bool existing = there;
     if (upload->package != NULL && send_package(session, upload, err) != 0)
         return -1;
-    if (!upload->resume) {
+    if (!there) {
         struct message begin = {.kind = MESSAGE_PUSH_BEGIN};
         begin.push_begin.push = job->push;
         begin.push_begin.target_count = job->target_count;
@@ -123,16 +175,9 @@ static int try_upload(struct session *session, const struct upload *upload, stru
     }
     if (!existing && send_targets(session, upload, err) != 0)
         return -1;
-    struct message commit = {.kind = MESSAGE_PUSH_COMMIT};
-    commit.push_commit =
-        (struct message_push_commit){.push = job->push,
-                                     .signed_job = upload->signed_job->data,
-                                     .signed_job_size = upload->signed_job->size,
-                                     .sealed_credential = upload->sealed_credential->data,
-                                     .sealed_credential_size = upload->sealed_credential->size,
-                                     .resume = upload->resume,
-                                     .fail_stop_count = upload->fail_stop_count};
-    return call_ok(session, &commit, NULL, err);
+    if ((!existing || there) && send_credentials(session, upload, err) != 0)
+        return -1;
+    return send_commit(session, upload, err);
 }
 
 int upload_push(struct session *session, const struct upload *upload, struct err *err)
@@ -143,7 +188,7 @@ int upload_push(struct session *session, const struct upload *upload, struct err
             return 0;
         /* "Begin again": a coordinator that came up anew knows nothing of a half upload. */
         bool again = why.code == ERR_NOT_FOUND || why.code == ERR_INVALID;
-        if (!again || upload->resume || tries == TRIES_MAX) {
+        if (!again || upload->resume || upload->retry || tries == TRIES_MAX) {
             *err = why;
             return -1;
         }

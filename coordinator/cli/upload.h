@@ -1,5 +1,5 @@
-/* Bringing a push to the coordinator: package, targets, commit. Every step may be repeated; when
- * the coordinator was restarted in between, the upload begins anew. */
+/* Bringing a push to the coordinator: package, targets, credentials, commit. Every step may be
+ * repeated; when the coordinator was restarted in between, the upload begins anew. */
 #ifndef PUSHER_CLI_UPLOAD_H
 #define PUSHER_CLI_UPLOAD_H
 
@@ -15,12 +15,18 @@
 
 struct upload {
     const struct job *job;
-    const struct package_file *package; /* NULL: resume, the coordinator has it */
-    char **names;                       /* job->target_count of them; unused with resume */
+    const struct package_file *package; /* NULL: the coordinator has it */
+    char **names; /* job->target_count of them; unused with resume and retry */
     const struct buf *signed_job;
-    const struct buf *sealed_credential;
+    const struct buf *sealed_credential; /* private mode; NULL: none */
+    struct push_credential *credentials; /* sealed for a relay each; NULL: none */
+    uint32_t credential_count;
+    const char *site; /* --site; NULL: by routing */
     bool resume;
-    uint32_t fail_stop_count; /* as MESSAGE_PUSH_COMMIT's */
+    bool retry; /* these three: as MESSAGE_PUSH_COMMIT's, and the next */
+    uint32_t retry_states;
+    enum reason retry_reason;
+    uint32_t fail_stop_count;
 };
 
 /* Whether the coordinator knows the push already (then nothing else needs to be sent), and what it

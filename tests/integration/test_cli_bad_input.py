@@ -129,17 +129,46 @@ class BadInput(unittest.TestCase):
         self.assert_refused(self.run_pusher("report", "--frobnicate"), 2, "--frobnicate")
 
     def test_what_comes_later_says_so(self):
-        for option in (("--site", "lyon"), ("--tz", "site"), ("-o", "html"), ("-t", "pool:all"),
+        for option in (("--tz", "site"), ("-o", "html"), ("-t", "pool:all"),
                        ("-t", "ldap:OU=PCs")):
             with self.subTest(option=option):
                 self.assert_refused(self.push("-t", "pc1", *option), 2, "not in this version")
-        for command in ("plan", "preflight", "diff", "pause", "resume", "retry", "relay", "site", "pool", "package",
+        for command in ("plan", "preflight", "diff", "relay", "site", "pool", "package",
                         "cred", "key", "config", "doctor", "completion"):
             with self.subTest(command=command):
                 self.assert_refused(self.run_pusher(command, "x"), 2, "not in this version")
 
-    def test_resume_as_a_command_names_the_option_that_does_it(self):
-        self.assert_refused(self.run_pusher("resume", "7f3a"), 2, "not in this version", "pusher push --resume")
+    def test_words_of_pause_resume_and_retry(self):
+        for words, says in ((("pause",), "pusher pause PUSH"), (("pause", "xyz"), "is no push"), (("resume",), "no push"),
+                            (("resume", "--user", "u"), "no push"), (("resume", "7f3", "--user", "u"), "first 4 digits"),
+                            (("resume", "7f3a"), "--user"), (("resume", "7f3a", "--user", "u", "--wait"), "no --wait"),
+                            (("retry",), "no push"), (("retry", "7f3a"), "--only"), (("retry", "7f3"), "first 4 digits"),
+                            (("retry", "7f3a", "7f3b"), "one push"),
+                            (("retry", "7f3a", "--only", "scheduled"), "--only 'scheduled'"),
+                            (("retry", "7f3a", "--only", "NO_REASON"), "--only 'NO_REASON'"),
+                            (("retry", "7f3a", "--only", "failed", "--only", "NO_REPLY"), "not both"),
+                            (("retry", "7f3a", "--only", "NO_REPLY", "--only", "failed"), "not both"),
+                            (("retry", "7f3a", "--only", "failed", "--until", "2020-01-01T00:00:00Z"), "needs a coordinator"),
+                            (("retry", "7f3a", "--only", "failed", "--", "x"), "nothing may follow"),
+                            (("cleanup", "7f3a", "--user", "u", "--detach"), "--detach")):
+            with self.subTest(words=words):
+                self.assert_refused(self.run_pusher(*words), 2, says)
+
+    def test_what_only_a_coordinator_can_do_says_so(self):
+        for option in (("--site", "lyon"), ("--detach",)):
+            with self.subTest(option=option):
+                self.assert_refused(self.push("-t", "pc1", *option), 2, option[0], "configured coordinator")
+
+    def test_options_with_a_coordinator_are_checked_before_it_is_looked_for(self):
+        environment = self.environment | {"PUSHER_COORDINATOR": "ipc:///nonexistent/control.sock"}
+        for words, says in ((("push", self.package, "-t", "pc1", "--password-file", self.password), "needs --user"),
+                            (("push", self.package, "-t", "pc1", "--site", ""), "--site"),
+                            (("push", self.package, "-t", "pc1", "--site", "x" * 300), "--site"),
+                            (("push", "--resume", "7f3a", "--site", "lyon"), "no --site"),
+                            (("retry", "7f3a", "--only", "failed", "--until", "2020-01-01T00:00:00Z"), "in the past"),
+                            (("retry", "7f3a", "--only", "failed", "--password-file", self.password), "needs --user")):
+            with self.subTest(words=words):
+                self.assert_refused(self.run_pusher(*words, env=environment), 2, says)
 
     def test_password_on_the_command_line_is_sent_to_the_file(self):
         done = self.push("-t", "pc1", "--password=Secret1")

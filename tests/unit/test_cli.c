@@ -358,7 +358,7 @@ static void push_line_bad_is_refused(void **state)
          "after --at"},
         {"x.exe|-t|pc1|--user|u|--run-timeout|5", "no duration"},
         {"x.exe|-t|pc1|--user|u|--push-id|12", "32 hexadecimal"},
-        {"--resume|zz|--user|u", "--resume 'zz'"},
+        {"--resume|zz|--user|u", "--resume: 'zz' is no push"},
         {"--resume|7f3a|-t|pc1|--user|u", "no -t"},
         {"--resume|7f3a|--user|u|--|/S", "--resume goes on as the push began: no arguments"},
         {"--resume|7f3a|--user|u|--wait", "no --wait"},
