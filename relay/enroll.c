@@ -27,7 +27,6 @@ struct enroller {
     struct relay_state state; /* keys; `folder` NULL until they are kept */
     struct enrolment enrolment;
     struct buf newest; /* the policy's signed bytes */
-    uint8_t signer[LIMIT_KEY_BYTES];
     uint32_t refusals;
     bool connected;
     bool over;
@@ -133,15 +132,14 @@ static void on_object(struct enroller *enroller, const struct message_object *ob
     if (!failed && version <= newest->version)
         return; /* it answers an ENROLL that was said again */
     if (!failed)
-        failed = policy_open(object->bytes, object->size, newest, &policy, &err);
+        failed = policy_follow(newest, object->bytes, object->size, &err);
+    if (!failed)
+        failed = token_check_policy(enroller->options->token, newest, signer, &err);
     if (failed) {
         (void)err_wrap(&err, "the coordinator's policies are not to be trusted");
         finish(enroller, &err);
         return;
     }
-    policy_release(newest);
-    *newest = policy;
-    memcpy(enroller->signer, signer, LIMIT_KEY_BYTES);
     buf_reset(&enroller->newest);
     buf_bytes(&enroller->newest, object->bytes, object->size);
 }
@@ -151,11 +149,12 @@ static int check_enrolled(struct enroller *enroller, const struct message_enroll
 {
     const struct token *token = enroller->options->token;
     const struct policy *newest = &enroller->enrolment.policy;
-    if (newest->version == 0)
-        return err_set(err, ERR_DENIED, "the coordinator sent no policy");
-    if (token_check_policy(token, newest, enroller->signer, err) != 0)
-        return err_wrap(err, "the coordinator's policies are not to be trusted; if an operator "
-                             "changed them meanwhile, make a new token");
+    if (newest->version < token->policy_version)
+        return err_set(err, ERR_DENIED,
+                       "the coordinator's policies are not to be trusted: it sent them up to "
+                       "version %llu, the token was made under %llu",
+                       (unsigned long long)newest->version,
+                       (unsigned long long)token->policy_version);
     if (!policy_has_coordinator(newest, token->coordinator_key))
         return err_set(err, ERR_DENIED,
                        "policy version %llu names other coordinators than the one that answers",

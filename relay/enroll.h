@@ -1,9 +1,9 @@
 /* pusher-relay enroll and status: how a relay becomes one of a coordinator's.
  *
  * Called by main alone. Enrolling dials once with the token's key, tells both keys and the name,
- * and takes the policies: their chain must end with what the token's operator signed, and name the
- * coordinator that answered. Nothing may be worked on because of that: the relay waits for the
- * certificate that an operator signs after he compared fingerprints.
+ * and takes the policies: their chain must go through the one that the token's operator signed, and
+ * name the coordinator that answered. Nothing may be worked on because of that: the relay waits for
+ * the certificate that an operator signs after he compared fingerprints.
  */
 #ifndef PUSHER_RELAY_ENROLL_H
 #define PUSHER_RELAY_ENROLL_H
