@@ -733,6 +733,55 @@ static void token_is_nowhere_after_enrolling(void **state)
     secret_free(text);
 }
 
+static size_t read_proc(const struct fake *fake, const char *what, char *to, size_t size)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/%s", (int)fake->child, what);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    size_t got = fread(to, 1, size - 1, file);
+    (void)fclose(file);
+    to[got] = '\0';
+    return got;
+}
+
+static bool token_left_the_arguments(struct fake *fake, const void *text)
+{
+    char arguments[4096];
+    size_t size = read_proc(fake, "cmdline", arguments, sizeof arguments);
+    static const char started[] = "--coordinator"; /* before exec they are this program's */
+    return memmem(arguments, size, started, strlen(started)) &&
+           !memmem(arguments, size, text, strlen(text));
+}
+
+static void enrolling_process_shows_no_token_and_dumps_no_core(void **state)
+{
+    struct fake *fake = *state;
+    char limits[4096];
+    char *text = token_text(&fake->token);
+    link_server_free(fake->relays); /* nobody answers: it waits */
+    fake->relays = NULL;
+    const char *const arguments[] = {"enroll",
+                                     "--state",
+                                     path_of(fake, "state"),
+                                     "--coordinator",
+                                     "tcp://127.0.0.1:9",
+                                     "--token",
+                                     text,
+                                     "--name",
+                                     "lyon-1",
+                                     NULL};
+    start(fake, arguments);
+    turn_until(fake, token_left_the_arguments, text, "arguments without the token");
+    (void)read_proc(fake, "limits", limits, sizeof limits);
+    const char *core = strstr(limits, "Max core file size");
+    assert_non_null(core);
+    unsigned long soft = 1;
+    assert_int_equal(sscanf(core, "Max core file size %lu", &soft), 1);
+    assert_int_equal(soft, 0);
+    secret_free(text);
+}
+
 /* ---- scope, never-touch ---- */
 
 static void address_outside_of_the_certificate_refused(void **state)
@@ -1113,6 +1162,7 @@ int main(void)
         CASE(enrolling_under_older_policy_than_the_tokens_refused),
         CASE(enrolling_twice_needs_again_and_makes_new_keys),
         CASE(token_is_nowhere_after_enrolling),
+        CASE(enrolling_process_shows_no_token_and_dumps_no_core),
         CASE(address_outside_of_the_certificate_refused),
         CASE(names_and_addresses_nobody_touches_left_alone),
         CASE(altered_jobs_run_nothing),
