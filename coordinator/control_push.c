@@ -119,8 +119,8 @@ static int add_targets(struct coordinator *c, const struct message_push_targets 
         if (merkle_tree_add(upload->tree, said->names[known + i], err) != 0)
             return -1;
     }
-    if (store_upload_targets(c->store, upload->key, c->site, upload->received, said->names + known,
-                             count, err) != 0)
+    if (store_upload_targets(c->store, upload->key, routing_upload_site(c), upload->received,
+                             said->names + known, count, err) != 0)
         return -1;
     upload->received += count;
     return 0;
@@ -169,7 +169,7 @@ static int open_job(struct commit *commit, const struct link_peer *peer, struct 
     return package_name_check(job->package_name, err);
 }
 
-static struct store_push store_push_of(const struct commit *commit)
+static struct store_push store_push_of(const struct coordinator *c, const struct commit *commit)
 {
     const struct job *job = commit->job;
     return (struct store_push){
@@ -191,6 +191,9 @@ static struct store_push store_push_of(const struct commit *commit)
         .action = job->action,
         .of_push = job->action == JOB_CLEANUP ? &job->of_push : NULL,
         .run_as = job->run_as,
+        .routing = routing_upload_site(c) == STORE_SITE_NONE,
+        .site = commit->said->site,
+        .policy_version = job->policy_version,
     };
 }
 
@@ -252,10 +255,11 @@ static int commit_new(struct coordinator *c, const struct commit *commit, struct
         return err_set(err, ERR_INVALID, "%u of %u targets are here", upload->received,
                        upload->target_count);
     if (check_targets(commit->job, upload->tree, err) != 0 || check_use(c, commit->job, err) != 0 ||
+        routing_check_site(c, commit->said->site, err) != 0 ||
         trust_check_job(c, commit->job, commit->operator_key, err) != 0 ||
         sealed_check(c, commit->job, commit->said->site, err) != 0)
         return -1;
-    struct store_push push = store_push_of(commit);
+    struct store_push push = store_push_of(c, commit);
     uint64_t key = upload->key;
     if (store_push_commit(c->store, key, &push, err) != 0 ||
         store_push_refuse_in_use(c->store, key, err) != 0 ||
@@ -265,7 +269,7 @@ static int commit_new(struct coordinator *c, const struct commit *commit, struct
     upload->tree = NULL;
     forget_upload(upload);
     c->commit_due = true;
-    return shell_open_push(c, key, err);
+    return routing_open(c, key, err);
 }
 
 /* A resume may change times, options that the operator signs anew, and the credential, but not what
@@ -326,7 +330,8 @@ static int find_repeated(struct coordinator *c, uint64_t key, const struct commi
     struct push_summary summary = {0};
     if (store_summary(c->store, key, &summary, err) != 0)
         return -1;
-    *repeated = summary.state == PUSH_OPEN && check_repeated(c, key, commit->said, NULL) == 0;
+    bool goes_on = summary.state == PUSH_OPEN || summary.state == PUSH_ROUTING;
+    *repeated = goes_on && check_repeated(c, key, commit->said, NULL) == 0;
     return 0;
 }
 
@@ -341,7 +346,7 @@ static int resume(struct coordinator *c, uint64_t key, const struct commit *comm
     if (check_newer(c, key, commit->job, err) != 0)
         return -1;
     char start_until[SHELL_TIME_SIZE];
-    struct store_push push = store_push_of(commit);
+    struct store_push push = store_push_of(c, commit);
     if (trust_check_job(c, commit->job, commit->operator_key, err) != 0 ||
         sealed_check(c, commit->job, commit->said->site, err) != 0 ||
         store_push_resume(c->store, key, &push, err) != 0 ||
@@ -349,6 +354,8 @@ static int resume(struct coordinator *c, uint64_t key, const struct commit *comm
         sealed_renewed(c, key, commit->job, err) != 0)
         return -1;
     c->commit_due = true;
+    if (routing_busy(c, key)) /* the core hears of it when that is over */
+        return store_push_state(c->store, key, PUSH_ROUTING, clock_unix_ms(), err);
     struct dispatch_event event = {.kind = DISPATCH_PUSH_RESUMED, .push_key = key};
     event.push_resumed.not_after_unix_s = commit->job->not_after_unix_s;
     event.push_resumed.counter = commit->job->counter;
@@ -418,8 +425,8 @@ void control_push_stop(struct coordinator *c, const struct link_peer *peer,
         return;
     }
     /* A cancel is never taken back by a stop; a closed push has nothing to stop. */
-    bool changes =
-        summary.state < PUSH_CANCELLING && (said->cancel || summary.state != PUSH_STOPPED);
+    bool changes = summary.state != PUSH_CANCELLING && summary.state != PUSH_CLOSED &&
+                   (said->cancel || summary.state != PUSH_STOPPED);
     if (changes) {
         enum push_state state = said->cancel ? PUSH_CANCELLING : PUSH_STOPPED;
         c->commit_due = true;
@@ -429,9 +436,15 @@ void control_push_stop(struct coordinator *c, const struct link_peer *peer,
         }
         log_info("push %s %s by uid %u", id, said->cancel ? "cancelled" : "stopped",
                  (unsigned)peer->uid);
-        struct dispatch_event event = {.kind = DISPATCH_PUSH_STOPPED, .push_key = key};
-        event.push_stopped.cancel = said->cancel;
-        shell_step(c, &event);
+        if (routing_busy(c, key)) {
+            /* The core doesn't know it yet. */
+            if (said->cancel && routing_cancel(c, key, &err) != 0)
+                shell_fail(c, &err);
+        } else {
+            struct dispatch_event event = {.kind = DISPATCH_PUSH_STOPPED, .push_key = key};
+            event.push_stopped.cancel = said->cancel;
+            shell_step(c, &event);
+        }
     }
     control_ok(c, peer, message->request, !changes);
 }

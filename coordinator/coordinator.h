@@ -6,6 +6,7 @@
  *   relay_link.c      messages of relays in, messages to relays out, packages' bytes
  *   control.c         requests of the CLI; control_push.c: those that make or change a push;
  *   control_report.c  reports, sent in pages as the asker takes them
+ *   routing.h         where targets go
  *   trust.h           relays, enrolment, objects that operators signed
  *
  * A loop turn collects writes in the store's transaction and messages in the outbox. Before the
@@ -27,6 +28,7 @@
 #include "common/trust/keys.h"
 #include "common/trust/merkle.h"
 #include "coordinator/core/dispatch.h"
+#include "coordinator/routing.h"
 #include "coordinator/store/store.h"
 #include "coordinator/trust.h"
 
@@ -47,6 +49,7 @@ struct coordinator_options {
     gid_t control_group;   /* of that socket; (gid_t)-1: unchanged */
     const char *relays;    /* endpoint */
     const char *packages;  /* endpoint */
+    const char *dns;       /* servers instead of resolv.conf's, as dns_open's; NULL */
     uint32_t lease_ms;     /* see model/message.h */
     uint32_t heartbeat_ms;
     uint64_t disk_reserve; /* bytes held back on the state folder's disk */
@@ -128,6 +131,7 @@ struct coordinator {
     struct relay_slot *relays; /* by number; owned by relays.c */
     uint16_t relay_count;
     struct trust trust;
+    struct routing routing;
     uint16_t site; /* number of COORDINATOR_SITE */
     struct upload uploads[COORDINATOR_UPLOADS_MAX];
     struct offer offers[COORDINATOR_UPLOADS_MAX];

@@ -25,6 +25,7 @@ enum option_key {
     OPTION_CONTROL,
     OPTION_RELAYS,
     OPTION_PACKAGES,
+    OPTION_DNS,
     OPTION_LEASE_MS,
     OPTION_HEARTBEAT_MS,
     OPTION_PARENT,
@@ -48,6 +49,8 @@ static const struct argp_option options[] = {
     {"relays", OPTION_RELAYS, "ENDPOINT", 0, "run: for relays, ipc://PATH or tcp://ADDRESS:PORT",
      0},
     {"packages", OPTION_PACKAGES, "ENDPOINT", 0, "run: for packages, as --relays", 0},
+    {"dns", OPTION_DNS, "SERVERS", 0,
+     "run: look names up there and not where resolv.conf says, ADDRESS[:PORT],...", 0},
     {"lease-ms", OPTION_LEASE_MS, "N", 0,
      "run: a relay that is silent for so long loses its targets (60000)", 0},
     {"heartbeat-ms", OPTION_HEARTBEAT_MS, "N", 0, "run: how often relays say they live (10000)", 0},
@@ -159,6 +162,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case OPTION_PACKAGES:
         run->packages = value;
+        return 0;
+    case OPTION_DNS:
+        run->dns = value;
         return 0;
     case OPTION_LEASE_MS:
         run->lease_ms = number(state, value, "--lease-ms");

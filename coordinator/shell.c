@@ -216,7 +216,8 @@ static int note_target(void *context, uint32_t target_no, const char *name, uint
     uint8_t *states = (uint8_t *)(uintptr_t)opened->states;
     uint16_t *sites = (uint16_t *)(uintptr_t)opened->sites;
     states[target_no] = (uint8_t)state;
-    sites[target_no] = site;
+    /* Whoever has none has ended, or ends with the cancelled push that this is. */
+    sites[target_no] = site != STORE_SITE_NONE ? site : 0;
     return 0;
 }
 
@@ -335,7 +336,8 @@ static int recover_pushes(struct coordinator *c, enum store_which which, uint32_
     uint64_t *keys = shell_push_keys(c, which, max, &count, err);
     int result = keys != NULL ? 0 : -1;
     for (uint32_t i = 0; result == 0 && i < count; i++)
-        result = shell_open_push(c, keys[i], err);
+        result = which == STORE_PUSHES_OPEN ? routing_open(c, keys[i], err)
+                                            : shell_open_push(c, keys[i], err);
     free(keys);
     if (result == 0 && count > 0 && which == STORE_PUSHES_OPEN)
         log_info("going on with %u open pushes", count);
@@ -365,7 +367,7 @@ static int recover(struct coordinator *c, struct err *err)
 {
     if (store_upload_sweep(c->store, err) != 0 ||
         (trust_has_sites(c) ? recover_sites(c, err) : recover_private(c, err)) != 0 ||
-        recover_ended(c, err) != 0 ||
+        routing_start(c, err) != 0 || recover_ended(c, err) != 0 ||
         recover_pushes(c, STORE_PUSHES_UNKNOWN, RECENT_PUSHES_MAX, err) != 0 ||
         recover_pushes(c, STORE_PUSHES_OPEN, UINT32_MAX, err) != 0)
         return -1;
@@ -474,6 +476,7 @@ static void finish(struct coordinator *c)
     control_report_release(c);
     control_push_release(c);
     sealed_release(c);
+    routing_release(c);
     link_server_free(c->control_link);
     link_server_free(c->relay_link);
     link_server_free(c->package_link);

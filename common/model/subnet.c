@@ -76,17 +76,21 @@ int subnet_from_text(const char *text, struct subnet *out, struct err *err)
     return 0;
 }
 
+void subnet_address_text(const struct subnet_address *address, char text[SUBNET_TEXT_SIZE])
+{
+    int family = address->is_v4 ? AF_INET : AF_INET6;
+    (void)inet_ntop(family, address->bytes + (address->is_v4 ? sizeof mapped : 0), text,
+                    SUBNET_TEXT_SIZE);
+}
+
 void subnet_text(const struct subnet *subnet, char text[SUBNET_TEXT_SIZE])
 {
-    char address[INET6_ADDRSTRLEN];
-    unsigned bits = subnet->bits;
-    if (subnet->is_v4) {
-        (void)inet_ntop(AF_INET, subnet->bytes + sizeof mapped, address, sizeof address);
-        bits -= V4_PREFIX_BITS;
-    } else {
-        (void)inet_ntop(AF_INET6, subnet->bytes, address, sizeof address);
-    }
-    (void)snprintf(text, SUBNET_TEXT_SIZE, "%s/%u", address, bits);
+    struct subnet_address address = {.is_v4 = subnet->is_v4};
+    char alone[SUBNET_TEXT_SIZE];
+    memcpy(address.bytes, subnet->bytes, sizeof address.bytes);
+    subnet_address_text(&address, alone);
+    (void)snprintf(text, SUBNET_TEXT_SIZE, "%.*s/%u", INET6_ADDRSTRLEN, alone,
+                   subnet->bits - (subnet->is_v4 ? V4_PREFIX_BITS : 0U));
 }
 
 static bool same_prefix(const uint8_t *a, const uint8_t *b, unsigned bits)

@@ -31,6 +31,8 @@ int subnet_from_text(const char *text, struct subnet *out, struct err *err);
 void subnet_text(const struct subnet *subnet, char text[SUBNET_TEXT_SIZE]);
 /* Reads "10.1.2.3" or "2001:db8::1"; an IPv6 address may carry a %scope, which is left aside. */
 bool subnet_address_from_text(const char *text, struct subnet_address *out);
+/* Writes it without a prefix. */
+void subnet_address_text(const struct subnet_address *address, char text[SUBNET_TEXT_SIZE]);
 /* Whether the address lies in the subnet; IPv4 subnets cover IPv4 addresses only. */
 bool subnet_covers(const struct subnet *subnet, const struct subnet_address *address);
 /* Whether all of `inner` lies in `outer`. */

@@ -9,6 +9,7 @@ int command_list(int argc, char *const *argv);
 int command_show(int argc, char *const *argv);
 int command_status(int argc, char *const *argv);
 int command_cleanup(int argc, char *const *argv);
+int command_site(int argc, char *const *argv);
 int command_cancel(int argc, char *const *argv);
 int command_pause(int argc, char *const *argv);
 int command_resume(int argc, char *const *argv);

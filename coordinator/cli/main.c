@@ -30,6 +30,7 @@ static const struct command commands[] = {
     {"pause", "Begin nothing new of a push for now.", command_pause},
     {"resume", "Go on with a push that was paused.", command_resume},
     {"retry", "Try targets of a push that is over once more.", command_retry},
+    {"site", "Describe the sites that targets are split by.", command_site},
     {"cancel", "Cancel what has not begun of a push.", command_cancel},
     {"help", "Print help: pusher help COMMAND, pusher help exit.", command_help},
     {"version", "Print the version.", command_version},
@@ -37,7 +38,7 @@ static const struct command commands[] = {
     {"preflight", NULL, NULL},
     {"diff", NULL, NULL},
     {"relay", NULL, NULL},
-    {"site", NULL, NULL},
+
     {"pool", NULL, NULL},
     {"package", NULL, NULL},
     {"cred", NULL, NULL},

@@ -52,10 +52,9 @@ static void tell(struct lint *lint, enum lint_kind kind, bool error)
 
 static const char *key_text(struct span_key key, bool is_v4, char text[SUBNET_TEXT_SIZE])
 {
-    struct subnet alone = {.bits = 128, .is_v4 = is_v4};
-    span_key_bytes(key, alone.bytes);
-    subnet_text(&alone, text);
-    text[strcspn(text, "/")] = '\0';
+    struct subnet_address address = {.is_v4 = is_v4};
+    span_key_bytes(key, address.bytes);
+    subnet_address_text(&address, text);
     return text;
 }
 

@@ -9,7 +9,7 @@
  * (of several such, the first in the order of sites' names, then of patterns); else the default
  * site. An address that is covered by no subnet and taken by no default site is NOWHERE; a name
  * that has no address and that nothing else takes is UNRESOLVED. Of a name with several addresses
- * the one with the longest prefix counts, of several such the lowest: DNS servers rotate answers.
+ * the one in the narrowest subnet counts, of several such the lowest: DNS servers rotate answers.
  *
  * It resolves nothing and knows no never-touch list.
  */
