@@ -133,7 +133,7 @@ class BadInput(unittest.TestCase):
                        ("-t", "ldap:OU=PCs")):
             with self.subTest(option=option):
                 self.assert_refused(self.push("-t", "pc1", *option), 2, "not in this version")
-        for command in ("plan", "preflight", "diff", "relay", "site", "pool", "package",
+        for command in ("plan", "preflight", "diff", "relay", "pool", "package",
                         "cred", "key", "config", "doctor", "completion"):
             with self.subTest(command=command):
                 self.assert_refused(self.run_pusher(command, "x"), 2, "not in this version")
