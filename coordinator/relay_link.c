@@ -164,8 +164,8 @@ static int fill(struct coordinator *c, const struct dispatch_effect *effect,
     switch (effect->kind) {
     case DISPATCH_SEND_WELCOME:
         message->kind = MESSAGE_WELCOME;
-        message->welcome =
-            (struct message_welcome){effect->epoch, c->options.lease_ms, c->options.heartbeat_ms};
+        message->welcome = (struct message_welcome){effect->epoch, c->options.lease_ms,
+                                                    c->options.heartbeat_ms, effect->instance};
         return 0;
     case DISPATCH_SEND_HEARTBEAT_ACK:
         message->kind = MESSAGE_HEARTBEAT_ACK;
@@ -187,6 +187,8 @@ static int fill(struct coordinator *c, const struct dispatch_effect *effect,
     case DISPATCH_SEND_LEASE:
         return fill_lease(c, effect, message, err);
     case DISPATCH_PERSIST_OUTCOME:
+    case DISPATCH_PERSIST_CERTAIN:
+    case DISPATCH_PERSIST_STANDING:
     case DISPATCH_PERSIST_LEASE:
     case DISPATCH_PERSIST_EPOCH:
     case DISPATCH_PERSIST_CLOSED:

@@ -84,8 +84,11 @@ static bool lets_in(enum relay_standing standing)
 /* Whoever's certificate is over refuses everything: it gets nothing new until it has another. */
 static void tell_standing(struct coordinator *c, const struct relay_slot *slot)
 {
-    (void)c;
-    (void)slot;
+    struct dispatch_event event = {.kind = DISPATCH_RELAY_STANDING};
+    bool drains = slot->expired && slot->stored.standing == RELAY_ACTIVE;
+    event.relay_standing = (struct dispatch_relay_standing){
+        slot->stored.relay, drains ? RELAY_DRAINING : slot->stored.standing};
+    shell_step(c, &event);
 }
 
 static bool is_expired(const struct relay_slot *slot)

@@ -212,6 +212,9 @@ static int tell_core(struct coordinator *c, uint64_t key, const struct job *job,
         *err = missing;
         return -1;
     }
+    struct dispatch_event event = {.kind = DISPATCH_RELAY_CAN, .push_key = key};
+    event.relay_can = (struct dispatch_relay_can){relay, can};
+    shell_step(c, &event);
     return 0;
 }
 

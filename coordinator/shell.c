@@ -130,6 +130,9 @@ static int persist(struct coordinator *c, const struct dispatch_effect *effect, 
             return -1;
         return store_outcome(c->store, effect->push_key, effect->target_no, effect->relay,
                              effect->outcome, err);
+    case DISPATCH_PERSIST_CERTAIN:
+        return store_outcome_certain(c->store, effect->push_key, effect->target_no,
+                                     DISPATCH_DOUBT_TEXT, err);
     case DISPATCH_PERSIST_LEASE:
         lease = (struct store_lease){effect->history.relay, effect->history.mark,
                                      effect->history.attempt_max};
@@ -137,6 +140,10 @@ static int persist(struct coordinator *c, const struct dispatch_effect *effect, 
     case DISPATCH_PERSIST_EPOCH:
         c->relays[effect->relay].stored.epoch = effect->epoch;
         return store_relay_epoch(c->store, effect->relay, effect->epoch, err);
+    case DISPATCH_PERSIST_STANDING:
+        log_error("relay %s: two processes use its keys: neither is let in any more",
+                  c->relays[effect->relay].stored.name);
+        return relays_note_standing(c, effect->relay, effect->standing, err);
     case DISPATCH_PERSIST_CLOSED:
         push_id_text(&effect->push, id);
         log_info("push %s: every row is terminal, closed", id);
@@ -172,8 +179,10 @@ static void carry_out(struct coordinator *c, const struct dispatch_effect *effec
     struct err err = {0};
     switch (effect->kind) {
     case DISPATCH_PERSIST_OUTCOME:
+    case DISPATCH_PERSIST_CERTAIN:
     case DISPATCH_PERSIST_LEASE:
     case DISPATCH_PERSIST_EPOCH:
+    case DISPATCH_PERSIST_STANDING:
     case DISPATCH_PERSIST_CLOSED:
         /* The core holds it for done: when it can't be, only a restart makes both agree again. */
         if (persist(c, effect, &err) != 0)
@@ -219,6 +228,31 @@ static int note_target(void *context, uint32_t target_no, const char *name, uint
     /* Whoever has none has ended, or ends with the cancelled push that this is. */
     sites[target_no] = site != STORE_SITE_NONE ? site : 0;
     return 0;
+}
+
+static int note_doubted(void *context, uint32_t target_no)
+{
+    const struct dispatch_push_opened *opened = context;
+    if (target_no < opened->target_count)
+        ((uint8_t *)(uintptr_t)opened->states)[target_no] = DISPATCH_STATE_DOUBTED;
+    return 0;
+}
+
+static int note_old(void *context, uint32_t target_no)
+{
+    const struct dispatch_push_opened *opened = context;
+    if (target_no < opened->target_count)
+        ((uint8_t *)(uintptr_t)opened->states)[target_no] = DISPATCH_STATE_OLD;
+    return 0;
+}
+
+static int note_targets(struct coordinator *c, uint64_t key, struct dispatch_push_opened *opened,
+                        struct err *err)
+{
+    if (store_target_each(c->store, key, note_target, opened, err) != 0 ||
+        store_doubted_each(c->store, key, DISPATCH_DOUBT_TEXT, note_doubted, opened, err) != 0)
+        return -1;
+    return store_old_each(c->store, key, note_old, opened, err);
 }
 
 int shell_stored_job(struct coordinator *c, uint64_t key, struct job *job, struct err *err)
@@ -279,11 +313,13 @@ int shell_open_push(struct coordinator *c, uint64_t key, struct err *err)
         .target_count = recovery.target_count,
         .sites = sites,
         .states = states,
+        .relays = relays,
+        .relay_count = relay_count,
         .history = history,
         .history_count = recovery.lease_count,
     };
     if (result == 0)
-        result = store_target_each(c->store, key, note_target, &event.push_opened, err);
+        result = note_targets(c, key, &event.push_opened, err);
     if (result == 0)
         shell_step(c, &event);
     free(relays);

@@ -153,6 +153,7 @@ struct message_welcome {
     uint64_t epoch;
     uint32_t lease_ms;     /* leases last this long from the relay's last acknowledged heartbeat */
     uint32_t heartbeat_ms; /* how often to send one */
+    uint64_t instance; /* of the HELLO that it answers: who came back as another hears no other */
 };
 
 struct message_heartbeat {

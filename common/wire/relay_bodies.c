@@ -42,6 +42,7 @@ void *put_welcome(struct coder *c, const struct message *message)
     to->epoch = message->welcome.epoch;
     to->lease_ms = message->welcome.lease_ms;
     to->heartbeat_ms = message->welcome.heartbeat_ms;
+    to->instance = message->welcome.instance;
     return to;
 }
 
@@ -52,6 +53,7 @@ void take_welcome(struct coder *c, const void *body, struct message *message)
     message->welcome.epoch = from->epoch;
     message->welcome.lease_ms = from->lease_ms;
     message->welcome.heartbeat_ms = from->heartbeat_ms;
+    message->welcome.instance = from->instance;
 }
 
 void *put_heartbeat(struct coder *c, const struct message *message)

@@ -23,6 +23,7 @@ void dispatch_free(struct dispatch *core)
         ledger_free(core->pushes[i]);
     free(core->pushes);
     free(core->relays);
+    free(core->sites);
     free(core);
 }
 
@@ -44,96 +45,44 @@ static struct ledger *push_by_id(const struct dispatch *core, const struct push_
 
 /* ---- what the shell tells ---- */
 
-static void on_relay_known(struct dispatch *core, const struct dispatch_relay_known *known)
-{
-    if (known->relay == DISPATCH_RELAY_NONE)
-        return;
-    if (known->relay >= core->relay_count) {
-        uint16_t count = (uint16_t)(known->relay + 1);
-        core->relays = mem_resize(core->relays, count, sizeof *core->relays);
-        memset(core->relays + core->relay_count, 0,
-               (size_t)(count - core->relay_count) * sizeof *core->relays);
-        core->relay_count = count;
-    }
-    struct dispatch_relay *relay = &core->relays[known->relay];
-    relay->known = true;
-    relay->site = known->site;
-    if (known->epoch > relay->epoch)
-        relay->epoch = known->epoch;
-}
-
-/* Puts the targets where a restart left them: terminal ones aside, those that some relay may have
- * been leased into the returned queues. */
-static void recover_targets(const struct dispatch *core, struct ledger *ledger,
-                            const struct dispatch_push_opened *opened)
-{
-    for (size_t i = 0; i < opened->history_count; i++) {
-        const struct dispatch_history *history = &opened->history[i];
-        if (history->relay == DISPATCH_RELAY_NONE)
-            continue;
-        struct ledger_share *share = ledger_share(ledger, history->relay);
-        share->recovered_mark = share->mark = history->mark;
-        share->attempt_max = history->attempt_max;
-    }
-    for (uint32_t no = 0; no < ledger->target_count; no++) {
-        enum target_state state =
-            opened->states != NULL ? (enum target_state)opened->states[no] : TARGET_QUEUED;
-        bool scheduled = ledger->wait && state == TARGET_SCHEDULED;
-        if (target_state_terminal(state) && !scheduled) {
-            ledger_settle(ledger, no, state == TARGET_UNKNOWN_EFFECT);
-            ledger->failed_count += state == TARGET_FAILED;
-            continue;
-        }
-        struct ledger_target *target = &ledger->targets[no];
-        target->scheduled = scheduled;
-        uint32_t attempt = scheduled; /* some relay had it, whatever became of that one */
-        for (size_t i = 0; i < opened->history_count; i++) {
-            const struct dispatch_history *history = &opened->history[i];
-            bool of_site = history->relay >= core->relay_count ||
-                           core->relays[history->relay].site == target->site;
-            if (of_site && no < history->mark && history->attempt_max > attempt)
-                attempt = history->attempt_max;
-        }
-        if (attempt > 0) {
-            target->attempt = attempt;
-            ledger_return(ledger, no);
-        }
-    }
-}
-
-static void note_start_until(struct ledger *ledger, const char *start_until)
-{
-    (void)text_copy(ledger->start_until, sizeof ledger->start_until,
-                    start_until != NULL ? start_until : "");
-}
-
-static void on_push_opened(struct dispatch_turn *turn, const struct dispatch_push_opened *opened)
+/* The relay may, or may not, work on the push from now on. */
+static void on_relay_can(struct dispatch_turn *turn, uint64_t key,
+                         const struct dispatch_relay_can *said)
 {
     struct dispatch *core = turn->core;
-    if (push_by_key(core, opened->key) != NULL)
+    struct ledger *ledger = push_by_key(core, key);
+    if (ledger == NULL || said->relay >= core->relay_count || !core->relays[said->relay].known)
         return;
-    struct ledger *ledger =
-        ledger_new(opened->key, &opened->push, opened->target_count, opened->sites);
-    ledger->generation = opened->generation;
-    ledger->state = opened->state;
-    ledger->not_after_unix_s = opened->not_after_unix_s;
-    ledger->counter = opened->counter;
-    ledger->wait = opened->wait;
-    ledger->wait_until_unix_s = opened->wait_until_unix_s;
-    ledger->starts_later = opened->starts_later;
-    ledger->fail_stop_count = opened->fail_stop_count;
-    note_start_until(ledger, opened->start_until);
-    ledger->lost_not_before_ms = turn->now_ms + core->config.grace_ms;
-    ledger->settle_at_ms = turn->now_ms + core->config.grace_ms;
-    recover_targets(core, ledger, opened);
+    ledger_share(ledger, said->relay)->barred = !said->can;
+    if (!said->can || !core->relays[said->relay].live)
+        return;
+    lease_ask(turn, said->relay);
+    lease_fill(turn, said->relay, true);
+}
+
+static void add_push(struct dispatch *core, struct ledger *ledger)
+{
     if (core->push_count == core->push_capacity) {
         core->push_capacity = core->push_capacity == 0 ? 8 : 2 * core->push_capacity;
         core->pushes = mem_resize(core->pushes, core->push_capacity, sizeof(struct ledger *));
     }
     core->pushes[core->push_count++] = ledger;
+}
+
+static void on_push_opened(struct dispatch_turn *turn, const struct dispatch_push_opened *opened)
+{
+    struct ledger *before = push_by_key(turn->core, opened->key);
+    if (before != NULL && before->generation >= opened->generation)
+        return;
+    if (before != NULL)
+        settle_end(turn, before); /* what is unknown there is tried anew, or left at that */
+    struct ledger *ledger = recover_ledger(turn, opened);
+    add_push(turn->core, ledger);
     settle_due(turn, ledger);
-    if (!settle_close(turn, ledger))
-        lease_fill_all(turn);
+    if (settle_close(turn, ledger))
+        return;
+    lease_ask_push(turn, ledger);
+    lease_fill_all(turn);
 }
 
 static void on_push_stopped(struct dispatch_turn *turn, uint64_t key, bool cancel)
@@ -169,7 +118,7 @@ static void on_push_resumed(struct dispatch_turn *turn, const struct dispatch_ev
     ledger->starts_later = event->push_resumed.starts_later;
     if (event->push_resumed.fail_stop_count > 0)
         ledger->fail_stop_count = event->push_resumed.fail_stop_count;
-    note_start_until(ledger, event->push_resumed.start_until);
+    recover_start_until(ledger, event->push_resumed.start_until);
     ledger->counter = event->push_resumed.counter;
     ledger->job_version++;
     ledger->lost_not_before_ms = turn->now_ms + turn->core->config.grace_ms;
@@ -179,105 +128,12 @@ static void on_push_resumed(struct dispatch_turn *turn, const struct dispatch_ev
         if (turn->core->relays[relay].live)
             lease_repeat(turn, relay, UINT32_MAX);
     settle_threshold(turn, ledger);
+    lease_ask_push(turn, ledger);
     if (!settle_close(turn, ledger))
         lease_fill_all(turn);
 }
 
 /* ---- what relays say ---- */
-
-/* NULL, and counted, unless the relay is known and speaks in its present epoch. */
-static struct dispatch_relay *relay_of_epoch(struct dispatch *core, uint16_t relay, uint64_t epoch)
-{
-    if (relay >= core->relay_count || !core->relays[relay].known) {
-        core->counts[DISPATCH_COUNT_STRANGER]++;
-        return NULL;
-    }
-    if (!core->relays[relay].live || core->relays[relay].epoch != epoch) {
-        core->counts[DISPATCH_COUNT_EPOCH]++;
-        return NULL;
-    }
-    return &core->relays[relay];
-}
-
-static void set_credit(struct dispatch_relay *relay, uint32_t credit)
-{
-    relay->credit = credit < DISPATCH_CREDIT_MAX ? credit : DISPATCH_CREDIT_MAX;
-}
-
-static void send_ended(struct dispatch_turn *turn, uint16_t relay)
-{
-    const struct dispatch *core = turn->core;
-    for (uint32_t i = 0; i < core->ended_count; i++) {
-        struct dispatch_effect *close = turn_to_relay(turn, DISPATCH_SEND_CLOSE, relay);
-        close->push = core->ended[i].push;
-        close->generation = core->ended[i].generation;
-    }
-}
-
-static void on_hello(struct dispatch_turn *turn, uint16_t relay_no,
-                     const struct message_hello *hello)
-{
-    struct dispatch *core = turn->core;
-    if (relay_no >= core->relay_count || !core->relays[relay_no].known) {
-        core->counts[DISPATCH_COUNT_STRANGER]++;
-        return;
-    }
-    if (hello->protocol_version != MESSAGE_PROTOCOL_VERSION) {
-        core->counts[DISPATCH_COUNT_VERSION]++;
-        return;
-    }
-    struct dispatch_relay *relay = &core->relays[relay_no];
-    bool reconnect = relay->live && relay->instance == hello->instance;
-    relay->heard = true;
-    relay->heard_ms = turn->now_ms;
-    set_credit(relay, hello->credit);
-    if (!reconnect) {
-        lease_revoke(turn, relay_no);
-        memset(relay->running, 0, sizeof relay->running);
-        relay->awaiting = 0;
-        relay->instance = hello->instance;
-        relay->live = true;
-        /* Rises even when the store was restored from an old copy. */
-        relay->epoch = turn->now_unix_ms > relay->epoch ? turn->now_unix_ms : relay->epoch + 1;
-        (void)turn_to_relay(turn, DISPATCH_PERSIST_EPOCH, relay_no);
-    }
-    (void)turn_to_relay(turn, DISPATCH_SEND_WELCOME, relay_no);
-    send_ended(turn, relay_no);
-    if (reconnect)
-        lease_repeat(turn, relay_no, UINT32_MAX);
-    lease_fill(turn, relay_no, true);
-}
-
-/* A STOP may be lost: it is repeated while the relay still holds targets of that push. */
-static void repeat_stops(struct dispatch_turn *turn, uint16_t relay)
-{
-    for (uint32_t i = 0; i < turn->core->push_count; i++) {
-        struct ledger *ledger = turn->core->pushes[i];
-        struct ledger_share *share = ledger_share_find(ledger, relay);
-        if (share == NULL || share->leased.count == 0)
-            continue;
-        if (ledger->state == PUSH_STOPPED || ledger->state == PUSH_CANCELLING) {
-            share->stop_sent = false;
-            lease_stop(turn, ledger, relay);
-        }
-    }
-}
-
-static void on_heartbeat(struct dispatch_turn *turn, uint16_t relay_no,
-                         const struct message_heartbeat *heartbeat)
-{
-    struct dispatch_relay *relay = relay_of_epoch(turn->core, relay_no, heartbeat->epoch);
-    if (relay == NULL)
-        return;
-    relay->heard_ms = turn->now_ms;
-    set_credit(relay, heartbeat->credit);
-    memcpy(relay->running, heartbeat->running, sizeof relay->running);
-    relay->awaiting = heartbeat->awaiting;
-    turn_to_relay(turn, DISPATCH_SEND_HEARTBEAT_ACK, relay_no)->sent_boottime_ms =
-        heartbeat->sent_boottime_ms;
-    repeat_stops(turn, relay_no);
-    lease_fill(turn, relay_no, true);
-}
 
 static bool outcome_makes_sense(const struct outcome *outcome)
 {
@@ -301,7 +157,8 @@ static void on_dropped(struct dispatch_turn *turn, struct ledger *ledger, uint16
         return;
     }
     lease_forget_held(turn->core, ledger, row->target_no);
-    ledger_return(ledger, row->target_no);
+    ledger_spoke(ledger, relay, row->target_no);
+    ledger_return(ledger, row->target_no, false);
     /* When it did so although the push goes on, it must have missed the new JOB. */
     ledger_share(ledger, relay)->job_epoch = 0;
 }
@@ -314,10 +171,24 @@ static void on_progress(struct dispatch_turn *turn, struct ledger *ledger, uint1
     if (row->outcome.reason == REASON_NONE)
         return;
     const struct ledger_target *target = &ledger->targets[row->target_no];
-    if (ledger->state == PUSH_CANCELLING && row->attempt == target->attempt)
+    if (ledger->state == PUSH_CANCELLING && row->attempt == target->attempt && !target->unknown)
         settle_not_awaited(turn, ledger, row->target_no);
     else
         on_dropped(turn, ledger, relay, row);
+}
+
+/* What was dropped under one lease may be in work under the next; what failed doesn't count while
+ * another relay works on the target. But who has failed owes no word any more. */
+static bool superseded(struct ledger *ledger, uint16_t relay, const struct result_row *row)
+{
+    const struct ledger_target *target = &ledger->targets[row->target_no];
+    enum target_state state = row->outcome.state;
+    if (target->phase == LEDGER_LEASED && target->relay != relay && !effect_seen(state)) {
+        if (state != TARGET_CANCELLED && state != TARGET_UNKNOWN_EFFECT)
+            ledger_spoke(ledger, relay, row->target_no);
+        return true;
+    }
+    return state == TARGET_CANCELLED && row->attempt < target->attempt;
 }
 
 static void on_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
@@ -335,37 +206,27 @@ static void on_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t r
         return;
     }
     const struct ledger_target *target = &ledger->targets[row->target_no];
-    bool settled = target->phase == LEDGER_UNKNOWN || target->phase == LEDGER_FINAL;
+    bool settled = target->unknown || target->phase == LEDGER_FINAL;
     /* Attempts of settled rows aren't kept over a restart. */
     if (!outcome_makes_sense(outcome) || (!settled && row->attempt > target->attempt)) {
         counts[DISPATCH_COUNT_NONSENSE]++;
         return;
     }
-    if (target->phase == LEDGER_FINAL ||
-        (target->phase == LEDGER_UNKNOWN &&
-         (progress || settle_is_unknown(turn->core, ledger, relay, row->target_no, outcome)))) {
+    bool held = target->phase == LEDGER_LEASED && target->relay == relay;
+    if (target->phase == LEDGER_FINAL || (target->unknown && progress && !held)) {
         counts[DISPATCH_COUNT_DUPLICATE]++;
         return;
     }
-    if (progress) {
+    if (progress)
         on_progress(turn, ledger, relay, row);
-        return;
-    }
-    if (target->phase == LEDGER_LEASED && target->relay != relay && !effect_seen(outcome->state)) {
+    else if (target->unknown)
+        settle_unknown_row(turn, ledger, relay, row);
+    else if (superseded(ledger, relay, row))
         counts[DISPATCH_COUNT_SUPERSEDED]++;
-        return;
-    }
-    /* What was dropped under one lease may be in work under the next. */
-    if (outcome->state == TARGET_CANCELLED && row->attempt < target->attempt) {
-        counts[DISPATCH_COUNT_SUPERSEDED]++;
-        return;
-    }
-    if (outcome->state == TARGET_CANCELLED && ledger->state != PUSH_CANCELLING && !settled) {
+    else if (outcome->state == TARGET_CANCELLED && ledger->state != PUSH_CANCELLING)
         on_dropped(turn, ledger, relay, row);
-        return;
-    }
-    counts[DISPATCH_COUNT_LATE] += target->phase == LEDGER_UNKNOWN;
-    settle_row(turn, ledger, relay, row);
+    else
+        settle_row(turn, ledger, relay, row);
 }
 
 /* Ends what a threshold stops and closes what is complete; pushes may vanish meanwhile. */
@@ -406,14 +267,13 @@ static void on_tick(struct dispatch_turn *turn)
     uint64_t resend_before_ms =
         turn->now_ms > core->config.resend_ms ? turn->now_ms - core->config.resend_ms : 0;
     for (uint16_t i = 0; i < core->relay_count; i++) {
-        struct dispatch_relay *relay = &core->relays[i];
+        const struct dispatch_relay *relay = &core->relays[i];
         if (!relay->live)
             continue;
         if (turn->now_ms - relay->heard_ms >= core->config.lease_ms) {
-            relay->live = false;
-            lease_revoke(turn, i);
+            relay_gone(turn, i);
         } else {
-            lease_doubt(turn, i);
+            lease_compare_awaited(turn, i);
             lease_repeat(turn, i, (uint32_t)(resend_before_ms / 1000));
         }
     }
@@ -437,7 +297,13 @@ void dispatch_step(struct dispatch *core, const struct dispatch_event *event,
     dispatch_effects_reset(out);
     switch (event->kind) {
     case DISPATCH_RELAY_KNOWN:
-        on_relay_known(core, &event->relay_known);
+        on_relay_known(&turn, &event->relay_known);
+        break;
+    case DISPATCH_RELAY_STANDING:
+        on_relay_standing(&turn, &event->relay_standing);
+        break;
+    case DISPATCH_RELAY_CAN:
+        on_relay_can(&turn, event->push_key, &event->relay_can);
         break;
     case DISPATCH_PUSH_OPENED:
         on_push_opened(&turn, &event->push_opened);
@@ -482,6 +348,7 @@ struct dispatch_relay_view dispatch_relay_look(const struct dispatch *core, uint
         return view;
     const struct dispatch_relay *from = &core->relays[relay];
     view.known = true;
+    view.standing = from->standing;
     view.live = from->live;
     view.heard = from->heard;
     view.heard_ms = from->heard_ms;

@@ -11,7 +11,12 @@
  * each relay's reached, so that "never leased" stays a fact.
  *
  * It does not check signatures, names or packages, and keeps no outcome: only which rows are
- * terminal.
+ * terminal, and which of them are unknown_effect.
+ *
+ * Doubt. A relay whose lease was lost may have gone past INTENT. When another relay of the site
+ * then fails on the way, its row is unknown_effect with its stage, reason and a detail that ends
+ * with DISPATCH_DOUBT_TEXT; the first relay is asked as soon as it is back (a LEASE to it alone).
+ * What it did counts; when it did nothing, PERSIST_CERTAIN lets the recorded failure count.
  */
 #ifndef PUSHER_COORDINATOR_CORE_DISPATCH_H
 #define PUSHER_COORDINATOR_CORE_DISPATCH_H
@@ -26,6 +31,11 @@
 
 #define DISPATCH_RELAY_NONE UINT16_MAX
 #define DISPATCH_CREDIT_MAX 65536U /* a relay that claims more gets this */
+/* What the detail of a row ends with whose failure doesn't count yet: see Doubt. */
+#define DISPATCH_DOUBT_TEXT " (another relay had this target before, and hasn't come back)"
+/* In dispatch_push_opened.states beside enum target_state ... */
+#define DISPATCH_STATE_DOUBTED (TARGET_STATE_COUNT) /* unknown_effect, with that detail */
+#define DISPATCH_STATE_OLD (TARGET_STATE_COUNT + 1) /* of an older generation: settled */
 
 struct dispatch;
 
@@ -37,11 +47,14 @@ struct dispatch_config {
 };
 
 enum dispatch_event_kind {
-    DISPATCH_RELAY_KNOWN,  /* at start and when a relay is admitted; before any push it worked on */
-    DISPATCH_PUSH_OPENED,  /* at commit, and at start for each push that is not settled */
-    DISPATCH_PUSH_STOPPED, /* after the store has it */
-    DISPATCH_PUSH_RESUMED, /* after the store has the newly signed job */
-    DISPATCH_PUSH_ENDED,   /* at start: a closed push of late; relays are told CLOSE again */
+    DISPATCH_RELAY_KNOWN, /* at start and when a relay is admitted; before any push it worked on */
+    DISPATCH_RELAY_STANDING, /* after the store has it; RELAY_KNOWN leaves a new one active */
+    DISPATCH_PUSH_OPENED,    /* at commit, at start for each push that is not settled, and when the
+                                store has a new generation, which ends the one before */
+    DISPATCH_RELAY_CAN,      /* a relay may, or may not any more, work on a push */
+    DISPATCH_PUSH_STOPPED,   /* after the store has it */
+    DISPATCH_PUSH_RESUMED,   /* after the store has the newly signed job */
+    DISPATCH_PUSH_ENDED,     /* at start: a closed push of late; relays are told CLOSE again */
     DISPATCH_HELLO,
     DISPATCH_HEARTBEAT,
     DISPATCH_RESULTS,
@@ -52,6 +65,20 @@ struct dispatch_relay_known {
     uint16_t relay; /* index, dense, below DISPATCH_RELAY_NONE */
     uint16_t site;  /* index, dense */
     uint64_t epoch; /* the last one persisted; 0: none */
+};
+
+/* PENDING, REVOKED, CLONED: out. It isn't heard any more, nothing is sent to it, and its leases go
+ * back as those of a silent relay. DRAINING: what it has it goes on with, nothing new. */
+struct dispatch_relay_standing {
+    uint16_t relay;
+    enum relay_standing standing;
+};
+
+/* Who may not is leased nothing of the push, and isn't asked; what it holds stays until its lease
+ * runs out. */
+struct dispatch_relay_can {
+    uint16_t relay;
+    bool can;
 };
 
 /* How far a relay's leases in a push reached before the restart (PERSIST_LEASE's values). */
@@ -74,8 +101,11 @@ struct dispatch_push_opened {
     const char *start_until;   /* what is scheduled starts before, for people; NULL: nobody knows */
     uint32_t fail_stop_count;  /* nothing fresh is leased once so many FAILED; 0: no threshold */
     uint32_t target_count;
-    const uint16_t *sites; /* one per target; NULL: all of site 0 */
-    const uint8_t *states; /* enum target_state, one per target; NULL: all queued */
+    const uint16_t *sites;  /* one per target; NULL: all of site 0 */
+    const uint8_t *states;  /* enum target_state or DISPATCH_STATE_*, one per target; NULL: all
+                               queued */
+    const uint16_t *relays; /* who may work on it; NULL: every relay. See RELAY_CAN */
+    size_t relay_count;
     const struct dispatch_history *history;
     size_t history_count;
 };
@@ -85,9 +115,11 @@ struct dispatch_event {
     uint64_t now_ms;      /* CLOCK_BOOTTIME */
     uint64_t now_unix_ms; /* wall clock, for the jobs' deadlines */
     uint16_t relay;       /* HELLO, HEARTBEAT, RESULTS: who is on the line, by its key */
-    uint64_t push_key;    /* PUSH_STOPPED, PUSH_RESUMED */
+    uint64_t push_key;    /* PUSH_STOPPED, PUSH_RESUMED, RELAY_CAN */
     union {
         struct dispatch_relay_known relay_known;
+        struct dispatch_relay_standing relay_standing;
+        struct dispatch_relay_can relay_can;
         struct dispatch_push_opened push_opened;
         struct {
             bool cancel; /* rows that never began become CANCELLED */
@@ -111,12 +143,15 @@ struct dispatch_event {
 };
 
 enum dispatch_effect_kind {
-    DISPATCH_PERSIST_OUTCOME,    /* push_key, target_no, relay (or none), outcome, output; of a push
-                                    that waits also SCHEDULED, which is progress */
-    DISPATCH_PERSIST_LEASE,      /* push_key, relay, history: overwrite the stored values */
-    DISPATCH_PERSIST_EPOCH,      /* relay, epoch */
-    DISPATCH_PERSIST_CLOSED,     /* push_key: every row is terminal, the credential may go */
-    DISPATCH_SEND_WELCOME,       /* relay, epoch */
+    DISPATCH_PERSIST_OUTCOME,  /* push_key, target_no, relay (or none), outcome, output; of a push
+                                  that waits also SCHEDULED, which is progress */
+    DISPATCH_PERSIST_CERTAIN,  /* push_key, target_no: the recorded failure counts. The row's state
+                                  becomes that of its reason, DISPATCH_DOUBT_TEXT goes */
+    DISPATCH_PERSIST_LEASE,    /* push_key, relay, history: overwrite the stored values */
+    DISPATCH_PERSIST_EPOCH,    /* relay, epoch */
+    DISPATCH_PERSIST_STANDING, /* relay, standing: RELAY_CLONED; the core holds it for out */
+    DISPATCH_PERSIST_CLOSED,   /* push_key: every row is terminal, the credential may go */
+    DISPATCH_SEND_WELCOME,     /* relay, epoch, instance */
     DISPATCH_SEND_HEARTBEAT_ACK, /* relay, epoch, sent_boottime_ms */
     DISPATCH_SEND_JOB,           /* relay, push_key */
     DISPATCH_SEND_LEASE,         /* relay, epoch, push_key, leases */
@@ -136,6 +171,8 @@ struct dispatch_effect {
     enum dispatch_effect_kind kind;
     uint16_t relay;                /* DISPATCH_RELAY_NONE: nobody */
     uint64_t epoch;                /* of that relay */
+    uint64_t instance;             /* SEND_WELCOME: of the HELLO that it answers */
+    enum relay_standing standing;  /* PERSIST_STANDING */
     uint64_t push_key;             /* as in PUSH_OPENED; 0 for SEND_CLOSE of an old push */
     struct push_id push;           /* whenever a push is meant */
     uint32_t generation;           /* of that push */
@@ -177,8 +214,10 @@ void dispatch_step(struct dispatch *dispatch, const struct dispatch_event *event
 /* What was ignored, and other things worth a look; each counts up from 0. */
 enum dispatch_count {
     DISPATCH_COUNT_STRANGER,     /* a message of a relay that is not known */
+    DISPATCH_COUNT_OUT,          /* a message of a relay that is out */
     DISPATCH_COUNT_VERSION,      /* a HELLO of another protocol version */
     DISPATCH_COUNT_EPOCH,        /* a message of another epoch */
+    DISPATCH_COUNT_REPLACED,     /* a HELLO of a process that another one has replaced */
     DISPATCH_COUNT_UNKNOWN_PUSH, /* a result row for no push here */
     DISPATCH_COUNT_GENERATION,   /* ... of another generation */
     DISPATCH_COUNT_NOT_LEASED,   /* ... for a target this relay was never leased */
@@ -186,6 +225,7 @@ enum dispatch_count {
     DISPATCH_COUNT_SUPERSEDED,   /* ... a failure of an old lease while another relay works on it */
     DISPATCH_COUNT_DUPLICATE,    /* ... for a row that is terminal already */
     DISPATCH_COUNT_LATE,         /* ... that made an unknown_effect row known */
+    DISPATCH_COUNT_DOUBTED,      /* failures that don't count until an earlier relay has spoken */
     DISPATCH_COUNT_LEASES_LOST,  /* leases taken back from a silent or restarted relay */
     DISPATCH_COUNT_LEASES_AGAIN, /* leases sent again */
     DISPATCH_COUNT_PROGRESS,     /* rows that said SCHEDULED of a target that is waited for */
@@ -197,6 +237,7 @@ uint64_t dispatch_counted(const struct dispatch *dispatch, enum dispatch_count w
 /* A relay for the live view. */
 struct dispatch_relay_view {
     bool known;                    /* there is such a relay; else all is zero */
+    enum relay_standing standing;  /* as told, or RELAY_CLONED when noticed here */
     bool live;                     /* its leases hold */
     bool heard;                    /* it has said something since the start */
     uint64_t heard_ms;             /* when it was last heard of */

@@ -12,19 +12,6 @@ static bool past_deadline(const struct dispatch_turn *turn, const struct ledger 
            turn->now_unix_ms / 1000 >= (uint64_t)ledger->not_after_unix_s;
 }
 
-/* Live relays that have, or could have, something to do for the push; at least 1. */
-static uint32_t relays_at_work(const struct dispatch *core, const struct ledger *ledger)
-{
-    uint32_t count = 0;
-    for (uint16_t i = 0; i < core->relay_count; i++) {
-        const struct ledger_queue *queue = ledger_queue_of(ledger, core->relays[i].site);
-        const struct ledger_share *share = ledger_share_find(ledger, i);
-        count += core->relays[i].live && ((queue != NULL && queue->fresh.count > 0) ||
-                                          (share != NULL && share->leased.count > 0));
-    }
-    return count > 0 ? count : 1;
-}
-
 /* How many that were never leased the relay may be given. With a failure threshold not all at once:
  * what is in flight when it is reached goes on to its end. */
 static uint32_t fresh_room(const struct dispatch_turn *turn, const struct ledger *ledger,
@@ -37,7 +24,7 @@ static uint32_t fresh_room(const struct dispatch_turn *turn, const struct ledger
     uint32_t slice = ledger->fail_stop_count - ledger->failed_count;
     if (slice < DISPATCH_SLICE_MIN)
         slice = DISPATCH_SLICE_MIN;
-    uint32_t part = slice / relays_at_work(turn->core, ledger);
+    uint32_t part = slice / (ledger->at_work > 0 ? ledger->at_work : 1);
     uint32_t held = queue->returned.count;
     const struct ledger_share *share = ledger_share_find(ledger, relay);
     if (share != NULL)
@@ -47,21 +34,38 @@ static uint32_t fresh_room(const struct dispatch_turn *turn, const struct ledger
     return held < part ? smaller(queue->fresh.count, part - held) : 0;
 }
 
+static bool may_work(const struct ledger *ledger, const struct ledger_share *share)
+{
+    return share != NULL ? !share->barred : !ledger->picked;
+}
+
+/* Under STOP a relay answers a lease with what it knows and starts nothing. */
+static bool asks_only(const struct ledger *ledger)
+{
+    return ledger->state == PUSH_CANCELLING || ledger->state == PUSH_CLOSED;
+}
+
 /* How many targets of the push the relay could be given now. A cancelled push still gives out what
- * came back: under STOP a relay answers such a lease with what it knows and starts nothing. */
+ * came back, a closed one what is doubted. */
 static uint32_t available(const struct dispatch_turn *turn, const struct ledger *ledger,
                           uint16_t relay)
 {
-    const struct ledger_queue *queue = ledger_queue_of(ledger, turn->core->relays[relay].site);
-    if (queue == NULL)
+    const struct dispatch_relay *to = &turn->core->relays[relay];
+    const struct ledger_queue *queue = ledger_queue_of(ledger, to->site);
+    const struct ledger_share *share = ledger_share_find(ledger, relay);
+    if (queue == NULL || !may_work(ledger, share))
         return 0;
+    uint32_t wanted = share != NULL ? share->wanted.count : 0;
+    bool drains = to->standing == RELAY_DRAINING;
     switch (ledger->state) {
     case PUSH_OPEN:
-        return queue->returned.count + fresh_room(turn, ledger, relay, queue);
+        return drains ? wanted
+                      : wanted + queue->returned.count + fresh_room(turn, ledger, relay, queue);
     case PUSH_CANCELLING:
-        return queue->returned.count;
-    case PUSH_STOPPED:
+        return drains ? wanted : wanted + queue->returned.count;
     case PUSH_CLOSED:
+        return wanted;
+    case PUSH_STOPPED:
     case PUSH_ROUTING:
     case PUSH_STATE_COUNT:
         break;
@@ -100,7 +104,7 @@ static void send_before_lease(struct dispatch_turn *turn, struct ledger *ledger,
     if (share->job_epoch != turn->core->relays[relay].epoch ||
         share->job_version != ledger->job_version)
         send_job(turn, ledger, relay);
-    if (ledger->state == PUSH_CANCELLING)
+    if (asks_only(ledger))
         lease_stop(turn, ledger, relay);
 }
 
@@ -127,8 +131,10 @@ static uint32_t give(struct dispatch_turn *turn, struct ledger *ledger, uint16_t
     uint32_t attempt_max = share->attempt_max;
 
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t no = queue->returned.count > 0 ? queue->returned.head : queue->fresh.head;
-        ledger_lease(ledger, no, relay, (uint32_t)(turn->now_ms / 1000));
+        uint32_t no = share->wanted.count > 0     ? share->wanted.head
+                      : queue->returned.count > 0 ? queue->returned.head
+                                                  : queue->fresh.head;
+        ledger_lease(ledger, no, relay, to->site, (uint32_t)(turn->now_ms / 1000));
         numbers[i] = no;
         if (no >= mark)
             mark = no + 1;
@@ -191,6 +197,21 @@ void lease_fill_all(struct dispatch_turn *turn)
         lease_fill(turn, relay, true);
 }
 
+/* A STOP may be lost: it is repeated while the relay still holds targets of that push. */
+void lease_repeat_stops(struct dispatch_turn *turn, uint16_t relay)
+{
+    for (uint32_t i = 0; i < turn->core->push_count; i++) {
+        struct ledger *ledger = turn->core->pushes[i];
+        struct ledger_share *share = ledger_share_find(ledger, relay);
+        if (share == NULL || share->leased.count == 0)
+            continue;
+        if (ledger->state == PUSH_STOPPED || asks_only(ledger)) {
+            share->stop_sent = false;
+            lease_stop(turn, ledger, relay);
+        }
+    }
+}
+
 /* One push: what was leased before `before_s`, in full messages. */
 static void repeat_push(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
                         uint32_t before_s)
@@ -212,7 +233,7 @@ static void repeat_push(struct dispatch_turn *turn, struct ledger *ledger, uint1
             left--;
             /* That a relay waits for it, it has said. */
             if (!ledger->targets[no].awaited || before_s == UINT32_MAX ||
-                turn->core->relays[relay].doubted)
+                turn->core->relays[relay].forgetful)
                 numbers[count++] = no;
         }
         if (count == 0)
@@ -227,7 +248,7 @@ static void repeat_push(struct dispatch_turn *turn, struct ledger *ledger, uint1
     }
 }
 
-void lease_doubt(struct dispatch_turn *turn, uint16_t relay)
+void lease_compare_awaited(struct dispatch_turn *turn, uint16_t relay)
 {
     uint32_t said = 0;
     for (uint32_t i = 0; i < turn->core->push_count; i++) {
@@ -238,7 +259,7 @@ void lease_doubt(struct dispatch_turn *turn, uint16_t relay)
         for (uint32_t no = share->leased.head; no != LEDGER_NONE; no = ledger->targets[no].next)
             said += ledger->targets[no].awaited;
     }
-    turn->core->relays[relay].doubted = turn->core->relays[relay].awaiting < said;
+    turn->core->relays[relay].forgetful = turn->core->relays[relay].awaiting < said;
 }
 
 void lease_repeat(struct dispatch_turn *turn, uint16_t relay, uint32_t before_s)
@@ -260,9 +281,11 @@ static void revoke_share(struct dispatch_turn *turn, struct ledger *ledger, uint
     while (share != NULL && share->leased.count > 0) {
         uint32_t no = share->leased.head;
         lease_forget_held(turn->core, ledger, no);
-        ledger_return(ledger, no);
+        ledger_return(ledger, no, true);
         turn->core->counts[DISPATCH_COUNT_LEASES_LOST]++;
     }
+    while (share != NULL && share->wanted.count > 0)
+        ledger_return(ledger, share->wanted.head, true);
 }
 
 void lease_revoke(struct dispatch_turn *turn, uint16_t relay)
@@ -275,4 +298,45 @@ void lease_revoke_push(struct dispatch_turn *turn, struct ledger *ledger)
 {
     for (uint16_t relay = 0; relay < ledger->share_count; relay++)
         revoke_share(turn, ledger, relay);
+}
+
+/* ---- doubt ---- */
+
+void lease_ask_of(struct dispatch_turn *turn, struct ledger *ledger, uint32_t no)
+{
+    struct dispatch *core = turn->core;
+    uint16_t site = ledger->targets[no].site;
+    for (uint16_t relay = relay_first_of_site(core, site); relay != DISPATCH_RELAY_NONE;
+         relay = core->relays[relay].next_of_site) {
+        if (!core->relays[relay].live || !may_work(ledger, ledger_share_find(ledger, relay)) ||
+            !ledger_owes(ledger, relay, site, no))
+            continue;
+        ledger_want(ledger, no, relay, site);
+        return;
+    }
+}
+
+void lease_ask_push(struct dispatch_turn *turn, struct ledger *ledger)
+{
+    uint32_t next;
+    for (uint32_t no = ledger->doubted.head; no != LEDGER_NONE; no = next) {
+        next = ledger->targets[no].next;
+        lease_ask_of(turn, ledger, no);
+    }
+}
+
+void lease_ask(struct dispatch_turn *turn, uint16_t relay)
+{
+    uint16_t site = turn->core->relays[relay].site;
+    for (uint32_t i = 0; i < turn->core->push_count; i++) {
+        struct ledger *ledger = turn->core->pushes[i];
+        if (!may_work(ledger, ledger_share_find(ledger, relay)))
+            continue;
+        uint32_t next;
+        for (uint32_t no = ledger->doubted.head; no != LEDGER_NONE; no = next) {
+            next = ledger->targets[no].next;
+            if (ledger_owes(ledger, relay, site, no))
+                ledger_want(ledger, no, relay, site);
+        }
+    }
 }

@@ -48,6 +48,8 @@ struct ledger *ledger_new(uint64_t key, const struct push_id *push, uint32_t tar
     ledger->push = *push;
     ledger->target_count = target_count;
     ledger->job_version = 1;
+    past_init(&ledger->past);
+    list_init(&ledger->doubted);
     ledger->targets = mem_new(target_count + 1U, sizeof *ledger->targets);
     for (uint32_t no = 0; no < target_count; no++) {
         uint16_t site = sites != NULL ? sites[no] : 0;
@@ -62,6 +64,7 @@ struct ledger *ledger_new(uint64_t key, const struct push_id *push, uint32_t tar
     }
     for (uint32_t no = 0; no < target_count; no++)
         list_append(ledger, &ledger->queues[ledger->targets[no].site].fresh, no);
+    ledger->fresh_count = target_count;
     return ledger;
 }
 
@@ -69,11 +72,9 @@ void ledger_free(struct ledger *ledger)
 {
     if (ledger == NULL)
         return;
-    for (uint16_t relay = 0; relay < ledger->share_count; relay++) {
-        if (ledger->shares[relay] != NULL)
-            bitset_release(&ledger->shares[relay]->ever);
+    for (uint16_t relay = 0; relay < ledger->share_count; relay++)
         free(ledger->shares[relay]);
-    }
+    past_release(&ledger->past);
     free(ledger->shares);
     free(ledger->queues);
     free(ledger->targets);
@@ -99,7 +100,8 @@ struct ledger_share *ledger_share(struct ledger *ledger, uint16_t relay)
     }
     share = ledger->shares[relay] = mem_new(1, sizeof *share);
     list_init(&share->leased);
-    bitset_init(&share->ever, ledger->target_count);
+    list_init(&share->wanted);
+    share->barred = ledger->picked;
     return share;
 }
 
@@ -108,47 +110,145 @@ struct ledger_queue *ledger_queue_of(const struct ledger *ledger, uint16_t site)
     return site < ledger->site_count ? &ledger->queues[site] : NULL;
 }
 
+/* ---- what relays may know ---- */
+
+/* What was leased before a restart is known by number only, so the site must fit as well. */
+static bool had_before(const struct ledger *ledger, uint16_t relay, uint16_t relay_site,
+                       uint32_t no)
+{
+    const struct ledger_share *share = ledger_share_find(ledger, relay);
+    return share != NULL && no < share->recovered_mark && ledger->targets[no].site == relay_site;
+}
+
 bool ledger_ever_leased(const struct ledger *ledger, uint16_t relay, uint16_t relay_site,
                         uint32_t no)
 {
-    const struct ledger_share *share = ledger_share_find(ledger, relay);
-    if (share == NULL || no >= ledger->target_count)
+    if (no >= ledger->target_count)
         return false;
-    /* What was leased before a restart is known by number only, so the site must fit as well. */
-    return bitset_has(&share->ever, no) ||
-           (no < share->recovered_mark && ledger->targets[no].site == relay_site);
+    return ledger->targets[no].relay == relay || past_find(&ledger->past, no, relay) != NULL ||
+           had_before(ledger, relay, relay_site, no);
 }
 
-/* The list a target is in; NULL when it is settled. */
-static struct ledger_list *list_of(struct ledger *ledger, uint32_t no)
+bool ledger_owes(const struct ledger *ledger, uint16_t relay, uint16_t relay_site, uint32_t no)
 {
     const struct ledger_target *target = &ledger->targets[no];
+    if (target->relay == relay)
+        return target->owed;
+    const struct past_entry *entry = past_find(&ledger->past, no, relay);
+    if (entry != NULL)
+        return entry->owed;
+    return target->recovered && had_before(ledger, relay, relay_site, no);
+}
+
+void ledger_spoke(struct ledger *ledger, uint16_t relay, uint32_t no)
+{
+    struct ledger_target *target = &ledger->targets[no];
+    if (target->relay == relay)
+        target->owed = false;
+    else if (target->recovered || past_find(&ledger->past, no, relay) != NULL)
+        past_note(&ledger->past, no, relay, false);
+}
+
+/* The target goes to another relay; what the one before may know is kept. */
+static void hand_over(struct ledger *ledger, uint32_t no, uint16_t relay, uint16_t relay_site)
+{
+    struct ledger_target *target = &ledger->targets[no];
+    if (target->relay == relay)
+        return;
+    bool owes = ledger_owes(ledger, relay, relay_site, no);
+    if (target->relay != LEDGER_RELAY_NONE)
+        past_note(&ledger->past, no, target->relay, target->owed);
+    if (past_find(&ledger->past, no, relay) != NULL)
+        past_note(&ledger->past, no, relay, false); /* `owed` says it from here on */
+    target->relay = relay;
+    target->owed = owes;
+}
+
+/* ---- who is at work ---- */
+
+static uint32_t site_work(const struct ledger_queue *queue)
+{
+    return queue->fresh.count > 0 ? queue->live : queue->holders;
+}
+
+void ledger_live(struct ledger *ledger, uint16_t site, bool live)
+{
+    struct ledger_queue *queue = ledger_queue_of(ledger, site);
+    if (queue == NULL)
+        return;
+    ledger->at_work -= site_work(queue);
+    queue->live += live ? 1U : UINT32_MAX;
+    ledger->at_work += site_work(queue);
+}
+
+static void fresh_remove(struct ledger *ledger, uint32_t no)
+{
+    struct ledger_queue *queue = &ledger->queues[ledger->targets[no].site];
+    ledger->at_work -= site_work(queue);
+    list_remove(ledger, &queue->fresh, no);
+    ledger->fresh_count--;
+    ledger->at_work += site_work(queue);
+}
+
+/* After its list of leased targets has changed from or to none. */
+static void holder_change(struct ledger *ledger, uint16_t site, bool holds)
+{
+    struct ledger_queue *queue = &ledger->queues[site];
+    ledger->at_work -= site_work(queue);
+    queue->holders += holds ? 1U : UINT32_MAX;
+    ledger->at_work += site_work(queue);
+}
+
+/* ---- moves ---- */
+
+static void leased_add(struct ledger *ledger, uint32_t no)
+{
+    struct ledger_target *target = &ledger->targets[no];
+    struct ledger_list *list = &ledger->shares[target->relay]->leased;
+    list_append(ledger, list, no);
+    ledger->leased_count++;
+    if (list->count == 1)
+        holder_change(ledger, target->site, true);
+}
+
+static void leased_remove(struct ledger *ledger, uint32_t no)
+{
+    struct ledger_target *target = &ledger->targets[no];
+    struct ledger_share *share = ledger->shares[target->relay];
+    list_remove(ledger, &share->leased, no);
+    ledger->leased_count--;
+    share->awaited_count -= target->awaited;
+    target->awaited = false;
+    if (share->leased.count == 0)
+        holder_change(ledger, target->site, false);
+}
+
+/* Out of the list that it is in; in none when it is settled, unless it is doubted. */
+static void take_out(struct ledger *ledger, uint32_t no)
+{
+    struct ledger_target *target = &ledger->targets[no];
     switch ((enum ledger_phase)target->phase) {
     case LEDGER_FRESH:
-        return &ledger->queues[target->site].fresh;
+        fresh_remove(ledger, no);
+        break;
     case LEDGER_RETURNED:
-        return &ledger->queues[target->site].returned;
+        list_remove(ledger, &ledger->queues[target->site].returned, no);
+        break;
+    case LEDGER_WANTED:
+        list_remove(ledger, &ledger->shares[target->relay]->wanted, no);
+        ledger->asked_count--;
+        break;
     case LEDGER_LEASED:
-        return &ledger->shares[target->relay]->leased;
+        leased_remove(ledger, no);
+        ledger->asked_count -= target->unknown;
+        break;
     case LEDGER_UNKNOWN:
+        if (target->doubted)
+            list_remove(ledger, &ledger->doubted, no);
+        break;
     case LEDGER_FINAL:
         break;
     }
-    return NULL;
-}
-
-static void take_out(struct ledger *ledger, uint32_t no)
-{
-    struct ledger_list *list = list_of(ledger, no);
-    if (list == NULL)
-        return;
-    list_remove(ledger, list, no);
-    struct ledger_target *target = &ledger->targets[no];
-    if (target->phase != LEDGER_LEASED)
-        return;
-    ledger->leased_count--;
-    ledger->shares[target->relay]->awaited_count -= target->awaited;
-    target->awaited = false;
 }
 
 bool ledger_over_threshold(const struct ledger *ledger)
@@ -156,20 +256,21 @@ bool ledger_over_threshold(const struct ledger *ledger)
     return ledger->fail_stop_count > 0 && ledger->failed_count >= ledger->fail_stop_count;
 }
 
-void ledger_lease(struct ledger *ledger, uint32_t no, uint16_t relay, uint32_t now_s)
+void ledger_lease(struct ledger *ledger, uint32_t no, uint16_t relay, uint16_t relay_site,
+                  uint32_t now_s)
 {
     struct ledger_target *target = &ledger->targets[no];
-    assert(target->phase == LEDGER_FRESH || target->phase == LEDGER_RETURNED);
-    struct ledger_share *share = ledger_share(ledger, relay);
+    assert(target->phase == LEDGER_FRESH || target->phase == LEDGER_RETURNED ||
+           target->phase == LEDGER_WANTED);
+    (void)ledger_share(ledger, relay);
     take_out(ledger, no);
+    hand_over(ledger, no, relay, relay_site);
     target->phase = LEDGER_LEASED;
-    target->relay = relay;
     target->attempt++;
     target->awaited = false;
     target->leased_at = now_s;
-    list_append(ledger, &share->leased, no);
-    bitset_add(&share->ever, no);
-    ledger->leased_count++;
+    ledger->asked_count += target->unknown;
+    leased_add(ledger, no);
 }
 
 void ledger_await(struct ledger *ledger, uint32_t no)
@@ -190,11 +291,26 @@ void ledger_lease_again(struct ledger *ledger, uint32_t no, uint32_t now_s)
     list_append(ledger, list, no);
 }
 
-void ledger_return(struct ledger *ledger, uint32_t no)
+/* A target whose row is unknown_effect, back from a relay. */
+static void rest(struct ledger *ledger, uint32_t no)
 {
     struct ledger_target *target = &ledger->targets[no];
-    assert(target->phase == LEDGER_FRESH || target->phase == LEDGER_LEASED);
+    target->phase = LEDGER_UNKNOWN;
+    if (target->doubted)
+        list_append(ledger, &ledger->doubted, no);
+}
+
+void ledger_return(struct ledger *ledger, uint32_t no, bool lost)
+{
+    struct ledger_target *target = &ledger->targets[no];
+    assert(target->phase == LEDGER_FRESH || target->phase == LEDGER_WANTED ||
+           target->phase == LEDGER_LEASED);
     take_out(ledger, no);
+    target->owed = target->owed || lost;
+    if (target->unknown) {
+        rest(ledger, no);
+        return;
+    }
     target->phase = LEDGER_RETURNED;
     list_append(ledger, &ledger->queues[target->site].returned, no);
 }
@@ -203,12 +319,36 @@ void ledger_settle(struct ledger *ledger, uint32_t no, bool unknown)
 {
     struct ledger_target *target = &ledger->targets[no];
     assert(target->phase != LEDGER_FINAL);
-    if (target->phase == LEDGER_UNKNOWN)
+    take_out(ledger, no);
+    if (target->unknown)
         ledger->unknown_count--;
     else
         ledger->settled_count++;
-    take_out(ledger, no);
     target->phase = unknown ? LEDGER_UNKNOWN : LEDGER_FINAL;
+    target->unknown = unknown;
+    target->doubted = false;
     if (unknown)
         ledger->unknown_count++;
+}
+
+void ledger_doubt(struct ledger *ledger, uint32_t no, bool doubted)
+{
+    struct ledger_target *target = &ledger->targets[no];
+    assert(target->phase == LEDGER_UNKNOWN);
+    if (target->doubted)
+        list_remove(ledger, &ledger->doubted, no);
+    target->doubted = doubted;
+    if (doubted)
+        list_append(ledger, &ledger->doubted, no);
+}
+
+void ledger_want(struct ledger *ledger, uint32_t no, uint16_t relay, uint16_t relay_site)
+{
+    struct ledger_target *target = &ledger->targets[no];
+    assert(target->phase == LEDGER_UNKNOWN && target->doubted);
+    take_out(ledger, no);
+    hand_over(ledger, no, relay, relay_site);
+    target->phase = LEDGER_WANTED;
+    list_append(ledger, &ledger_share(ledger, relay)->wanted, no);
+    ledger->asked_count++;
 }

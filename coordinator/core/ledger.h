@@ -1,9 +1,11 @@
-/* One push as the dispatcher sees it: in which list every target is, who holds it, who ever held
- * it. A data structure without opinions: the rules are in dispatch.c, lease.c and settle.c.
+/* One push as the dispatcher sees it: in which list every target is, who holds it, who held it
+ * before and owes a word about it. A data structure without opinions: the rules are in dispatch.c,
+ * lease.c and settle.c.
  *
  * A target is always in exactly one place: the fresh queue of its site (never leased), the returned
- * queue of its site (was leased and came back), the share of the relay that holds it, or settled.
- * All moves are O(1); a target takes 24 bytes.
+ * queue of its site (was leased and came back), the share of the relay that holds it or is to be
+ * asked about it, or settled. All moves are O(1); a target takes 24 bytes, and a few more for each
+ * relay that it was taken from and given to another.
  */
 #ifndef PUSHER_COORDINATOR_CORE_LEDGER_H
 #define PUSHER_COORDINATOR_CORE_LEDGER_H
@@ -13,7 +15,7 @@
 
 #include "common/model/id.h"
 #include "common/model/message.h"
-#include "coordinator/core/bitset.h"
+#include "coordinator/core/past.h"
 
 #define LEDGER_NONE UINT32_MAX       /* no target */
 #define LEDGER_TIME_SIZE 32          /* a time for people */
@@ -22,21 +24,27 @@
 enum ledger_phase {
     LEDGER_FRESH,    /* queued, never leased: no INTENT is possible */
     LEDGER_RETURNED, /* queued, was leased: a relay may have gone past INTENT */
+    LEDGER_WANTED,   /* unknown_effect; to be leased to the relay that owes a word about it */
     LEDGER_LEASED,   /* a relay holds it */
     LEDGER_UNKNOWN,  /* settled as unknown_effect: may still become known */
     LEDGER_FINAL,    /* settled for good */
 };
 
 struct ledger_target {
-    uint32_t next;      /* in its list; LEDGER_NONE at the end */
-    uint32_t previous;  /* in its list; LEDGER_NONE at the head */
-    uint32_t attempt;   /* of the newest lease; 0: never leased */
-    uint32_t leased_at; /* boot-time seconds when the newest LEASE was sent */
-    uint16_t relay;     /* who holds it, or held it last; LEDGER_RELAY_NONE */
-    uint16_t site;      /* index */
-    uint8_t phase;      /* enum ledger_phase */
-    bool scheduled;     /* push waits: a relay said that it is registered */
-    bool awaited;       /* ... and it that holds it, under this attempt */
+    uint32_t next;       /* in its list; LEDGER_NONE at the end */
+    uint32_t previous;   /* in its list; LEDGER_NONE at the head */
+    uint32_t attempt;    /* of the newest lease; 0: never leased */
+    uint32_t leased_at;  /* boot-time seconds when the newest LEASE was sent */
+    uint16_t relay;      /* who holds it, is to hold it, or held it last; LEDGER_RELAY_NONE */
+    uint16_t site;       /* index */
+    uint8_t phase;       /* enum ledger_phase */
+    bool scheduled : 1;  /* push waits: a relay said that it is registered */
+    bool awaited : 1;    /* ... and it that holds it, under this attempt */
+    bool unknown : 1;    /* the row says unknown_effect, whatever the phase */
+    bool doubted : 1;    /* ... with a failure that counts once nobody owes a word */
+    bool would_fail : 1; /* ... as FAILED */
+    bool owed : 1;       /* `relay` lost a lease of it, and has said nothing since */
+    bool recovered : 1;  /* may have been leased before the restart: see recovered_mark */
 };
 
 struct ledger_list {
@@ -49,13 +57,16 @@ struct ledger_list {
 struct ledger_queue {
     struct ledger_list fresh;    /* ascending target numbers */
     struct ledger_list returned; /* in the order they came back */
+    uint32_t live;               /* relays of the site that are live ... */
+    uint32_t holders;            /* ... and that hold targets */
 };
 
 /* What one relay has to do with this push. */
 struct ledger_share {
     struct ledger_list leased; /* oldest LEASE first */
-    struct bitset ever;        /* targets that it was leased since the core started */
-    uint32_t recovered_mark;   /* before that: it may have been leased numbers below this */
+    struct ledger_list wanted; /* unknown_effect: what it is to be asked about */
+    bool barred;               /* it may not work on this push */
+    uint32_t recovered_mark;   /* before the restart it may have been leased numbers below this */
     uint32_t mark;             /* persisted: 1 + the highest number it was ever leased */
     uint32_t attempt_max;      /* persisted: highest attempt it was ever leased */
     uint32_t awaited_count;    /* of leased: those whose end is awaited */
@@ -82,10 +93,16 @@ struct ledger {
     uint32_t settled_count;      /* unknown or final */
     uint32_t unknown_count;      /* of them, unknown */
     uint32_t leased_count;       /* held by relays */
+    uint32_t asked_count;        /* of unknown: wanted or leased */
+    uint32_t fresh_count;        /* over all sites */
+    uint32_t at_work;            /* live relays that have, or could have, something to do here */
+    bool picked;                 /* relays that aren't named may not work on it */
     uint32_t failed_count;       /* of settled: FAILED */
     uint32_t fail_stop_count;    /* nothing fresh is leased once so many failed; 0: no threshold */
     bool starts_later;           /* wait: what is registered starts at a set time, not at once */
     struct ledger_target *targets; /* owned; target_count */
+    struct past past;              /* relays that targets were taken from */
+    struct ledger_list doubted;    /* phase UNKNOWN, and doubted */
     struct ledger_queue *queues;   /* owned; by site */
     uint16_t site_count;           /* queues */
     struct ledger_share **shares;  /* owned; by relay, NULL: none */
@@ -106,18 +123,31 @@ struct ledger_queue *ledger_queue_of(const struct ledger *ledger, uint16_t site)
 /* Whether this relay may know something of the target: it was leased it once. */
 bool ledger_ever_leased(const struct ledger *ledger, uint16_t relay, uint16_t relay_site,
                         uint32_t no);
+/* Whether the relay lost a lease of the target and has said nothing of it since. */
+bool ledger_owes(const struct ledger *ledger, uint16_t relay, uint16_t relay_site, uint32_t no);
+/* The relay has said what it knows of the target. */
+void ledger_spoke(struct ledger *ledger, uint16_t relay, uint32_t no);
+/* A relay of the site has become live, or isn't any more. */
+void ledger_live(struct ledger *ledger, uint16_t site, bool live);
 
 /* Whether as many have failed as may. */
 bool ledger_over_threshold(const struct ledger *ledger);
-/* Moves a queued target into the relay's share, with the next attempt. */
-void ledger_lease(struct ledger *ledger, uint32_t no, uint16_t relay, uint32_t now_s);
+/* Moves a queued or wanted target into the relay's share, with the next attempt. */
+void ledger_lease(struct ledger *ledger, uint32_t no, uint16_t relay, uint16_t relay_site,
+                  uint32_t now_s);
 /* Notes that the relay that holds the target waits for its end. */
 void ledger_await(struct ledger *ledger, uint32_t no);
 /* Marks the LEASE of a held target as sent anew: to the end of its share. */
 void ledger_lease_again(struct ledger *ledger, uint32_t no, uint32_t now_s);
-/* Moves a leased or fresh target to its site's returned queue. */
-void ledger_return(struct ledger *ledger, uint32_t no);
+/* Moves a leased or fresh target to its site's returned queue; one whose row is unknown_effect goes
+ * back to where that is. `lost`: its relay has said nothing of it. */
+void ledger_return(struct ledger *ledger, uint32_t no, bool lost);
 /* Takes a target out of wherever it is. `unknown`: it may still become known. */
 void ledger_settle(struct ledger *ledger, uint32_t no, bool unknown);
+/* Whether the failure in its unknown_effect row counts once nobody owes a word; the target is in
+ * phase UNKNOWN. */
+void ledger_doubt(struct ledger *ledger, uint32_t no, bool doubted);
+/* Moves a doubted target from phase UNKNOWN to what the relay is to be asked about. */
+void ledger_want(struct ledger *ledger, uint32_t no, uint16_t relay, uint16_t relay_site);
 
 #endif

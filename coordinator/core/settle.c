@@ -42,13 +42,19 @@ static const struct outcome outcome_lost = {
     .detail = "a relay had this target and has not said what became of it",
 };
 
-/* Whether another relay was ever leased the target: then "not begun" from one says little. */
-static bool held_by_other(const struct dispatch *core, const struct ledger *ledger, uint16_t relay,
+bool settle_owed_by_other(const struct dispatch *core, const struct ledger *ledger, uint16_t relay,
                           uint32_t no)
 {
-    for (uint16_t other = 0; other < ledger->share_count; other++)
-        if (other != relay && other < core->relay_count &&
-            ledger_ever_leased(ledger, other, core->relays[other].site, no))
+    const struct ledger_target *target = &ledger->targets[no];
+    if (target->relay != relay && target->relay != LEDGER_RELAY_NONE && target->owed)
+        return true;
+    if (past_owed_by_other(&ledger->past, no, relay))
+        return true;
+    if (!target->recovered)
+        return false;
+    for (uint16_t other = relay_first_of_site(core, target->site); other != DISPATCH_RELAY_NONE;
+         other = core->relays[other].next_of_site)
+        if (other != relay && ledger_owes(ledger, other, target->site, no))
             return true;
     return false;
 }
@@ -83,9 +89,10 @@ static const struct outcome *outcome_not_awaited(struct dispatch_turn *turn,
                                                  const struct ledger *ledger)
 {
     if (turn->made_for == ledger)
-        return turn->out->made[turn->out->made_count - 1];
+        return turn->not_awaited;
     struct outcome *outcome = turn_outcome(turn);
     turn->made_for = ledger;
+    turn->not_awaited = outcome;
     *outcome = (struct outcome){
         .state = TARGET_UNKNOWN_EFFECT, .stage = STAGE_SCHEDULE, .reason = REASON_CANCELLED};
     add_text(outcome, "scheduled, may start");
@@ -120,14 +127,37 @@ static bool saw_the_end(const struct outcome *outcome)
            outcome->reason == REASON_NOT_STARTED;
 }
 
-bool settle_is_unknown(const struct dispatch *core, const struct ledger *ledger, uint16_t relay,
-                       uint32_t no, const struct outcome *outcome)
+bool settle_tells(const struct outcome *outcome)
 {
-    enum target_state state = outcome->state;
-    bool not_begun = state == TARGET_CANCELLED || state == TARGET_EXPIRED;
-    if (ledger->wait && ledger->targets[no].scheduled && !saw_the_end(outcome))
-        return true;
-    return state == TARGET_UNKNOWN_EFFECT || (not_begun && held_by_other(core, ledger, relay, no));
+    bool refused = outcome->stage == STAGE_SCHEDULE && outcome->state == TARGET_FAILED &&
+                   (outcome->reason == REASON_SCHEDULER_REFUSED ||
+                    outcome->reason == REASON_BAD_TASK || outcome->reason == REASON_NAME_CONFLICT);
+    return outcome->state == TARGET_SCHEDULED || saw_the_end(outcome) || refused;
+}
+
+/* It is known that the task is there, and the row doesn't say how that ended. */
+static bool end_unseen(const struct ledger *ledger, uint32_t no, const struct outcome *outcome)
+{
+    return ledger->wait && ledger->targets[no].scheduled && !saw_the_end(outcome);
+}
+
+/* The row of a relay that failed on the way, while another one may have got further. */
+static const struct outcome *outcome_doubted(struct dispatch_turn *turn, const struct outcome *said)
+{
+    struct outcome *outcome = turn_outcome(turn);
+    *outcome = *said;
+    outcome->state = TARGET_UNKNOWN_EFFECT;
+    outcome->detail[sizeof outcome->detail - sizeof DISPATCH_DOUBT_TEXT] = '\0';
+    add_text(outcome, DISPATCH_DOUBT_TEXT);
+    return outcome;
+}
+
+static void persist_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
+                        const struct result_row *row, const struct outcome *outcome)
+{
+    struct dispatch_effect *effect = settle(turn, ledger, relay, row->target_no, outcome);
+    effect->output = row->output_size > 0 ? row->output : NULL;
+    effect->output_size = row->output_size;
 }
 
 void settle_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
@@ -135,12 +165,90 @@ void settle_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t rela
 {
     const struct outcome *outcome = &row->outcome;
     uint32_t no = row->target_no;
-    if (outcome->state != TARGET_UNKNOWN_EFFECT &&
-        settle_is_unknown(turn->core, ledger, relay, no, outcome))
-        outcome = outcome_given_up(turn, ledger, no);
-    struct dispatch_effect *effect = settle(turn, ledger, relay, no, outcome);
-    effect->output = row->output_size > 0 ? row->output : NULL;
-    effect->output_size = row->output_size;
+    bool known = outcome->state != TARGET_UNKNOWN_EFFECT;
+    if (known)
+        ledger_spoke(ledger, relay, no);
+    if (known && end_unseen(ledger, no, outcome)) {
+        persist_row(turn, ledger, relay, row, outcome_given_up(turn, ledger, no));
+    } else if (known && !settle_tells(outcome) &&
+               settle_owed_by_other(turn->core, ledger, relay, no)) {
+        turn->core->counts[DISPATCH_COUNT_DOUBTED]++;
+        persist_row(turn, ledger, relay, row, outcome_doubted(turn, outcome));
+        ledger->targets[no].would_fail = outcome->state == TARGET_FAILED;
+        ledger_doubt(ledger, no, true);
+        lease_ask_of(turn, ledger, no);
+    } else {
+        persist_row(turn, ledger, relay, row, outcome);
+    }
+}
+
+/* Nobody owes a word any more: the failure in the row is what happened. */
+static void settle_certain(struct dispatch_turn *turn, struct ledger *ledger, uint32_t no)
+{
+    struct dispatch_effect *effect = turn_of_push(turn, DISPATCH_PERSIST_CERTAIN, ledger);
+    effect->target_no = no;
+    turn->core->counts[DISPATCH_COUNT_LATE]++;
+    lease_forget_held(turn->core, ledger, no);
+    ledger->failed_count += ledger->targets[no].would_fail;
+    ledger_settle(ledger, no, false);
+}
+
+/* Back to where rows lie that are unknown_effect. */
+static void rest(struct dispatch_turn *turn, struct ledger *ledger, uint32_t no)
+{
+    enum ledger_phase phase = (enum ledger_phase)ledger->targets[no].phase;
+    lease_forget_held(turn->core, ledger, no);
+    if (phase == LEDGER_LEASED || phase == LEDGER_WANTED)
+        ledger_return(ledger, no, false);
+}
+
+/* The row of a doubted target, or of one that it makes no difference to. True: it is dealt with. */
+static bool answered(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
+                     const struct result_row *row)
+{
+    const struct outcome *outcome = &row->outcome;
+    struct ledger_target *target = &ledger->targets[row->target_no];
+    bool asked =
+        target->phase == LEDGER_LEASED && target->relay == relay && target->attempt == row->attempt;
+    if (outcome->state == TARGET_CANCELLED && target->doubted && !asked)
+        return true; /* of an earlier lease */
+    if (outcome->state != TARGET_UNKNOWN_EFFECT)
+        ledger_spoke(ledger, relay, row->target_no);
+    bool nobody_knows =
+        outcome->state == TARGET_UNKNOWN_EFFECT || end_unseen(ledger, row->target_no, outcome);
+    bool open = settle_owed_by_other(turn->core, ledger, relay, row->target_no);
+    if (!nobody_knows && !open)
+        return false;
+    if (asked || target->phase == LEDGER_UNKNOWN)
+        rest(turn, ledger, row->target_no);
+    if (target->phase == LEDGER_UNKNOWN && target->doubted) {
+        ledger_doubt(ledger, row->target_no, !nobody_knows);
+        if (!nobody_knows)
+            lease_ask_of(turn, ledger, row->target_no);
+    }
+    return true;
+}
+
+static bool never_began(const struct outcome *outcome)
+{
+    return outcome->state == TARGET_CANCELLED || outcome->state == TARGET_EXPIRED ||
+           outcome->reason == REASON_JOB_REFUSED;
+}
+
+void settle_unknown_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
+                        const struct result_row *row)
+{
+    const struct outcome *outcome = &row->outcome;
+    const struct ledger_target *target = &ledger->targets[row->target_no];
+    bool tells = settle_tells(outcome) && !end_unseen(ledger, row->target_no, outcome);
+    if (!tells && answered(turn, ledger, relay, row)) {
+        turn->core->counts[DISPATCH_COUNT_DUPLICATE]++;
+    } else if (!tells && target->doubted && never_began(outcome)) {
+        settle_certain(turn, ledger, row->target_no);
+    } else {
+        turn->core->counts[DISPATCH_COUNT_LATE]++;
+        persist_row(turn, ledger, relay, row, outcome);
+    }
 }
 
 void settle_progress(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
@@ -150,8 +258,10 @@ void settle_progress(struct dispatch_turn *turn, struct ledger *ledger, uint16_t
     turn->core->counts[DISPATCH_COUNT_PROGRESS]++;
     if (target->phase == LEDGER_LEASED && target->relay == relay && target->attempt == row->attempt)
         ledger_await(ledger, row->target_no);
-    if (target->scheduled)
+    if (target->scheduled || target->unknown) {
+        target->scheduled = true; /* a row that is unknown_effect waits for the end */
         return;
+    }
     target->scheduled = true;
     bool given_back = row->outcome.reason != REASON_NONE;
     (void)persist(turn, ledger, relay, row->target_no,
@@ -165,9 +275,13 @@ static void settle_list(struct dispatch_turn *turn, struct ledger *ledger,
 {
     while (list->count > 0 && *budget > 0) {
         uint32_t no = list->head;
+        (*budget)--;
+        if (ledger->targets[no].unknown) {
+            rest(turn, ledger, no); /* whom it was asked of says nothing */
+            continue;
+        }
         (void)settle(turn, ledger, ledger->targets[no].relay, no,
                      outcome != NULL ? outcome : outcome_given_up(turn, ledger, no));
-        (*budget)--;
     }
     if (list->count > 0)
         turn->more = true;
@@ -176,7 +290,7 @@ static void settle_list(struct dispatch_turn *turn, struct ledger *ledger,
 static void settle_fresh(struct dispatch_turn *turn, struct ledger *ledger,
                          const struct outcome *outcome, uint32_t *budget)
 {
-    for (uint16_t site = 0; site < ledger->site_count; site++)
+    for (uint16_t site = 0; ledger->fresh_count > 0 && site < ledger->site_count; site++)
         settle_list(turn, ledger, &ledger->queues[site].fresh, outcome, budget);
 }
 
@@ -184,9 +298,12 @@ static void settle_lost(struct dispatch_turn *turn, struct ledger *ledger, uint3
 {
     for (uint16_t site = 0; site < ledger->site_count; site++)
         settle_list(turn, ledger, &ledger->queues[site].returned, NULL, budget);
-    for (uint16_t relay = 0; relay < ledger->share_count; relay++)
-        if (ledger->shares[relay] != NULL)
-            settle_list(turn, ledger, &ledger->shares[relay]->leased, NULL, budget);
+    for (uint16_t relay = 0; relay < ledger->share_count; relay++) {
+        if (ledger->shares[relay] == NULL)
+            continue;
+        settle_list(turn, ledger, &ledger->shares[relay]->leased, NULL, budget);
+        settle_list(turn, ledger, &ledger->shares[relay]->wanted, NULL, budget);
+    }
 }
 
 /* A push that stands still may yet be resumed with another threshold. */
@@ -248,18 +365,10 @@ static void remove_push(struct dispatch *core, const struct ledger *ledger)
             (core->push_count - at) * sizeof *core->pushes);
 }
 
-bool settle_close(struct dispatch_turn *turn, struct ledger *ledger)
+void settle_end(struct dispatch_turn *turn, struct ledger *ledger)
 {
     struct dispatch *core = turn->core;
-    if (ledger->settled_count < ledger->target_count)
-        return false;
-    if (ledger->state != PUSH_CLOSED) {
-        ledger->state = PUSH_CLOSED;
-        (void)turn_of_push(turn, DISPATCH_PERSIST_CLOSED, ledger);
-    }
-    /* The relay that holds the truth about an unknown row must not be told to forget it. */
-    if (ledger->unknown_count > 0)
-        return false;
+    lease_revoke_push(turn, ledger);
     for (uint16_t relay = 0; relay < ledger->share_count && relay < core->relay_count; relay++) {
         if (ledger->shares[relay] == NULL || !core->relays[relay].live)
             continue;
@@ -270,5 +379,20 @@ bool settle_close(struct dispatch_turn *turn, struct ledger *ledger)
     settle_remember(core, &ledger->push, ledger->generation);
     remove_push(core, ledger);
     ledger_free(ledger);
+}
+
+bool settle_close(struct dispatch_turn *turn, struct ledger *ledger)
+{
+    bool asking = ledger->state == PUSH_OPEN || ledger->state == PUSH_CANCELLING;
+    if (ledger->settled_count < ledger->target_count || (asking && ledger->asked_count > 0))
+        return false;
+    if (ledger->state != PUSH_CLOSED) {
+        ledger->state = PUSH_CLOSED;
+        (void)turn_of_push(turn, DISPATCH_PERSIST_CLOSED, ledger);
+    }
+    /* The relay that holds the truth about an unknown row must not be told to forget it. */
+    if (ledger->unknown_count > 0)
+        return false;
+    settle_end(turn, ledger);
     return true;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "coordinator/store/sqlite.h"
 
 /* ---- totals ---- */
@@ -133,6 +134,40 @@ int store_outcome(struct store *store, uint64_t key, uint32_t target_no, uint16_
     return 0;
 }
 
+int store_outcome_certain(struct store *store, uint64_t key, uint32_t target_no, const char *ending,
+                          struct err *err)
+{
+    sqlite3_stmt *read = sqlite_read(store, SQL_TARGET_SAID, err);
+    if (read == NULL)
+        return -1;
+    sqlite_bind_u64(read, 1, key);
+    sqlite_bind_u64(read, 2, target_no);
+    int got = sqlite_next(store, read, "read row", err);
+    if (got <= 0)
+        return got;
+    enum reason reason = reason_from_word(sqlite_text(read, 0));
+    enum target_state state = reason < REASON_COUNT ? reason_state(reason) : TARGET_FAILED;
+    char detail[LIMIT_DETAIL_SIZE];
+    (void)text_copy(detail, sizeof detail, sqlite_text(read, 1));
+    sqlite_done(read);
+    size_t size = strlen(detail);
+    size_t ending_size = strlen(ending);
+    if (size >= ending_size && strcmp(detail + size - ending_size, ending) == 0)
+        size -= ending_size;
+    sqlite3_stmt *write = sqlite_write(store, SQL_TARGET_CERTAIN, err);
+    if (write == NULL)
+        return -1;
+    sqlite_bind_u64(write, 1, key);
+    sqlite_bind_u64(write, 2, target_no);
+    sqlite_bind_u64(write, 3, (uint64_t)state);
+    sqlite_bind_blob(write, 4, detail, size);
+    if (sqlite_run(store, write, "record row", err) != 0)
+        return -1;
+    sqlite_total(store, key, TARGET_UNKNOWN_EFFECT, -1);
+    sqlite_total(store, key, (int)state, 1);
+    return 0;
+}
+
 int store_output(struct store *store, uint64_t key, uint32_t target_no, const uint8_t *output,
                  size_t output_size, struct err *err)
 {
@@ -184,6 +219,42 @@ int store_target_each(struct store *store, uint64_t key,
         }
     }
     return got;
+}
+
+static int each_number(struct store *store, sqlite3_stmt *read,
+                       int (*each)(void *context, uint32_t target_no), void *context,
+                       struct err *err)
+{
+    int got;
+    while ((got = sqlite_next(store, read, "read targets", err)) == 1) {
+        if (each(context, sqlite_u32(read, 0)) != 0) {
+            sqlite_done(read);
+            return 0;
+        }
+    }
+    return got;
+}
+
+int store_doubted_each(struct store *store, uint64_t key, const char *ending,
+                       int (*each)(void *context, uint32_t target_no), void *context,
+                       struct err *err)
+{
+    sqlite3_stmt *read = sqlite_read(store, SQL_DOUBTED_EACH, err);
+    if (read == NULL)
+        return -1;
+    sqlite_bind_u64(read, 1, key);
+    sqlite_bind_blob(read, 2, ending, strlen(ending));
+    return each_number(store, read, each, context, err);
+}
+
+int store_old_each(struct store *store, uint64_t key,
+                   int (*each)(void *context, uint32_t target_no), void *context, struct err *err)
+{
+    sqlite3_stmt *read = sqlite_read(store, SQL_OLD_EACH, err);
+    if (read == NULL)
+        return -1;
+    sqlite_bind_u64(read, 1, key);
+    return each_number(store, read, each, context, err);
 }
 
 /* ---- for a restart ---- */

@@ -227,6 +227,10 @@ int store_push_state(struct store *store, uint64_t key, enum push_state state, u
 /* Records a row; what stood there is overwritten. */
 int store_outcome(struct store *store, uint64_t key, uint32_t target_no, uint16_t relay,
                   const struct outcome *outcome, struct err *err);
+/* The failure in an unknown_effect row counts: its state becomes that of its reason, and `ending`
+ * goes from its detail. Other rows are left alone. */
+int store_outcome_certain(struct store *store, uint64_t key, uint32_t target_no, const char *ending,
+                          struct err *err);
 /* What the package printed, 1 to LIMIT_OUTPUT_BYTES bytes; belongs to the row. */
 int store_output(struct store *store, uint64_t key, uint32_t target_no, const uint8_t *output,
                  size_t output_size, struct err *err);
@@ -287,6 +291,14 @@ int store_target_each(struct store *store, uint64_t key,
                       int (*each)(void *context, uint32_t target_no, const char *name,
                                   uint16_t site, enum target_state state),
                       void *context, struct err *err);
+
+/* ... for every unknown_effect row whose detail ends so. */
+int store_doubted_each(struct store *store, uint64_t key, const char *ending,
+                       int (*each)(void *context, uint32_t target_no), void *context,
+                       struct err *err);
+/* ... for every row of an older generation than the push's. */
+int store_old_each(struct store *store, uint64_t key,
+                   int (*each)(void *context, uint32_t target_no), void *context, struct err *err);
 
 /* Rows that fit, in ascending target number, a page at a time. */
 struct store_page {

@@ -95,7 +95,8 @@ static uint32_t clamp(uint32_t value, uint32_t min, uint32_t max)
 
 void on_welcome(struct agent *agent, const struct message_welcome *welcome)
 {
-    if (!agent->hello_out || welcome->epoch == 0) {
+    if (!agent->hello_out || welcome->epoch == 0 ||
+        welcome->instance != agent->config.hello.instance) {
         agent->ignored++;
         return;
     }
@@ -176,7 +177,8 @@ void lease_speak(struct agent *agent)
                    agent->heard_ms + (uint64_t)HEARTBEATS_UNHEARD_MAX * agent->heartbeat_ms) {
         say_hello(agent);
     }
-    if (agent->epoch != 0 && agent->now_ms >= heartbeat_due_ms(agent))
+    /* Between HELLO and WELCOME nothing is said under the epoch before: it may be over. */
+    if (agent->epoch != 0 && !agent->hello_out && agent->now_ms >= heartbeat_due_ms(agent))
         say_heartbeat(agent);
 }
 
@@ -185,7 +187,7 @@ uint64_t lease_due_ms(const struct agent *agent)
     uint64_t due = UINT64_MAX;
     if (agent->hello_out)
         due = agent->hello_next_ms;
-    if (agent->epoch != 0 && heartbeat_due_ms(agent) < due)
+    if (agent->epoch != 0 && !agent->hello_out && heartbeat_due_ms(agent) < due)
         due = heartbeat_due_ms(agent);
     if (agent->lease_valid && lease_stop_ms(agent) < due)
         due = lease_stop_ms(agent);

@@ -127,7 +127,8 @@ static void on_hello(struct fake *fake, const struct message_hello *hello)
         send_object(fake, &fake->policies[i]);
     if (!fake->keep_back)
         send_object(fake, &fake->certificate);
-    struct message message = {.kind = MESSAGE_WELCOME, .welcome = {fake->epoch, 60000, 1000}};
+    struct message message = {.kind = MESSAGE_WELCOME,
+                              .welcome = {fake->epoch, 60000, 1000, hello->instance}};
     send_to_relay(fake, &message);
 }
 

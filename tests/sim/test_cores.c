@@ -81,6 +81,7 @@ struct memory {
     enum push_state state[PUSHES];
     enum target_state rows[PUSHES][TARGETS];
     enum reason reasons[PUSHES][TARGETS];
+    bool doubted[PUSHES][TARGETS]; /* unknown_effect, with a failure that may yet count */
     struct dispatch_history history[PUSHES][RELAYS];
     uint64_t epoch[RELAYS];
     uint64_t counter[PUSHES]; /* of the signed job */
@@ -180,6 +181,12 @@ static struct item *later(struct world *w, enum item_kind kind, uint16_t relay, 
     return item;
 }
 
+/* What a dead process said comes within a heartbeat's time: a connection keeps the order. */
+static bool is_pulse(const struct message *message)
+{
+    return message->kind == MESSAGE_HELLO || message->kind == MESSAGE_HEARTBEAT;
+}
+
 static void post(struct world *w, enum item_kind kind, uint16_t relay,
                  const struct message *message)
 {
@@ -192,7 +199,7 @@ static void post(struct world *w, enum item_kind kind, uint16_t relay,
     for (uint32_t i = 0; i < copies; i++) {
         uint64_t delay_ms = 1 + below(w, 40);
         if (!w->healed && chance(w, 8))
-            delay_ms += below(w, 9000);
+            delay_ms += below(w, is_pulse(message) ? HEARTBEAT_MS - 100 : 9000);
         struct item *item = later(w, kind, relay, delay_ms);
         item->bytes = mem_new(bytes.size, 1);
         memcpy(item->bytes, bytes.data, bytes.size);
@@ -228,7 +235,8 @@ static void open_in_core(struct world *w, int push)
         .history = history,
     };
     for (int no = 0; no < TARGETS; no++)
-        states[no] = (uint8_t)w->memory.rows[push][no];
+        states[no] = w->memory.doubted[push][no] ? (uint8_t)DISPATCH_STATE_DOUBTED
+                                                 : (uint8_t)w->memory.rows[push][no];
     for (int relay = 0; relay < RELAYS; relay++)
         if (w->memory.history[push][relay].mark > 0)
             history[event.push_opened.history_count++] = w->memory.history[push][relay];
@@ -292,6 +300,12 @@ static bool tells_the_end(enum target_state state, enum reason reason)
            reason == REASON_RUN_TIMEOUT || reason == REASON_NOT_STARTED;
 }
 
+/* Or may be. Every other row says that nothing was registered. */
+static bool target_says_scheduled(enum target_state state, enum reason reason)
+{
+    return state == TARGET_SCHEDULED || tells_the_end(state, reason);
+}
+
 static uint32_t failed_count(const struct world *w, int push)
 {
     uint32_t count = 0;
@@ -335,7 +349,7 @@ static void check_row(struct world *w, int push, uint32_t no, uint16_t relay,
     CHECK(w, target_state_terminal(after));
     CHECK(w, !row_ended(w, before) ||
                  (before == TARGET_UNKNOWN_EFFECT && after != TARGET_UNKNOWN_EFFECT));
-    if (after == TARGET_EXPIRED || after == TARGET_CANCELLED)
+    if (!target_says_scheduled(after, outcome->reason))
         CHECK(w, !w->registered[push][no]);
     if (outcome->reason == REASON_MAX_FAIL || after == TARGET_NEVER_ATTEMPTED)
         check_max_fail(w, push, no, before, outcome);
@@ -367,12 +381,21 @@ static void core_persist(struct world *w, const struct dispatch_effect *e)
         check_output(w, push, e);
         w->memory.rows[push][e->target_no] = e->outcome->state;
         w->memory.reasons[push][e->target_no] = e->outcome->reason;
+        w->memory.doubted[push][e->target_no] =
+            e->outcome->state == TARGET_UNKNOWN_EFFECT &&
+            strstr(e->outcome->detail, DISPATCH_DOUBT_TEXT) != NULL;
+    } else if (e->kind == DISPATCH_PERSIST_CERTAIN) {
+        CHECK(w, w->memory.doubted[push][e->target_no] && !w->registered[push][e->target_no]);
+        w->memory.rows[push][e->target_no] = reason_state(w->memory.reasons[push][e->target_no]);
+        w->memory.doubted[push][e->target_no] = false;
     } else if (e->kind == DISPATCH_PERSIST_LEASE) {
         check_first_leases(w, push, &e->history);
         w->memory.history[push][e->history.relay] = e->history;
     } else if (e->kind == DISPATCH_PERSIST_EPOCH) {
         CHECK(w, e->epoch > w->memory.epoch[e->relay]);
         w->memory.epoch[e->relay] = e->epoch;
+    } else if (e->kind == DISPATCH_PERSIST_STANDING) {
+        CHECK(w, !"a clone");
     } else if (e->kind == DISPATCH_PERSIST_CLOSED) {
         w->memory.state[push] = PUSH_CLOSED;
         for (int no = 0; no < TARGETS; no++)
@@ -416,7 +439,7 @@ static void core_send(struct world *w, const struct dispatch_effect *e)
     struct message message = {.kind = MESSAGE_NONE};
     if (e->kind == DISPATCH_SEND_WELCOME) {
         message.kind = MESSAGE_WELCOME;
-        message.welcome = (struct message_welcome){e->epoch, LEASE_MS, HEARTBEAT_MS};
+        message.welcome = (struct message_welcome){e->epoch, LEASE_MS, HEARTBEAT_MS, e->instance};
     } else if (e->kind == DISPATCH_SEND_HEARTBEAT_ACK) {
         message.kind = MESSAGE_HEARTBEAT_ACK;
         message.heartbeat_ack = (struct message_heartbeat_ack){e->epoch, e->sent_boottime_ms};

@@ -90,6 +90,7 @@ static void trace_effect(struct world *world, const struct agent_effect *effect)
                    effect->forget.generation);
         break;
     case AGENT_SEND_HELLO:
+        world->instance = effect->hello.instance;
         buf_printf(trace, "hello instance=%u credit=%u\n", (unsigned)effect->hello.instance,
                    effect->hello.credit);
         break;
@@ -198,7 +199,8 @@ void pass_live_ms(struct world *world, uint64_t ms)
 
 void welcome(struct world *world, uint64_t epoch)
 {
-    struct agent_event event = {.kind = AGENT_WELCOME, .welcome = {epoch, LEASE_MS, HEARTBEAT_MS}};
+    struct agent_event event = {.kind = AGENT_WELCOME,
+                                .welcome = {epoch, LEASE_MS, HEARTBEAT_MS, world->instance}};
     world->epoch = epoch;
     step(world, &event);
 }

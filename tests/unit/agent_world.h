@@ -26,6 +26,7 @@ struct world {
     uint64_t now_ms, now_unix_ms, timer_ms;
     uint64_t sequence; /* of the last batch sent */
     uint64_t epoch;    /* of the last WELCOME */
+    uint64_t instance; /* of the last HELLO */
     bool quiet;        /* heartbeats are left out of the trace */
     bool logged_on;    /* what fails, fails after the logon */
     struct {

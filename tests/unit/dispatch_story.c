@@ -44,12 +44,18 @@ static void trace_effect(struct buf *to, const struct dispatch_effects *effects,
         buf_printf(to, "row p%u/%u %s %s", push, e->target_no, target_state_word(e->outcome->state),
                    reason_word(e->outcome->reason));
         break;
+    case DISPATCH_PERSIST_CERTAIN:
+        buf_printf(to, "certain p%u/%u", push, e->target_no);
+        break;
     case DISPATCH_PERSIST_LEASE:
         buf_printf(to, "mark p%u r%u <%u #%u", push, e->history.relay, e->history.mark,
                    e->history.attempt_max);
         break;
     case DISPATCH_PERSIST_EPOCH:
         buf_printf(to, "epoch r%u %llu", e->relay, epoch);
+        break;
+    case DISPATCH_PERSIST_STANDING:
+        buf_printf(to, "standing r%u %s", e->relay, relay_standing_word(e->standing));
         break;
     case DISPATCH_PERSIST_CLOSED:
         buf_printf(to, "closed p%u", push);

@@ -498,7 +498,8 @@ static void on_hello(struct sim *sim, const struct message_hello *hello)
     sim->instance = hello->instance;
     sim->heard_ms = sim->now_ms;
     struct item *item = draft(MESSAGE_WELCOME);
-    item->message.welcome = (struct message_welcome){sim->epoch, LEASE_MS, HEARTBEAT_MS};
+    item->message.welcome =
+        (struct message_welcome){sim->epoch, LEASE_MS, HEARTBEAT_MS, hello->instance};
     post(sim, item, ITEM_TO_RELAY);
     send_leases(sim, true);
     if (sim->closed)

@@ -76,7 +76,7 @@ static void not_begun_says_nothing_when_another_relay_had_it(void **state)
     hello(&story, 1, 22, 5);
     forget(&story);
     result(&story, 1, 1, 0, 2, TARGET_EXPIRED, REASON_EXPIRED);
-    expect(&story, "row p1/0 unknown_effect RELAY_LOST\n"
+    expect(&story, "row p1/0 unknown_effect EXPIRED\n"
                    "r1 RESULTS_ACK 5\n"
                    "closed p1\n");
     story_end(&story);
