@@ -13,10 +13,13 @@
  * and again until it has ended (wait.c). It holds no session between two looks and costs some 300
  * bytes.
  *
+ * A target that another relay may have worked on (an attempt above 1, and no INTENT here) is looked
+ * at by SCHEDULE, look_only, before PATH: found there, it is done.
+ *
  * Rules: docs/PROTOCOL.md. Invariants: at most one outcome per target and generation; INTENT is
- * persisted before the schedule stage; no stage starts and no logon is allowed after 80 % of the
- * lease, after STOP, after the job's not_after, or during shutdown, but to look for a task that may
- * be registered already; no window is ever exceeded.
+ * persisted before the schedule stage, unless that only looks; no stage starts and no logon is
+ * allowed after 80 % of the lease, after STOP, after the job's not_after, or during shutdown, but
+ * to look for a task that may be registered already; no window is ever exceeded.
  */
 #ifndef PUSHER_RELAY_CORE_AGENT_H
 #define PUSHER_RELAY_CORE_AGENT_H

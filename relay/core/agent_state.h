@@ -52,6 +52,7 @@ struct work {
     bool trial;                /* counted in its credential's trials */
     bool read_back;            /* the running SCHEDULE was told to look first */
     bool look_only;            /* ... and to register nothing */
+    bool look_first;           /* another relay may have begun: SCHEDULE looks before PATH */
     uint64_t started_ms;       /* stage 1 began */
     uint64_t started_unix_ms;  /* 0: not yet */
     uint64_t stage_started_ms; /* the running stage; waiting for the logon doesn't count */
@@ -318,7 +319,9 @@ void work_finish_with(struct agent *agent, uint32_t index, enum stage stage, enu
 void work_expire(struct agent *agent, uint32_t index);
 /* INTENT is journalled and the task may be there: looked at again later, on a new session. */
 void work_pause_unknown(struct agent *agent, uint32_t index, const struct agent_stage_done *done);
-void work_begin(struct agent *agent, uint32_t index, uint32_t job, const char *name);
+/* `look_first`: another relay may have gone past INTENT. */
+void work_begin(struct agent *agent, uint32_t index, uint32_t job, const char *name,
+                bool look_first);
 /* Journals the outcome, forgets the work, queues the row. */
 void work_finish(struct agent *agent, uint32_t index, const struct outcome *outcome);
 /* Forgets the work without an outcome; the entry goes too unless INTENT is journalled. */

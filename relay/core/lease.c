@@ -292,7 +292,10 @@ static void take_target(struct agent *agent, uint32_t push, const struct lease_e
         results_drop(agent, index, STAGE_COUNT);
         return;
     }
-    work_begin(agent, index, agent->pushes[push].job, from->name);
+    uint32_t job = agent->pushes[push].job;
+    bool look_first =
+        from->attempt > 1 && !agent->table.entries[index].intent && !agent->jobs[job].cleanup;
+    work_begin(agent, index, job, from->name, look_first);
 }
 
 /* What went past INTENT under an earlier job is looked into under that one. */

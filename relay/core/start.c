@@ -77,11 +77,12 @@ static void start_stage(struct agent *agent, uint32_t index)
         agent->connecting++;
         job->sessions++;
     }
-    work->read_back = work->stage == STAGE_SCHEDULE && entry->intent && !work->scheduled;
+    work->read_back =
+        work->stage == STAGE_SCHEDULE && !work->scheduled && (entry->intent || work->look_first);
     const struct push_slot *push = &agent->pushes[entry->push];
-    work->look_only =
-        work->read_back && (push->stopped || push->refused || job_expired(agent, job));
-    if (work->stage == STAGE_SCHEDULE && !entry->intent && !job->cleanup) {
+    work->look_only = work->read_back && (work->look_first || push->stopped || push->refused ||
+                                          job_expired(agent, job));
+    if (work->stage == STAGE_SCHEDULE && !entry->intent && !job->cleanup && !work->look_first) {
         entry->intent = true;
         effect_add(agent, AGENT_PERSIST_INTENT)->persist.ref = entry_ref(agent, index);
     }

@@ -122,7 +122,8 @@ static void forget_work(struct agent *agent, uint32_t index)
     job_settle(agent, job);
 }
 
-void work_begin(struct agent *agent, uint32_t index, uint32_t job, const char *name)
+void work_begin(struct agent *agent, uint32_t index, uint32_t job, const char *name,
+                bool look_first)
 {
     size_t size = strlen(name) + 1; /* < LIMIT_TARGET_NAME_SIZE, by the decoder */
     struct work *work = mem_new(1, sizeof *work + size);
@@ -130,6 +131,7 @@ void work_begin(struct agent *agent, uint32_t index, uint32_t job, const char *n
     work->serial = ++agent->serial;
     work->job = job;
     work->leased = true;
+    work->look_first = look_first;
     work->retry_pause_ms = agent->config.retry_first_ms;
     agent->table.entries[index].work = work;
     agent->jobs[job].refs++;
@@ -402,6 +404,29 @@ static bool registered(const struct agent *agent, const struct work *work,
             (done->verdict == AGENT_PASSED && !done->has_exit_code));
 }
 
+/* Another relay was leased the target before: the Task Scheduler has said whether it got that far,
+ * before anything is copied over a package that runs. What can't be told is this relay's failure,
+ * and the coordinator knows that it says nothing of the other's. */
+static void looked_first(struct agent *agent, uint32_t index, const struct agent_stage_done *done)
+{
+    struct entry *entry = &agent->table.entries[index];
+    struct work *work = entry->work;
+    bool nothing = came_to_nothing(work, done);
+    work->look_first = false;
+    if (nothing && agent->pushes[entry->push].stopped) {
+        work_drop(agent, index);
+    } else if (nothing) {
+        work->schedule_tries = 0;
+        work_wait_for(agent, index, STAGE_PATH);
+    } else if (registered(agent, work, done)) {
+        entry->intent = true; /* its end is waited for, also after a crash */
+        effect_add(agent, AGENT_PERSIST_INTENT)->persist.ref = entry_ref(agent, index);
+        wait_begin(agent, index, done);
+    } else {
+        work_finish_done(agent, index, done);
+    }
+}
+
 void on_stage_done(struct agent *agent, const struct agent_stage_done *done)
 {
     uint32_t index = (uint32_t)done->key;
@@ -416,6 +441,8 @@ void on_stage_done(struct agent *agent, const struct agent_stage_done *done)
     entry->status = ENTRY_INTENT; /* in no queue for the moment */
     if (work->scheduled && (done->stage == STAGE_SCHEDULE || done->verdict != AGENT_PASSED)) {
         wait_looked(agent, index, done);
+    } else if (work->look_first && done->stage == STAGE_SCHEDULE) {
+        looked_first(agent, index, done);
     } else if (registered(agent, work, done)) {
         wait_begin(agent, index, done);
     } else if (agent->pushes[entry->push].stopped && !entry->intent &&
@@ -427,8 +454,8 @@ void on_stage_done(struct agent *agent, const struct agent_stage_done *done)
         work_pause_unknown(agent, index, done);
     } else if (done->verdict != AGENT_PASSED || done->stage == STAGE_SCHEDULE) {
         work_finish_done(agent, index, done);
-    } else if (entry->intent && done->stage == STAGE_ACCESS) {
-        work_wait_for(agent, index, STAGE_SCHEDULE); /* the copy was whole before INTENT */
+    } else if ((entry->intent || work->look_first) && done->stage == STAGE_ACCESS) {
+        work_wait_for(agent, index, STAGE_SCHEDULE); /* to look; after INTENT the copy is whole */
     } else {
         work_wait_for(agent, index, done->stage + 1);
     }

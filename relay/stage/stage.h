@@ -110,10 +110,11 @@ void stage_runner_remove_job(struct stage_runner *runner, uint32_t job_no);
 
 /* Starts a stage. Stages of one key are run in ascending order, except that after a failed or
  * unknown SCHEDULE the caller may ask for ACCESS again (new session) and then for SCHEDULE with
- * read_back. A stage tries again by itself where reason.def says transient, as far as its time
- * goes; a connection lost meanwhile is made again, also between stages, but never once the
- * registering call has been sent: then the verdict is STAGE_EFFECT_UNKNOWN. With read_back any
- * failure before the task was looked for is STAGE_EFFECT_UNKNOWN too. */
+ * read_back; and for PATH after a SCHEDULE that only looked and found nothing. A stage tries again
+ * by itself where reason.def says transient, as far as its time goes; a connection lost meanwhile
+ * is made again, also between stages, but never once the registering call has been sent: then the
+ * verdict is STAGE_EFFECT_UNKNOWN. With read_back any failure before the task was looked for is
+ * STAGE_EFFECT_UNKNOWN too. */
 void stage_run(struct stage_runner *runner, const struct stage_request *request);
 /* Lets a target that is `connected` log on, once: when the stage loses that connection and makes
  * another, it says `connected` again. A connection that breaks while it waits is made again when

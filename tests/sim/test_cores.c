@@ -622,7 +622,7 @@ static void run_stage(struct world *w, uint16_t number, const struct agent_effec
         }
         return;
     }
-    CHECK(w, intent);
+    CHECK(w, intent || e->run.look_only);
     CHECK(w, w->now_ms < w->not_after_ms || e->run.look_only || e->run.await);
     CHECK(w, !e->run.await || (w->wait && w->registered[push][no]));
     if (e->run.await) {

@@ -267,7 +267,7 @@ static void on_run(struct sim *sim, const struct agent_effect *effect)
     must(sim, !sim->stop_seen || target->intent, "a stage after STOP");
     must_have_lease(sim, "a stage after the lease");
     if (effect->run.stage == STAGE_SCHEDULE) {
-        must(sim, target->intent, "SCHEDULE without INTENT");
+        must(sim, target->intent || effect->run.look_only, "SCHEDULE without INTENT");
         if (!effect->run.read_back)
             target->plain_schedules++;
         must(sim, target->plain_schedules <= 1, "SCHEDULE twice without looking");

@@ -337,6 +337,8 @@ static void look_under_stop_finding_nothing_is_cancelled(void **state)
     job = job_of(&push_a, 2);
     give_job(&world, &job);
     lease(&world, &push_a, 0, 1, 3);
+    pass_until(&world, "At0", STAGE_SCHEDULE);
+    answer(&world, "At0", AGENT_FAILED, REASON_CANCELLED);
     pass_until(&world, "At0", STAGE_COPY);
     forget_trace(&world);
     pass(&world, "At0");
