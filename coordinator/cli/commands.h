@@ -14,6 +14,8 @@ int command_cancel(int argc, char *const *argv);
 int command_pause(int argc, char *const *argv);
 int command_resume(int argc, char *const *argv);
 int command_retry(int argc, char *const *argv);
+int command_relay(int argc, char *const *argv);
+int command_cred(int argc, char *const *argv);
 
 /* "pusher 0.1.0". */
 void print_version(void);

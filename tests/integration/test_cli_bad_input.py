@@ -128,13 +128,42 @@ class BadInput(unittest.TestCase):
         self.assert_refused(self.run_pusher("--frobnicate"), 2, "unknown option '--frobnicate'")
         self.assert_refused(self.run_pusher("report", "--frobnicate"), 2, "--frobnicate")
 
+    def test_verbs_of_relay_and_cred(self):
+        for words, status, said in (
+                (["relay"], 2, "token, list, approve, drain, activate, revoke"),
+                (["relay", "x"], 2, "no such verb"),
+                (["relay", "token"], 2, "usage: pusher relay token SITE"),
+                (["relay", "token", "berlin", "--valid", "2h"], 2, "an hour at most"),
+                (["relay", "token", "berlin", "--valid", "soon"], 2, "--valid"),
+                (["relay", "list", "-o", "csv"], 2, "table, json"),
+                (["relay", "list", "berlin"], 2, "one word too many"),
+                (["relay", "approve"], 2, "usage: pusher relay approve"),
+                (["relay", "approve", "b1", "--subnet", "10.0.0.1/8"], 2, "10.0.0.0/8 is meant"),
+                (["relay", "approve", "b1", "--expires", "0d"], 2, "--expires"),
+                (["relay", "revoke", "b1", "b2"], 2, "one word too many"),
+                (["relay", "drain", "b1", "-y"], 2, "unknown option"),
+                (["relay", "drain", "b1"], 2, "PUSHER_COORDINATOR"),
+                (["relay", "list", "--coordinator", "ipc:///tmp/nobody-listens"], 7,
+                 "no coordinator answers"),
+                (["cred"], 2, "set, list, rm"),
+                (["cred", "x"], 2, "no such verb"),
+                (["cred", "set", "berlin"], 2, "--user is needed"),
+                (["cred", "set", "berlin", "--user", ""], 2, "--user has 1 to"),
+                (["cred", "set", "berlin", "--user", "x\ny"], 2, "control character"),
+                (["cred", "set", "b" * 64, "--user", "x"], 2, "at most 63"),
+                (["cred", "set", "berlin", "--password", "x"], 2, "--password-file"),
+                (["cred", "rm"], 2, "usage: pusher cred rm SITE"),
+                (["cred", "rm", "--", "berlin"], 2, "nothing may follow --")):
+            with self.subTest(words=words):
+                self.assert_refused(self.run_pusher(*words), status, said)
+
     def test_what_comes_later_says_so(self):
         for option in (("--tz", "site"), ("-o", "html"), ("-t", "pool:all"),
                        ("-t", "ldap:OU=PCs")):
             with self.subTest(option=option):
                 self.assert_refused(self.push("-t", "pc1", *option), 2, "not in this version")
-        for command in ("plan", "preflight", "diff", "relay", "pool", "package",
-                        "cred", "key", "config", "doctor", "completion"):
+        for command in ("plan", "preflight", "diff", "pool", "package",
+                        "key", "config", "doctor", "completion"):
             with self.subTest(command=command):
                 self.assert_refused(self.run_pusher(command, "x"), 2, "not in this version")
 
