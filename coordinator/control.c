@@ -227,6 +227,7 @@ static control_handler *const handlers[MESSAGE_KIND_COUNT] = {
     [MESSAGE_SITES_GET] = control_sites_get,
     [MESSAGE_ROUTES_GET] = route_ask,
     [MESSAGE_LINT_GET] = control_lint_get,
+    [MESSAGE_PARTS_GET] = control_parts_get,
     [MESSAGE_TOKEN_PUT] = control_token_put,
     [MESSAGE_RELAY_SET] = control_relay_set,
     [MESSAGE_OBJECT] = control_object,

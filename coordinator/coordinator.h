@@ -96,6 +96,16 @@ struct report_task {
     uint64_t progressed_ms; /* when the asker last took something */
 };
 
+/* The push that was counted last. */
+struct parts_cache {
+    uint64_t key;
+    struct push_part *parts; /* owned; NULL: none was counted */
+    uint32_t part_count;
+    bool open;           /* it went on then */
+    uint64_t counted_ms; /* boot time */
+    uint32_t cost_ms;    /* what counting took */
+};
+
 struct book_entry {
     uint64_t key;
     struct merkle_tree *tree; /* owned */
@@ -136,6 +146,7 @@ struct coordinator {
     struct upload uploads[COORDINATOR_UPLOADS_MAX];
     struct offer offers[COORDINATOR_UPLOADS_MAX];
     struct report_task reports[COORDINATOR_REPORTS_MAX];
+    struct parts_cache parts;
     struct book_entry *book; /* open pushes whose tree is in memory */
     uint32_t book_count;
 };
@@ -205,6 +216,11 @@ void control_push_stop(struct coordinator *c, const struct link_peer *peer,
 /* Drops uploads that nobody goes on with. */
 void control_push_sweep(struct coordinator *c);
 void control_push_release(struct coordinator *c);
+
+/* control_parts.c */
+void control_parts_get(struct coordinator *c, const struct link_peer *peer,
+                       const struct message *message);
+void control_parts_release(struct coordinator *c);
 
 /* control_job.c */
 void control_job_get(struct coordinator *c, const struct link_peer *peer,

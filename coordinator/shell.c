@@ -510,6 +510,7 @@ static void finish(struct coordinator *c)
     for (size_t i = 0; i < c->outbox_count; i++)
         free(c->outbox[i].bytes);
     control_report_release(c);
+    control_parts_release(c);
     control_push_release(c);
     sealed_release(c);
     routing_release(c);

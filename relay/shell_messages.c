@@ -108,6 +108,8 @@ static void take_message(struct shell *shell, const struct message *message)
     case MESSAGE_CREDENTIAL_RM:
     case MESSAGE_PUSH_CREDENTIALS:
     case MESSAGE_JOB_GET:
+    case MESSAGE_PARTS_GET:
+    case MESSAGE_PARTS:
     case MESSAGE_PACKAGES_GET:
     case MESSAGE_PACKAGE_RM:
     case MESSAGE_PACKAGE_VERIFY:

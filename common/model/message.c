@@ -45,6 +45,7 @@ static const char *const words[MESSAGE_KIND_COUNT] = {
     [MESSAGE_CREDENTIAL_RM] = "credential_rm",
     [MESSAGE_PUSH_CREDENTIALS] = "push_credentials",
     [MESSAGE_JOB_GET] = "job_get",
+    [MESSAGE_PARTS_GET] = "parts_get",
     [MESSAGE_PACKAGES_GET] = "packages_get",
     [MESSAGE_PACKAGE_RM] = "package_rm",
     [MESSAGE_PACKAGE_VERIFY] = "package_verify",
@@ -62,6 +63,7 @@ static const char *const words[MESSAGE_KIND_COUNT] = {
     [MESSAGE_LINT] = "lint",
     [MESSAGE_TOKEN] = "token",
     [MESSAGE_PACKAGES] = "packages",
+    [MESSAGE_PARTS] = "parts",
 };
 
 const char *message_kind_word(enum message_kind kind)
@@ -212,6 +214,9 @@ void message_release(struct message *message)
     case MESSAGE_PACKAGES:
         free(message->packages.rows);
         break;
+    case MESSAGE_PARTS:
+        free(message->parts.rows);
+        break;
     case MESSAGE_NONE:
     case MESSAGE_HELLO:
     case MESSAGE_HEARTBEAT:
@@ -244,6 +249,7 @@ void message_release(struct message *message)
     case MESSAGE_RELAY_SET:
     case MESSAGE_CREDENTIAL_RM:
     case MESSAGE_JOB_GET:
+    case MESSAGE_PARTS_GET:
     case MESSAGE_PACKAGES_GET:
     case MESSAGE_PACKAGE_RM:
     case MESSAGE_PACKAGE_VERIFY:

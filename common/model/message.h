@@ -66,6 +66,7 @@ enum message_kind {
     MESSAGE_CREDENTIAL_RM,
     MESSAGE_PUSH_CREDENTIALS,
     MESSAGE_JOB_GET,
+    MESSAGE_PARTS_GET,
     MESSAGE_PACKAGES_GET,
     MESSAGE_PACKAGE_RM,
     MESSAGE_PACKAGE_VERIFY,
@@ -84,6 +85,7 @@ enum message_kind {
     MESSAGE_LINT,
     MESSAGE_TOKEN,
     MESSAGE_PACKAGES,
+    MESSAGE_PARTS,
     MESSAGE_KIND_COUNT,
 };
 
@@ -532,6 +534,25 @@ struct message_status {
     uint32_t relay_count;
 };
 
+/* The rows of a push counted by site and relay, in the order of their names. Of a push that goes on
+ * the counts may be some seconds old. */
+struct push_part {
+    char site[LIMIT_SITE_NAME_SIZE];  /* "-": none */
+    char relay[LIMIT_SITE_NAME_SIZE]; /* who reported them last; "-": nobody yet */
+    struct totals totals;
+};
+
+struct message_parts_get {
+    struct push_selector push;
+    uint32_t first;
+};
+
+struct message_parts {
+    struct push_part *rows;
+    uint32_t row_count;
+    uint32_t next; /* ask for these; 0: that was all */
+};
+
 /* Which rows a report wants; every filter that is set must fit. */
 struct report_filter {
     struct push_selector push;
@@ -620,6 +641,8 @@ struct message {
         struct message_relay_set relay_set;
         struct message_relays_get relays_get;
         struct message_push_credentials push_credentials;
+        struct message_parts_get parts_get;
+        struct message_parts parts;
         struct push_selector job_get; /* answer: JOB, without a credential */
         struct message_packages packages;
         struct message_package_ref package_ref; /* PACKAGE_RM, PACKAGE_VERIFY */

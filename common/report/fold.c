@@ -235,6 +235,36 @@ int report_fold_check(const struct report_fold *fold, const struct push_summary 
     return 0;
 }
 
+/* What the coordinator counted for this relay; nothing when it names it nowhere. */
+static const struct totals *counted(const struct push_part *parts, uint32_t part_count,
+                                    const struct report_relay *relay)
+{
+    static const struct totals none;
+    for (uint32_t i = 0; i < part_count; i++)
+        if (strcmp(parts[i].site, relay->site) == 0 && strcmp(parts[i].relay, relay->name) == 0)
+            return &parts[i].totals;
+    return &none;
+}
+
+int report_fold_check_parts(const struct report_fold *fold, const struct push_part *parts,
+                            uint32_t part_count, struct err *err)
+{
+    for (uint32_t i = 0; i < fold->relay_count; i++) {
+        const struct report_relay *relay = &fold->relays[i];
+        const struct totals *said = counted(parts, part_count, relay);
+        for (int state = 0; state < TARGET_STATE_COUNT; state++)
+            if (relay->totals.by_state[state] != said->by_state[state])
+                return err_set(err, ERR_INTERNAL,
+                               "ledger mismatch: relay %s of site %s: %u rows are %s, %u were "
+                               "counted",
+                               relay->name, relay->site, relay->totals.by_state[state],
+                               target_state_word((enum target_state)state), said->by_state[state]);
+    }
+    /* Who has rows there and none here is missing from the sum, which report_fold_check compares.
+     */
+    return 0;
+}
+
 int report_exit_status(const struct totals *totals, uint32_t max_fail, bool wait, bool balanced)
 {
     if (!balanced)

@@ -77,6 +77,11 @@ int report_fold_add(struct report_fold *fold, const struct report_row *row, stru
 int report_fold_check(const struct report_fold *fold, const struct push_summary *push,
                       struct err *err);
 
+/* The law for each relay, over an unfiltered report of a closed push: as many rows in each state as
+ * the coordinator counted for it. Errors: ERR_INTERNAL naming the relay. */
+int report_fold_check_parts(const struct report_fold *fold, const struct push_part *parts,
+                            uint32_t part_count, struct err *err);
+
 /* Exit status of a push with these rows, the first that fits: 1 law broken, 5 stopped by the
  * failure threshold, 3 failures, 4 anything else not succeeded, 0. */
 int report_exit_status(const struct totals *totals, uint32_t max_fail, bool wait, bool balanced);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "common/base/mem.h"
 #include "common/report/format.h"
 #include "common/report/json_values.h"
 
@@ -69,12 +70,30 @@ int push_json_list(FILE *out, const struct push_summary *pushes, uint32_t count,
     return 0;
 }
 
-int push_json_status(FILE *out, const struct message_status *status, struct err *err)
+static json_t *sites_of(const struct push_part *sites, uint32_t site_count, bool wait)
+{
+    json_t *array = value_array();
+    for (uint32_t i = 0; i < site_count; i++) {
+        json_t *site = value_object();
+        json_t *totals = value_totals(&sites[i].totals, wait);
+        value_member(site, "site", value_text(sites[i].site));
+        if (json_object_update(site, totals) != 0)
+            mem_exhausted();
+        json_decref(totals);
+        value_element(array, site);
+    }
+    return array;
+}
+
+int push_json_status(FILE *out, const struct message_status *status, const struct push_part *sites,
+                     uint32_t site_count, struct err *err)
 {
     const struct push_summary *push = &status->push;
     if (fputs("{\n\"schema_version\": 1,\n", out) < 0 ||
         write_value(out, "\"push\": ", detailed_push(push), ",\n") != 0 ||
         write_value(out, "\"totals\": ", value_totals(&push->totals, push->wait), ",\n") != 0 ||
+        (sites != NULL &&
+         write_value(out, "\"sites\": ", sites_of(sites, site_count, push->wait), ",\n") != 0) ||
         write_value(out, "\"relays\": ", relays_of(status), "\n}\n") != 0)
         return err_set_errno(err, errno, "cannot write the push");
     return 0;

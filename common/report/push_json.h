@@ -14,7 +14,9 @@
  * `push` is the report's with "generation", "bytes", "closed", "operator_key", "account" in it.
  * Errors: ERR_IO. */
 int push_json_list(FILE *out, const struct push_summary *pushes, uint32_t count, struct err *err);
-/* {"schema_version": 1, "push": {...}, "totals": {...}, "relays": [...]}. Errors: ERR_IO. */
-int push_json_status(FILE *out, const struct message_status *status, struct err *err);
+/* {"schema_version": 1, "push": {...}, "totals": {...}, "sites": [...], "relays": [...]}; `sites`,
+ * a site's name and totals each, may be NULL: not there. Errors: ERR_IO. */
+int push_json_status(FILE *out, const struct message_status *status, const struct push_part *sites,
+                     uint32_t site_count, struct err *err);
 
 #endif

@@ -29,10 +29,11 @@ body_take take_ok, take_fail, take_package_want, take_relays, take_status, take_
 body_put put_enroll, put_enrolled, put_job_get, put_lint, put_object, put_objects, put_objects_get,
     put_package_ref, put_packages, put_peer, put_permit, put_permit_get, put_push_credentials,
     put_relay_set, put_routes, put_routes_get, put_site_put, put_site_ref, put_sites, put_sites_get,
-    put_token, put_token_put, put_relays_get;
+    put_token, put_token_put, put_relays_get, put_parts_get, put_parts;
 body_take take_enroll, take_enrolled, take_job_get, take_lint, take_object, take_objects,
     take_objects_get, take_package_ref, take_packages, take_peer, take_permit, take_permit_get,
     take_push_credentials, take_relay_set, take_routes, take_routes_get, take_site_put,
-    take_site_ref, take_sites, take_sites_get, take_token, take_token_put, take_relays_get;
+    take_site_ref, take_sites, take_sites_get, take_token, take_token_put, take_relays_get,
+    take_parts_get, take_parts;
 
 #endif

@@ -133,7 +133,7 @@ void take_outcome(struct coder *c, const Pusher__Outcome *from, struct outcome *
     to->exit_code = from->exit_code;
 }
 
-static Pusher__Totals *put_totals(struct coder *c, const struct totals *from)
+Pusher__Totals *put_totals(struct coder *c, const struct totals *from)
 {
     Pusher__Totals *to = coder_message(c, PART(totals));
     if (to == NULL)
@@ -144,7 +144,7 @@ static Pusher__Totals *put_totals(struct coder *c, const struct totals *from)
     return to;
 }
 
-static void take_totals(struct coder *c, const Pusher__Totals *from, struct totals *to)
+void take_totals(struct coder *c, const Pusher__Totals *from, struct totals *to)
 {
     if (from == NULL) {
         coder_fail(c, "totals", "missing");

@@ -12,6 +12,8 @@ Pusher__Outcome *put_outcome(struct coder *c, const struct outcome *from);
 void take_outcome(struct coder *c, const Pusher__Outcome *from, struct outcome *to);
 Pusher__PushSummary *put_summary(struct coder *c, const struct push_summary *from);
 void take_summary(struct coder *c, const Pusher__PushSummary *from, struct push_summary *to);
+Pusher__Totals *put_totals(struct coder *c, const struct totals *from);
+void take_totals(struct coder *c, const Pusher__Totals *from, struct totals *to);
 /* Arrays of pointers, as the generated structs want them; *to_count is set with them. */
 void put_relay_rows(struct coder *c, const struct relay_row *from, uint32_t count,
                     Pusher__RelayRow ***to, size_t *to_count);

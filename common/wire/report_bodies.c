@@ -33,6 +33,66 @@ void take_job_get(struct coder *c, const void *body, struct message *message)
     take_text(c, from->prefix, to->prefix, sizeof to->prefix, "push prefix");
 }
 
+void *put_parts_get(struct coder *c, const struct message *message)
+{
+    const struct message_parts_get *from = &message->parts_get;
+    Pusher__PartsGet *to = coder_message(c, PART(parts_get));
+    if (to == NULL)
+        return NULL;
+    to->prefix = put_text(c, from->push.prefix, sizeof from->push.prefix, "push prefix");
+    to->first = from->first;
+    return to;
+}
+
+void take_parts_get(struct coder *c, const void *body, struct message *message)
+{
+    const Pusher__PartsGet *from = body;
+    struct message_parts_get *to = &message->parts_get;
+    take_text(c, from->prefix, to->push.prefix, sizeof to->push.prefix, "push prefix");
+    to->first = from->first;
+}
+
+static Pusher__Part *put_part(struct coder *c, const struct push_part *from)
+{
+    Pusher__Part *to = coder_message(c, PART(part));
+    if (to == NULL)
+        return NULL;
+    to->site = put_text(c, from->site, sizeof from->site, "site");
+    to->relay = put_text(c, from->relay, sizeof from->relay, "relay name");
+    to->totals = put_totals(c, &from->totals);
+    return to;
+}
+
+void *put_parts(struct coder *c, const struct message *message)
+{
+    const struct message_parts *from = &message->parts;
+    Pusher__Parts *to = coder_message(c, PART(parts));
+    uint32_t count = put_row_count(c, from->row_count, "parts");
+    Pusher__Part **rows = coder_new(c, count, sizeof(Pusher__Part *));
+    if (to == NULL)
+        return NULL;
+    for (uint32_t i = 0; rows != NULL && i < count; i++)
+        rows[i] = put_part(c, &from->rows[i]);
+    to->rows = rows;
+    to->n_rows = count;
+    to->next = from->next;
+    return to;
+}
+
+void take_parts(struct coder *c, const void *body, struct message *message)
+{
+    const Pusher__Parts *from = body;
+    struct message_parts *to = &message->parts;
+    to->rows = take_rows(c, from->n_rows, sizeof *to->rows, &to->row_count, "parts");
+    for (uint32_t i = 0; i < to->row_count; i++) {
+        take_text(c, from->rows[i]->site, to->rows[i].site, sizeof to->rows[i].site, "site");
+        take_text(c, from->rows[i]->relay, to->rows[i].relay, sizeof to->rows[i].relay,
+                  "relay name");
+        take_totals(c, from->rows[i]->totals, &to->rows[i].totals);
+    }
+    to->next = from->next;
+}
+
 void *put_report_get(struct coder *c, const struct message *message)
 {
     const struct report_filter *from = &message->report_get;

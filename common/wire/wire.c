@@ -61,6 +61,8 @@ static const struct body bodies[MESSAGE_KIND_COUNT] = {
     BODY(CREDENTIAL_RM, site_ref),
     BODY(PUSH_CREDENTIALS, push_credentials),
     BODY(JOB_GET, job_get),
+    BODY(PARTS_GET, parts_get),
+    BODY(PARTS, parts),
     BODY(PACKAGES_GET, empty),
     BODY(PACKAGE_RM, package_ref),
     BODY(PACKAGE_VERIFY, package_ref),

@@ -1,4 +1,4 @@
-/* Commands that look at pushes, and cancel: report, list, show, status. */
+/* Commands that look at pushes, and cancel: report, list, show. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,6 @@
 #include "coordinator/cli/session.h"
 
 #define END_MS 5000U
-#define WATCH_MS 1000U   /* between two looks of status -w */
 #define CANCEL_MS 20000U /* a cancelled push settles for so long */
 #define TITLE_SIZE (LIMIT_PACKAGE_NAME_SIZE + 32)
 #define CANCEL_LOOK_MS 100U /* ... with a look this often */
@@ -279,7 +278,7 @@ int command_list(int argc, char *const *argv)
     return look_run(&command, argc, argv);
 }
 
-/* ---- show, status ---- */
+/* ---- show ---- */
 
 int look_status(struct session *session, const struct look *look, struct message *answer,
                 struct err *err)
@@ -330,7 +329,7 @@ static int run_show(struct session *session, struct look *look)
         return session_failed(session, &err);
     int result = 0;
     if (look_json_wanted(look))
-        result = push_json_status(stdout, &answer.status, &err);
+        result = push_json_status(stdout, &answer.status, NULL, 0, &err);
     else
         print_push(&answer.status.push);
     message_release(&answer);
@@ -360,52 +359,6 @@ void look_print_status(const struct message_status *status)
     (void)printf("PUSH %s  %s  %s  %s\n", id,
                  text_printable(name, sizeof name, push_title(&status->push, title)),
                  push_state_word(status->push.state), text + strspn(text, " "));
-}
-
-static int run_status(struct session *session, struct look *look)
-{
-    struct err err = {0};
-    struct progress progress;
-    int result = 0;
-    bool redraw = look->watch && isatty(STDERR_FILENO) == 1;
-    progress_init(&progress, stderr, redraw ? terminal_width(STDERR_FILENO) : 0);
-    for (;;) {
-        struct message answer;
-        if (look_status(session, look, &answer, &err) != 0)
-            return session_failed(session, &err);
-        bool last = !look->watch || answer.status.push.state != PUSH_OPEN;
-        if (last) {
-            progress_end(&progress);
-            if (look_json_wanted(look))
-                result = push_json_status(stdout, &answer.status, &err);
-            else
-                look_print_status(&answer.status);
-        } else {
-            progress_show(&progress, &answer.status, uv_now(&session->loop), false);
-        }
-        message_release(&answer);
-        if (last)
-            return look_output_written(result, &err);
-        if (session_wait(session, WATCH_MS, &err) != 0) {
-            progress_end(&progress);
-            return session_failed(session, &err);
-        }
-    }
-}
-
-int command_status(int argc, char *const *argv)
-{
-    static const struct option_row rows[] = {
-        {"watch", 'w', LOOK_WATCH, NULL, "Look again and again until the push stops or ends."},
-    };
-    static const struct look_command command = {
-        .usage = "pusher status [PUSH] [-w] [-o table|json]",
-        .about = "Shows how far a push is (the newest, unless one is named).",
-        .options = {rows, sizeof rows / sizeof *rows},
-        .push_needed = true,
-        .formats = FORMATS_JSON,
-        .run = run_status};
-    return look_run(&command, argc, argv);
 }
 
 /* ---- cancel ---- */

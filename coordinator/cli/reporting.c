@@ -1,12 +1,14 @@
 /* Rows in, report out. */
 #include "coordinator/cli/reporting.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/report/fold.h"
 #include "common/report/output.h"
+#include "coordinator/cli/parts.h"
 
 struct fetch {
     struct report_fold fold;
@@ -26,6 +28,35 @@ static uint64_t unix_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* An unknown effect may become known after the end: then the counts are of another moment. */
+static bool changed(struct session *session, const struct push_summary *push)
+{
+    struct message request = {.kind = MESSAGE_STATUS_GET};
+    struct message answer;
+    push_id_text(&push->push, request.status_get.prefix);
+    if (session_call(session, &request, MESSAGE_STATUS, &answer, NULL) != 0)
+        return false;
+    bool result = memcmp(&answer.status.push.totals, &push->totals, sizeof push->totals) != 0;
+    message_release(&answer);
+    return result;
+}
+
+/* The law for each relay. 1: holds, 0: does not, -1: could not be asked. */
+static int balanced_parts(struct session *session, const struct fetch *fetch,
+                          const struct push_summary *push, struct err *why, struct err *err)
+{
+    struct push_part *parts = NULL;
+    uint32_t part_count = 0;
+    if (push->state != PUSH_CLOSED)
+        return 1; /* rows may change between the two looks */
+    if (parts_fetch(session, &push->push, &parts, &part_count, err) != 0)
+        return -1;
+    bool holds = report_fold_check_parts(&fetch->fold, parts, part_count, why) == 0;
+    int result = holds || changed(session, push);
+    free(parts);
+    return result;
 }
 
 /* Asks the law; says what is broken. */
@@ -49,6 +80,10 @@ static int finish(struct session *session, const struct reporting *reporting,
     struct message request = {.kind = MESSAGE_RELAYS_GET};
     struct message relays;
     bool law = balanced(fetch, push, reporting->submitted, &why);
+    int parts = law ? balanced_parts(session, fetch, push, &why, err) : 1;
+    if (parts < 0)
+        return -1;
+    law = law && parts == 1;
     if (!law)
         complain("%s", why.text);
     *status = report_exit_status(&fetch->fold.totals, fetch->fold.max_fail, push->wait, law);

@@ -16,6 +16,7 @@
 #include "coordinator/cli/progress.h"
 #include "coordinator/cli/push_options.h"
 #include "coordinator/cli/signing.h"
+#include "coordinator/cli/site_bars.h"
 #include "coordinator/cli/values.h"
 
 #define NOW 1767225600 /* 2026-01-01T00:00:00Z */
@@ -437,6 +438,42 @@ static void progress_without_terminal_says_little(void **state)
     (void)fclose(out);
 }
 
+static void site_bars_add_up_relays_and_keep_the_line_short(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *site, *relay;
+        uint32_t scheduled, failed, queued;
+    } rows[] = {{"-", "-", 0, 1, 0},
+                {"lyon", "-", 0, 0, 10},
+                {"lyon", "lyon-1", 20, 5, 0},
+                {"lyon", "lyon-2", 5, 0, 0},
+                {"a site \x1b[2J with a longer name", "x", 1, 0, 0}};
+    struct push_part parts[5] = {0};
+    char text[PROGRESS_TEXT_SIZE];
+    uint32_t site_count = 9;
+    assert_null(site_bars_fold(parts, 0, &site_count));
+    assert_int_equal(site_count, 0);
+    for (size_t i = 0; i < 5; i++) {
+        text_copy(parts[i].site, sizeof parts[i].site, rows[i].site);
+        text_copy(parts[i].relay, sizeof parts[i].relay, rows[i].relay);
+        parts[i].totals.by_state[TARGET_SCHEDULED] = rows[i].scheduled;
+        parts[i].totals.by_state[TARGET_FAILED] = rows[i].failed;
+        parts[i].totals.by_state[TARGET_QUEUED] = rows[i].queued;
+    }
+    struct push_part *sites = site_bars_fold(parts, 5, &site_count);
+    assert_int_equal(site_count, 3);
+    assert_int_equal(totals_submitted(&sites[1].totals), 40);
+    assert_int_equal(site_bars_name_width(sites, 2), 4);
+    assert_int_equal(site_bars_name_width(sites, 3), 24);
+    assert_string_equal(site_bar_text(&sites[0], false, 4, 0, text), "-     100%  1/1  failed 1");
+    assert_string_equal(site_bar_text(&sites[1], false, 4, 100, text),
+                        "lyon  [###############-----]  75%  30/40  ok 25  failed 5");
+    assert_null(strchr(site_bar_text(&sites[2], false, 24, 61, text), '\x1b'));
+    assert_true(strlen(text) < 61);
+    free(sites);
+}
+
 static void seal_key_of_another_is_refused(void **state)
 {
     (void)state;
@@ -526,6 +563,7 @@ int main(void)
         cmocka_unit_test(push_line_bad_is_refused),
         cmocka_unit_test(progress_line_counts_and_rates),
         cmocka_unit_test(progress_without_terminal_says_little),
+        cmocka_unit_test(site_bars_add_up_relays_and_keep_the_line_short),
         cmocka_unit_test(seal_key_of_another_is_refused),
         cmocka_unit_test(coordinator_endpoint_is_a_socket_path_or_refused),
         cmocka_unit_test(coordinator_option_wins_over_the_environment),

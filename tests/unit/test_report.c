@@ -442,6 +442,7 @@ static void push_json_matches_golden(void **state)
                                     summary_of(&totals, PUSH_CLOSED)};
     struct relay_row relay = {.name = "relay-1\x1b", .site = "lyon", .live = true, .leased = 3};
     struct message_status status = {.relays = &relay, .relay_count = 1};
+    struct push_part sites[] = {{.site = "-"}, {.site = "lyon\x1b", .totals = totals}};
     struct err err = {0};
     FILE *out = tmpfile();
     assert_non_null(out);
@@ -452,7 +453,7 @@ static void push_json_matches_golden(void **state)
     status.push = pushes[0];
     assert_int_equal(push_json_list(out, NULL, 0, &err), 0);
     assert_int_equal(push_json_list(out, pushes, 2, &err), 0);
-    assert_int_equal(push_json_status(out, &status, &err), 0);
+    assert_int_equal(push_json_status(out, &status, sites, 2, &err), 0);
     golden_check("push_json.txt", out);
     (void)fclose(out);
 }
@@ -613,6 +614,18 @@ static void fold_counts_rows_per_relay(void **state)
     }
     struct push_summary push = summary_of(&fold.totals, PUSH_CLOSED);
     assert_int_equal(report_fold_check(&fold, &push, &err), 0);
+    struct push_part parts[6] = {0};
+    for (size_t i = 0; i < 6; i++) {
+        text_copy(parts[i].site, sizeof parts[i].site, order[i][0]);
+        text_copy(parts[i].relay, sizeof parts[i].relay, order[i][1]);
+        parts[i].totals = fold.relays[i].totals;
+    }
+    assert_int_equal(report_fold_check_parts(&fold, parts, 6, &err), 0);
+    parts[4].totals.by_state[TARGET_SCHEDULED]++; /* a row that got lost on the way here */
+    assert_int_equal(report_fold_check_parts(&fold, parts, 6, &err), -1);
+    assert_string_equal(err.text, "ledger mismatch: relay relay-1 of site paris: 10 rows are "
+                                  "scheduled, 11 were counted");
+    assert_int_equal(report_fold_check_parts(&fold, parts, 4, &err), -1);
     fold.relays[3].totals.by_state[TARGET_SCHEDULED]--; /* a row that no relay owns up to */
     assert_int_equal(report_fold_check(&fold, &push, &err), -1);
     assert_non_null(strstr(err.text, "of relays 59"));

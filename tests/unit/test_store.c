@@ -351,6 +351,46 @@ static void report_filters_and_pages_in_order(void **state)
     assert_string_equal(numbers(place, key, &filter, 64), "8 ");
 }
 
+static void parts_count_rows_by_site_and_relay(void **state)
+{
+    struct place *place = *state;
+    uint16_t site = 0;
+    struct store_relay relay;
+    struct push_part *parts = NULL;
+    uint32_t count = 9;
+    uint64_t key = make_push(place, id_of(1, 0), digest_a, 1, "pc", 9);
+    OK(store_site(place->store, "local", &site, &place->err));
+    OK(store_relay(place->store, digest_a, site, &relay, &place->err));
+    OK(store_relay_said(place->store, relay.relay, "r2", some_key, &place->err));
+    OK(store_relay(place->store, digest_b, site, &relay, &place->err));
+    OK(store_relay_said(place->store, relay.relay, "r1", some_key, &place->err));
+    for (uint32_t no = 0; no < 6; no++) {
+        struct outcome outcome = outcome_of(TARGET_SUCCEEDED, STAGE_SCHEDULE, REASON_NONE);
+        outcome.has_exit_code = no % 2 == 0;
+        outcome.exit_code = 3010;
+        if (no == 5)
+            outcome = outcome_of(TARGET_FAILED, STAGE_COPY, REASON_DISK_FULL);
+        OK(store_outcome(place->store, key, no, no < 2 ? 0 : 1, &outcome, &place->err));
+    }
+    OK(store_parts(place->store, key, &parts, &count, &place->err));
+    assert_int_equal(count, 3);
+    static const char *const names[] = {"-", "r1", "r2"};
+    static const uint32_t sums[] = {3, 4, 2};
+    static const uint32_t reboots[] = {0, 2, 1};
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_string_equal(parts[i].site, "local");
+        assert_string_equal(parts[i].relay, names[i]);
+        assert_int_equal(totals_submitted(&parts[i].totals), sums[i]);
+        assert_int_equal(parts[i].totals.attempted, i == 0 ? 0 : sums[i]);
+        assert_int_equal(parts[i].totals.reboot, reboots[i]);
+    }
+    assert_int_equal(parts[1].totals.by_state[TARGET_FAILED], 1);
+    free(parts);
+    OK(store_parts(place->store, key + 1, &parts, &count, &place->err));
+    assert_int_equal(count, 0);
+    free(parts);
+}
+
 static void put_output(struct place *place, uint64_t key, uint32_t no, size_t size)
 {
     uint8_t *output = malloc(size);
@@ -1000,6 +1040,7 @@ int main(void)
         TEST(outcome_is_kept_unchanged_and_counted),
         TEST(unknown_row_made_known_moves_the_totals),
         TEST(report_filters_and_pages_in_order),
+        TEST(parts_count_rows_by_site_and_relay),
         TEST(output_comes_with_a_report_of_its_target),
         TEST(output_and_long_rows_share_a_message),
         TEST(threshold_is_kept_unless_resume_brings_another),

@@ -608,6 +608,8 @@ const struct sample samples[MESSAGE_KIND_COUNT] = {
     SAMPLE(CREDENTIAL_RM, site_ref),
     SAMPLE(PUSH_CREDENTIALS, push_credentials),
     SAMPLE(JOB_GET, status_get),
+    SAMPLE(PARTS_GET, parts_get),
+    SAMPLE(PARTS, parts),
     SAMPLE(PACKAGES_GET, empty),
     SAMPLE(PACKAGE_RM, package_ref),
     SAMPLE(PACKAGE_VERIFY, package_ref),

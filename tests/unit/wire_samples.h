@@ -76,6 +76,8 @@ SAMPLE_OF(sites);
 SAMPLE_OF(routes_get);
 SAMPLE_OF(routes);
 SAMPLE_OF(lint);
+SAMPLE_OF(parts_get);
+SAMPLE_OF(parts);
 SAMPLE_OF(packages);
 SAMPLE_OF(package_ref);
 

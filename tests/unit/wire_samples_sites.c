@@ -150,6 +150,38 @@ void same_lint(struct message *a, struct message *b)
         SAME(&a->lint.rows[i], &b->lint.rows[i]);
 }
 
+void fill_parts_get(struct message *m, uint32_t rows)
+{
+    (void)rows;
+    FILL_TEXT(m->parts_get.push.prefix);
+    m->parts_get.first = UINT32_MAX;
+}
+
+void same_parts_get(struct message *a, struct message *b)
+{
+    SAME(&a->parts_get, &b->parts_get);
+}
+
+void fill_parts(struct message *m, uint32_t rows)
+{
+    m->parts.next = 512;
+    m->parts.row_count = rows;
+    m->parts.rows = mem_new(rows, sizeof *m->parts.rows);
+    for (uint32_t i = 0; i < rows; i++) {
+        FILL(&m->parts.rows[i]);
+        FILL_TEXT(m->parts.rows[i].site);
+        FILL_TEXT(m->parts.rows[i].relay);
+    }
+}
+
+void same_parts(struct message *a, struct message *b)
+{
+    assert_int_equal(a->parts.next, b->parts.next);
+    assert_int_equal(a->parts.row_count, b->parts.row_count);
+    for (uint32_t i = 0; i < a->parts.row_count; i++)
+        SAME(&a->parts.rows[i], &b->parts.rows[i]);
+}
+
 void fill_packages(struct message *m, uint32_t rows)
 {
     m->packages.row_count = rows;
