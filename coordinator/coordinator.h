@@ -28,6 +28,7 @@
 #include "common/trust/keys.h"
 #include "common/trust/merkle.h"
 #include "coordinator/core/dispatch.h"
+#include "coordinator/core/permits.h"
 #include "coordinator/routing.h"
 #include "coordinator/store/store.h"
 #include "coordinator/trust.h"
@@ -122,6 +123,7 @@ struct coordinator {
     struct reserve *reserve; /* of the state folder's disk */
     struct store *store;
     struct dispatch *core;
+    struct permits *permits;
     struct dispatch_effects effects;
     struct package_store *packages;
     struct link_server *control_link;

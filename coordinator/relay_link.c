@@ -60,6 +60,24 @@ static void note_hello(struct coordinator *c, struct relay_slot *slot,
         trust_greet(c, slot, hello);
 }
 
+/* Of a relay whose leases hold: whoever is silent, or comes back, asks again. */
+static void permit_get(struct coordinator *c, uint16_t relay, const struct message_permit_get *said)
+{
+    struct dispatch_relay_view view = dispatch_relay_look(c->core, relay);
+    const struct permits_answer *answers = NULL;
+    if (!view.live || view.epoch != said->epoch)
+        return;
+    size_t count =
+        permits_take(c->permits, clock_boottime_ms(), relay, said->epoch, said, &answers);
+    for (size_t i = 0; i < count; i++) {
+        struct message message = {.kind = MESSAGE_PERMIT, .permit = answers[i].permit};
+        const struct relay_slot *to = &c->relays[answers[i].relay];
+        message.permit.epoch = dispatch_relay_look(c->core, answers[i].relay).epoch;
+        if (to->reachable)
+            shell_send(c, c->relay_link, &to->peer, &message);
+    }
+}
+
 static void relay_message(struct coordinator *c, struct relay_slot *slot,
                           const struct message *message)
 {
@@ -74,6 +92,9 @@ static void relay_message(struct coordinator *c, struct relay_slot *slot,
     } else if (message->kind == MESSAGE_RESULTS) {
         event.kind = DISPATCH_RESULTS;
         event.results = &message->results;
+    } else if (message->kind == MESSAGE_PERMIT_GET) {
+        permit_get(c, event.relay, &message->permit_get);
+        return;
     } else {
         log_debug("relay %u: ignored %s", event.relay, message_kind_word(message->kind));
         return;

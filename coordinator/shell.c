@@ -525,6 +525,7 @@ static void finish(struct coordinator *c)
     package_store_free(c->packages);
     reserve_free(c->reserve);
     dispatch_free(c->core);
+    permits_free(c->permits);
     dispatch_effects_release(&c->effects);
     key_pair_release(&c->curve);
     if (c->lock_fd >= 0)
@@ -551,6 +552,7 @@ int coordinator_run(const struct coordinator_options *options, struct err *err)
     c->lock_fd = -1;
     c->started_ms = clock_boottime_ms();
     c->core = dispatch_new(&config);
+    c->permits = permits_new();
     dispatch_effects_init(&c->effects);
     start_handles(c);
     int result = -1;

@@ -178,6 +178,7 @@ static int persist(struct shell *shell, const struct agent_effect *effect, struc
         return spool_forget(shell->spool, &effect->forget.push, effect->forget.generation, err);
     case AGENT_SEND_HELLO:
     case AGENT_SEND_HEARTBEAT:
+    case AGENT_SEND_PERMIT_GET:
     case AGENT_SEND_RESULTS:
     case AGENT_SEND_CANCELLED:
     case AGENT_SEND_SCHEDULED:
@@ -215,6 +216,11 @@ static void take_effect(struct shell *shell, const struct agent_effect *effect)
     case AGENT_SEND_HEARTBEAT:
         message.kind = MESSAGE_HEARTBEAT;
         message.heartbeat = effect->heartbeat;
+        defer_send(shell, &message);
+        break;
+    case AGENT_SEND_PERMIT_GET:
+        message.kind = MESSAGE_PERMIT_GET;
+        message.permit_get = effect->permit_get;
         defer_send(shell, &message);
         break;
     case AGENT_SEND_RESULTS:

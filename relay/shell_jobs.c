@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/pkg/digest.h"
 #include "common/trust/merkle.h"
 #include "relay/shell_state.h"
 #include "relay/vet.h"
@@ -148,6 +149,21 @@ static bool package_ready(struct shell *shell, const struct shell_job *job)
     return shell_offer_package(shell, job, &err);
 }
 
+/* A domain's account is every relay's: its name, without case, says which; the counter of what
+ * brought it, which password. */
+static void share_account(const struct vetted_job *vetted, struct agent_job *event)
+{
+    struct digest *digest = digest_new();
+    for (const char *at = vetted->credential->account; *at != '\0'; at++) {
+        char lower = *at >= 'A' && *at <= 'Z' ? (char)(*at - 'A' + 'a') : *at;
+        digest_add(digest, &lower, 1);
+    }
+    digest_end(digest, event->account);
+    digest_free(digest);
+    event->shared_account = true;
+    event->account_counter = vetted->site_counter > 0 ? vetted->site_counter : vetted->job.counter;
+}
+
 /* Makes the job known to runner and journal, and the event complete. */
 static void prepare_job(struct shell *shell, struct vetted_job *vetted, struct agent_job *event)
 {
@@ -177,6 +193,8 @@ static void prepare_job(struct shell *shell, struct vetted_job *vetted, struct a
     event->job_no = job_no;
     event->credential_no = stage_runner_credential_no(shell->runner, job_no);
     event->local_account = local_account(vetted->credential->account);
+    if (!event->local_account && shell->config->enrolment)
+        share_account(vetted, event);
     event->package_ready = added->packageless || package_ready(shell, added);
 }
 

@@ -60,6 +60,11 @@ static void take_message(struct shell *shell, const struct message *message)
     case MESSAGE_LEASE:
         on_lease(shell, &message->lease);
         break;
+    case MESSAGE_PERMIT:
+        event.kind = AGENT_PERMIT;
+        event.permit = message->permit;
+        shell_step(shell, &event);
+        break;
     case MESSAGE_RESULTS_ACK:
         event.kind = AGENT_RESULTS_ACK;
         event.results_ack = message->results_ack;
@@ -96,7 +101,6 @@ static void take_message(struct shell *shell, const struct message *message)
     case MESSAGE_ENROLL:
     case MESSAGE_PERMIT_GET:
     case MESSAGE_ENROLLED:
-    case MESSAGE_PERMIT:
     case MESSAGE_OBJECTS_GET:
     case MESSAGE_SITE_PUT:
     case MESSAGE_SITE_RM:

@@ -123,23 +123,26 @@ struct message_peer {
     char serve[LIMIT_ENDPOINT_SIZE]; /* "": nothing to be fetched there */
 };
 
-/* The logons of one domain account over all relays: asked before the first, and told how it went.
- */
+/* The first logons of one domain account, one relay after the other: asked before the first, said
+ * again while they go on, and how they went. docs/PROTOCOL.md, "Logons at the relay". */
 struct message_permit_get {
     uint64_t epoch;
-    uint8_t account[LIMIT_DIGEST_BYTES]; /* keyed digest of account and secret, the same at every
-                                            relay of a push */
-    uint32_t refused;                    /* logons refused since the last message */
-    bool accepted;                       /* one succeeded */
-    bool done;                           /* gives the permit back */
+    uint8_t account[LIMIT_DIGEST_BYTES]; /* digest of the account's name */
+    uint64_t counter; /* of the job or site credential that brought it: another password, another
+                         counter */
+    uint32_t refused; /* logons refused so far at this relay */
+    bool accepted;    /* one succeeded */
+    bool done;        /* none is on its way and nobody waits: another relay's turn */
 };
 
 struct message_permit {
     uint64_t epoch;
     uint8_t account[LIMIT_DIGEST_BYTES];
-    bool granted; /* false and not `refused`: wait */
-    bool open;    /* granted for good: a logon has succeeded somewhere */
-    bool refused; /* three were refused: CREDENTIAL_BRAKE */
+    uint64_t counter;  /* as asked */
+    bool granted;      /* false and nothing else: wait, and ask again */
+    bool open;         /* granted for good: a logon has succeeded somewhere */
+    bool refused;      /* as many were refused as may be: CREDENTIAL_BRAKE */
+    uint32_t failures; /* refused so far at all relays */
 };
 
 /* A signed object: its kind is in its bytes. To a relay: policy or certificate. From the CLI: also

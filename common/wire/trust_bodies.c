@@ -77,6 +77,7 @@ void *put_permit_get(struct coder *c, const struct message *message)
     to->refused = from->refused;
     to->accepted = from->accepted;
     to->done = from->done;
+    to->counter = from->counter;
     return to;
 }
 
@@ -89,6 +90,7 @@ void take_permit_get(struct coder *c, const void *body, struct message *message)
     to->refused = from->refused;
     to->accepted = from->accepted != 0;
     to->done = from->done != 0;
+    to->counter = from->counter;
 }
 
 void *put_permit(struct coder *c, const struct message *message)
@@ -102,6 +104,8 @@ void *put_permit(struct coder *c, const struct message *message)
     to->granted = from->granted;
     to->open = from->open;
     to->refused = from->refused;
+    to->counter = from->counter;
+    to->failures = from->failures;
     return to;
 }
 
@@ -114,6 +118,8 @@ void take_permit(struct coder *c, const void *body, struct message *message)
     to->granted = from->granted != 0;
     to->open = from->open != 0;
     to->refused = from->refused != 0;
+    to->counter = from->counter;
+    to->failures = from->failures;
 }
 
 static Pusher__Object *put_one_object(struct coder *c, const struct message_object *from)

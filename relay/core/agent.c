@@ -121,6 +121,9 @@ static void take_event(struct agent *agent, const struct agent_event *event)
     case AGENT_PACKAGE_FAILED:
         on_package(agent, event->package.job_no, event->package.detail);
         break;
+    case AGENT_PERMIT:
+        on_permit(agent, &event->permit);
+        break;
     case AGENT_INTAKE:
         on_intake(agent, event->intake);
         break;
@@ -139,9 +142,9 @@ static void take_event(struct agent *agent, const struct agent_event *event)
 static void arm_timer(struct agent *agent)
 {
     uint64_t due = lease_due_ms(agent);
-    uint64_t others[] = {work_due_ms(agent), results_due_ms(agent), wait_due_ms(agent),
-                         agent->shutting_down && !agent->finished ? agent->shutdown_at_ms
-                                                                  : UINT64_MAX};
+    uint64_t others[] = {
+        work_due_ms(agent), results_due_ms(agent), wait_due_ms(agent), permits_due_ms(agent),
+        agent->shutting_down && !agent->finished ? agent->shutdown_at_ms : UINT64_MAX};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (others[i] < due)
             due = others[i];
@@ -168,6 +171,7 @@ void agent_step(struct agent *agent, const struct agent_event *event, struct age
     lease_speak(agent);
     results_send(agent);
     wait_send(agent);
+    permits_send(agent);
     if (agent->shutting_down && !agent->finished &&
         (agent->running == 0 || agent->now_ms >= agent->shutdown_at_ms)) {
         agent->finished = true;

@@ -81,10 +81,13 @@ struct agent_job {
     uint32_t job_no;                 /* the shell's number for it, unique while it is known */
     uint32_t credential_no;          /* equal for equal account and secret */
     bool local_account;              /* each machine has its own account of this name */
-    bool package_ready;              /* its package is in the cache already */
-    bool cleanup;                    /* JOB_CLEANUP: no INTENT, ends as SUCCEEDED */
-    bool wait;                       /* targets end when the package has ended */
-    int64_t wait_until_unix_ms;      /* ... or then, whatever became of it */
+    bool shared_account;             /* a domain's: first logons need the coordinator's permit */
+    uint8_t account[LIMIT_DIGEST_BYTES]; /* shared: as in message_permit_get; so the next */
+    uint64_t account_counter;
+    bool package_ready;         /* its package is in the cache already */
+    bool cleanup;               /* JOB_CLEANUP: no INTENT, ends as SUCCEEDED */
+    bool wait;                  /* targets end when the package has ended */
+    int64_t wait_until_unix_ms; /* ... or then, whatever became of it */
 };
 
 enum agent_verdict {
@@ -142,12 +145,13 @@ enum agent_event_kind {
     AGENT_STAGE_DONE,
     AGENT_PACKAGE_READY,  /* `job_no` */
     AGENT_PACKAGE_FAILED, /* `job_no`, and `detail` why */
-    AGENT_INTAKE,         /* `intake`: whether new targets are wanted; at first they are */
-    AGENT_DISTRUST,       /* `job_no`, and `detail` why: its signer is no operator any more. What is
-                             not past INTENT ends as JOB_REFUSED, the rest is looked at only */
-    AGENT_HALT,           /* `halted`: this relay may not work (any more). What it holds is given
-                             back as if the lease had run out; it asks for nothing */
-    AGENT_SHUTDOWN,       /* start nothing more, say FINISHED when what runs has ended */
+    AGENT_PERMIT,
+    AGENT_INTAKE,   /* `intake`: whether new targets are wanted; at first they are */
+    AGENT_DISTRUST, /* `job_no`, and `detail` why: its signer is no operator any more. What is
+                       not past INTENT ends as JOB_REFUSED, the rest is looked at only */
+    AGENT_HALT,     /* `halted`: this relay may not work (any more). What it holds is given
+                       back as if the lease had run out; it asks for nothing */
+    AGENT_SHUTDOWN, /* start nothing more, say FINISHED when what runs has ended */
 };
 
 /* Borrowed for the length of agent_step. */
@@ -166,6 +170,7 @@ struct agent_event {
         const struct agent_job *job;
         struct agent_lease lease;
         struct message_results_ack results_ack;
+        struct message_permit permit;
         struct message_push_ref push_ref; /* STOP, CLOSE */
         uint64_t key;                     /* CONNECTED */
         bool intake;
@@ -186,6 +191,7 @@ enum agent_effect_kind {
     AGENT_JOURNAL_FORGET,  /* `forget`: drop its intents and outcomes, remember it as closed */
     AGENT_SEND_HELLO,      /* `hello` */
     AGENT_SEND_HEARTBEAT,  /* `heartbeat` */
+    AGENT_SEND_PERMIT_GET, /* `permit_get` */
     AGENT_SEND_RESULTS,    /* `results`: the journal's outcomes of these refs, as one batch */
     AGENT_SEND_CANCELLED,  /* `results`: CANCELLED rows for these refs; the journal has none */
     AGENT_SEND_SCHEDULED,  /* `results`: SCHEDULED rows, progress: the outcomes from first_outcome
@@ -222,6 +228,7 @@ struct agent_effect {
             int64_t not_after_unix_ms; /* of that job */
         } forget;
         struct message_hello hello;
+        struct message_permit_get permit_get;
         struct message_heartbeat heartbeat;
         struct {
             uint64_t key;

@@ -141,6 +141,21 @@ struct push_slot {
     int64_t not_after_unix_ms; /* of that */
 };
 
+enum permit_state { PERMIT_NONE, PERMIT_ASKED, PERMIT_GRANTED };
+
+/* Whose turn the first logons of a domain account are: see permit.c. */
+struct permit {
+    bool needed; /* the account is shared with other relays */
+    enum permit_state state;
+    uint8_t account[LIMIT_DIGEST_BYTES];
+    uint64_t counter;
+    uint32_t refused;  /* at this relay */
+    bool due;          /* something is to be told now */
+    bool settled;      /* open or refused, and the coordinator knows */
+    uint64_t said_ms;  /* last PERMIT_GET */
+    uint64_t until_ms; /* GRANTED: no logon begins after */
+};
+
 /* The brake on one credential: see brake.c. */
 struct credential_slot {
     uint32_t refs; /* jobs that use it; 0: free, or remembered for its wrong passwords */
@@ -155,6 +170,7 @@ struct credential_slot {
     uint64_t last_trial_ms; /* 0: none holds up the next */
     uint32_t last_trial;    /* serial of that work */
     struct queue held;      /* connected, waiting for their logon, first come first */
+    struct permit permit;   /* of a domain account, over all relays */
 };
 
 struct batch {
@@ -264,7 +280,7 @@ void lease_speak(struct agent *agent);
 uint64_t lease_due_ms(const struct agent *agent);
 
 /* brake.c */
-uint32_t credential_get(struct agent *agent, uint32_t credential_no, bool local_account);
+uint32_t credential_get(struct agent *agent, const struct agent_job *job);
 void credential_drop(struct agent *agent, uint32_t credential);
 /* Whether a logon may start now. */
 bool brake_allows(const struct agent *agent, const struct credential_slot *credential);
@@ -273,6 +289,16 @@ void brake_began(struct agent *agent, struct work *work);
 void brake_ended(struct agent *agent, struct work *work, const struct agent_stage_done *done);
 /* When the next held logon may start; UINT64_MAX when none waits for time. */
 uint64_t brake_due_ms(const struct agent *agent, const struct credential_slot *credential);
+
+/* permit.c */
+void permit_init(struct permit *permit, const struct agent_job *job);
+bool permit_allows(const struct agent *agent, const struct credential_slot *credential);
+/* The coordinator shall hear of a logon's end. */
+void permit_note(struct credential_slot *credential, bool refused);
+void on_permit(struct agent *agent, const struct message_permit *message);
+/* Every turn: asks, renews, tells, gives back. */
+void permits_send(struct agent *agent);
+uint64_t permits_due_ms(const struct agent *agent);
 
 /* wait.c */
 /* SCHEDULE passed, or was found to have: the end is waited for; or, under STOP, the lease is given

@@ -42,13 +42,13 @@ static uint32_t take_unused(struct agent *agent)
     return fresh;
 }
 
-uint32_t credential_get(struct agent *agent, uint32_t credential_no, bool local_account)
+uint32_t credential_get(struct agent *agent, const struct agent_job *job)
 {
     uint32_t wrong_count = 0;
     uint64_t wrong_at_ms = 0;
     for (uint32_t i = 0; i < agent->credential_count; i++) {
         struct credential_slot *slot = &agent->credentials[i];
-        if (slot->credential_no != credential_no)
+        if (slot->credential_no != job->credential_no)
             continue;
         if (slot->refs > 0) {
             slot->refs++;
@@ -63,14 +63,15 @@ uint32_t credential_get(struct agent *agent, uint32_t credential_no, bool local_
     uint32_t index = take_unused(agent);
     agent->credentials[index] = (struct credential_slot){
         .refs = 1,
-        .credential_no = credential_no,
-        .local_account = local_account,
+        .credential_no = job->credential_no,
+        .local_account = job->local_account,
         .stopped = wrong_count >= agent->config.logon_failures_max,
         .failures = wrong_count,
         .wrong_count = wrong_count,
         .wrong_at_ms = wrong_at_ms,
     };
     queue_init(&agent->credentials[index].held);
+    permit_init(&agent->credentials[index].permit, job);
     return index;
 }
 
@@ -94,6 +95,8 @@ bool brake_allows(const struct agent *agent, const struct credential_slot *crede
         return false;
     if (credential->proven)
         return true;
+    if (!permit_allows(agent, credential))
+        return false;
     return credential->failures + credential->trials < agent->config.logon_failures_max &&
            !held_up(agent, credential);
 }
@@ -119,6 +122,7 @@ static void refused(struct agent *agent, struct credential_slot *credential, enu
 {
     bool locked = reason == REASON_ACCOUNT_LOCKED;
     credential->failures++;
+    permit_note(credential, true);
     if (reason == REASON_LOGON_FAILURE) {
         credential->wrong_count++;
         credential->wrong_at_ms = agent->now_ms;
@@ -140,6 +144,8 @@ void brake_ended(struct agent *agent, struct work *work, const struct agent_stag
     if (!done)
         return;
     if (done->logged_on || done->verdict == AGENT_PASSED) {
+        if (!credential->proven)
+            permit_note(credential, false);
         credential->proven = true;
         credential->wrong_count = 0;
     } else if (bad_logon(done->reason)) {

@@ -81,7 +81,7 @@ static uint32_t add_job(struct agent *agent, uint32_t push, const struct agent_j
         .wait = job->wait,
         .wait_until_unix_ms = job->wait_until_unix_ms,
         .job_no = job->job_no,
-        .credential = credential_get(agent, job->credential_no, job->local_account),
+        .credential = credential_get(agent, job),
         .package = job->package_ready ? PACKAGE_READY : PACKAGE_FETCHING,
     };
     for (int stage = 0; stage < STAGE_COUNT; stage++)

@@ -761,6 +761,8 @@ static void relay_effect(struct world *w, uint16_t number, const struct agent_ef
         message.kind = MESSAGE_HEARTBEAT;
         message.heartbeat = e->heartbeat;
         break;
+    case AGENT_SEND_PERMIT_GET: /* no account is shared here */
+        break;
     case AGENT_SEND_RESULTS:
     case AGENT_SEND_CANCELLED:
     case AGENT_SEND_SCHEDULED:

@@ -99,6 +99,12 @@ static void trace_effect(struct world *world, const struct agent_effect *effect)
             buf_printf(trace, "heartbeat epoch=%u credit=%u\n", (unsigned)effect->heartbeat.epoch,
                        effect->heartbeat.credit);
         break;
+    case AGENT_SEND_PERMIT_GET:
+        buf_printf(trace, "permit_get counter=%u refused=%u%s%s\n",
+                   (unsigned)effect->permit_get.counter, effect->permit_get.refused,
+                   effect->permit_get.accepted ? " accepted" : "",
+                   effect->permit_get.done ? " done" : "");
+        break;
     case AGENT_SEND_RESULTS:
         world->sequence = effect->rows.sequence;
         trace_rows(world, "results", effect);

@@ -384,6 +384,8 @@ static void carry_out(struct sim *sim, const struct agent_effect *effect)
         item->message.heartbeat = effect->heartbeat;
         post(sim, item, ITEM_TO_COORDINATOR);
         break;
+    case AGENT_SEND_PERMIT_GET: /* no account is shared here */
+        break;
     case AGENT_SEND_RESULTS:
     case AGENT_SEND_CANCELLED:
     case AGENT_SEND_SCHEDULED:
