@@ -25,6 +25,11 @@ void control_token_put(struct coordinator *c, const struct link_peer *peer,
     const struct message_token_put *said = &message->token_put;
     struct message answer = {.kind = MESSAGE_TOKEN, .request = message->request};
     struct err err = {0};
+    memcpy(answer.token.coordinator_key, c->curve.public_key, LIMIT_KEY_BYTES);
+    if (said->valid_s == 0 && said->site[0] == '\0') { /* only asks for the key */
+        shell_send(c, c->control_link, peer, &answer);
+        return;
+    }
     if (enrol_token_put(c, said, &err) != 0) {
         log_warning("token of uid %u refused: %s", (unsigned)peer->uid, err.text);
         control_fail(c, peer, message->request, &err);
@@ -32,7 +37,6 @@ void control_token_put(struct coordinator *c, const struct link_peer *peer,
     }
     log_info("token for a relay of site %s, good for %u s, by uid %u", said->site, said->valid_s,
              (unsigned)peer->uid);
-    memcpy(answer.token.coordinator_key, c->curve.public_key, LIMIT_KEY_BYTES);
     shell_send(c, c->control_link, peer, &answer);
 }
 

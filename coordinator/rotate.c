@@ -35,10 +35,10 @@ int rotate_begin(const char *folder, struct err *err)
     (void)printf("%s\n", text);
     (void)fprintf(stderr,
                   "The coordinator's next key, fingerprint %s, is in %s.\n"
-                  "1. pusher key trust --coordinator %s\n"
+                  "1. pusher policy coordinator-key add %s\n"
                   "2. When the relays have had time to hear of it, stop the coordinator;\n"
                   "   pusher-coordinator rotate-key --state %s --finish; start it.\n"
-                  "3. pusher key distrust --coordinator with the old key.\n",
+                  "3. pusher policy coordinator-key rm with the old key.\n",
                   fingerprint, path, text, folder);
     key_pair_release(&next);
     return fflush(stdout) == 0 ? 0 : err_set_errno(err, errno, "cannot write to standard output");
@@ -65,7 +65,7 @@ static int check_policy(const char *folder, const uint8_t key[LIMIT_KEY_BYTES], 
     if (result == 0 && !policy_has_coordinator(&policy, key))
         result = err_set(err, ERR_DENIED,
                          "policy %llu doesn't name the new key: no relay would find this "
-                         "coordinator (pusher key trust --coordinator)",
+                         "coordinator (pusher policy coordinator-key add)",
                          (unsigned long long)version);
     policy_release(&policy);
     buf_release(&bytes);

@@ -441,7 +441,9 @@ struct message_lint {
     bool more; /* too many to tell */
 };
 
-/* A token's public half. Answer: TOKEN. */
+/* A token's public half. Answer: TOKEN. Good for 0 s at no site: only asks for the coordinator's
+ * key.
+ */
 struct message_token_put {
     uint8_t key[LIMIT_KEY_BYTES];
     char site[LIMIT_SITE_NAME_SIZE];

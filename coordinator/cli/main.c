@@ -34,6 +34,9 @@ static const struct command commands[] = {
     {"cancel", "Cancel what has not begun of a push.", command_cancel},
     {"relay", "Enrol, approve, list, drain and revoke relays.", command_relay},
     {"cred", "Set the accounts of sites, sealed to their relays.", command_cred},
+    {"key", "Make operators' keys; say who may sign.", command_key},
+    {"policy", "Make and show the signed policy that relays go by.", command_policy},
+    {"never-touch", "Name machines that nobody ever touches.", command_never_touch},
     {"help", "Print help: pusher help COMMAND, pusher help exit.", command_help},
     {"version", "Print the version.", command_version},
     {"plan", NULL, NULL},
@@ -42,6 +45,7 @@ static const struct command commands[] = {
     {"pool", NULL, NULL},
     {"package", NULL, NULL},
     {"key", NULL, NULL},
+    {"cred", NULL, NULL},
     {"config", NULL, NULL},
     {"doctor", NULL, NULL},
     {"completion", NULL, NULL},
@@ -80,7 +84,7 @@ static void print_help(FILE *out)
                 out);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (commands[i].summary != NULL)
-            (void)fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+            (void)fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].summary);
     (void)fputs("\npusher COMMAND --help tells more. For example:\n"
                 "  pusher push setup.exe -t pc-0412 -t 10.4.7.0/24 --exclude 10.4.7.9 \\\n"
                 "      --user 'CORP\\deploy' --password-file ./pw -- /quiet\n",

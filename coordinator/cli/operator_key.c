@@ -59,20 +59,30 @@ static int read_passphrase(const struct operator_options *options, const char *p
     return passphrase_from_terminal(prompt, secret, err);
 }
 
-static int load(const struct operator_options *options, const char *path, struct key_pair *out,
-                struct err *err)
+int operator_key_look(const struct operator_options *options, char path[STATE_PATH_SIZE],
+                      uint8_t public_key[LIMIT_KEY_BYTES], bool *wrapped, struct err *err)
 {
+    struct err why = {0};
+    if (process_harden(err) != 0 || operator_key_path(options, path, err) != 0)
+        return -1;
+    if (key_file_look(path, KEY_OPERATOR, public_key, wrapped, &why) == 0)
+        return 0;
+    if (why.code == ERR_NOT_FOUND)
+        return err_set(err, ERR_INVALID, "there is no operator's key %s: pusher key new makes one",
+                       path);
+    if (err != NULL)
+        *err = why;
+    return -1;
+}
+
+int operator_key_load(const struct operator_options *options, struct key_pair *out, struct err *err)
+{
+    char path[STATE_PATH_SIZE];
     uint8_t public_key[LIMIT_KEY_BYTES];
     bool wrapped = false;
-    struct err why = {0};
-    if (key_file_look(path, KEY_OPERATOR, public_key, &wrapped, &why) != 0) {
-        if (err != NULL)
-            *err = why;
-        return why.code == ERR_NOT_FOUND
-                   ? err_set(err, ERR_INVALID,
-                             "there is no operator's key %s: pusher key new makes one", path)
-                   : -1;
-    }
+    memset(out, 0, sizeof *out);
+    if (operator_key_look(options, path, public_key, &wrapped, err) != 0)
+        return -1;
     if (!wrapped)
         return key_pair_load(out, KEY_OPERATOR, path, err);
     char *passphrase = secret_new(LIMIT_SECRET_SIZE);
@@ -81,13 +91,4 @@ static int load(const struct operator_options *options, const char *path, struct
         result = key_pair_load_wrapped(out, KEY_OPERATOR, path, passphrase, err);
     secret_free(passphrase);
     return result;
-}
-
-int operator_key_load(const struct operator_options *options, struct key_pair *out, struct err *err)
-{
-    char path[STATE_PATH_SIZE];
-    memset(out, 0, sizeof *out);
-    if (process_harden(err) != 0 || operator_key_path(options, path, err) != 0)
-        return -1;
-    return load(options, path, out, err);
 }

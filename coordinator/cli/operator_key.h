@@ -2,6 +2,8 @@
 #ifndef PUSHER_CLI_OPERATOR_KEY_H
 #define PUSHER_CLI_OPERATOR_KEY_H
 
+#include <stdbool.h>
+
 #include "common/base/err.h"
 #include "common/trust/keys.h"
 #include "coordinator/cli/options.h"
@@ -25,6 +27,9 @@ int operator_option(struct operator_options *options, int key, const char *value
  * ~/.config/pusher/operator.key. Errors: ERR_INVALID: none can be named. */
 int operator_key_path(const struct operator_options *options, char path[STATE_PATH_SIZE],
                       struct err *err);
+/* The public half, which needs no passphrase, and the path. Errors: as operator_key_load. */
+int operator_key_look(const struct operator_options *options, char path[STATE_PATH_SIZE],
+                      uint8_t public_key[LIMIT_KEY_BYTES], bool *wrapped, struct err *err);
 /* Loads it; asks for the passphrase when the file is wrapped: first line of the passphrase file, or
  * typed on the terminal. The caller releases the pair. Errors: ERR_INVALID, with what to do, when
  * there is no key or no way to ask; ERR_DENIED: mode, owner, passphrase; ERR_TIMEOUT: Ctrl-C. */
