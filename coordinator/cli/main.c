@@ -44,8 +44,6 @@ static const struct command commands[] = {
     {"diff", NULL, NULL},
     {"pool", NULL, NULL},
     {"package", NULL, NULL},
-    {"key", NULL, NULL},
-    {"cred", NULL, NULL},
     {"config", NULL, NULL},
     {"doctor", NULL, NULL},
     {"completion", NULL, NULL},

@@ -163,7 +163,7 @@ class BadInput(unittest.TestCase):
             with self.subTest(option=option):
                 self.assert_refused(self.push("-t", "pc1", *option), 2, "not in this version")
         for command in ("plan", "preflight", "diff", "pool", "package",
-                        "key", "config", "doctor", "completion"):
+                        "config", "doctor", "completion"):
             with self.subTest(command=command):
                 self.assert_refused(self.run_pusher(command, "x"), 2, "not in this version")
 
