@@ -99,7 +99,8 @@ struct shell {
     struct peers peers;     /* of the site; enrolled only */
     uv_timer_t trust_timer; /* enrolled only: looks at the certificate's times, at silence */
     bool halted;            /* no certificate that is valid now: nothing is worked on */
-    uint64_t asked_ms;      /* last HELLO that asks for what is missing */
+    bool asking;            /* something is missing: HELLO asks for it ... */
+    uint64_t asked_ms;      /* ... again a while after this one */
 
     struct shell_job *jobs;
     uint32_t job_count;

@@ -34,14 +34,22 @@ void shell_fill_hello(const struct shell *shell, struct message_hello *hello)
     hello->certificate_serial = enrolment->certificate.serial;
 }
 
-void shell_ask_again(struct shell *shell)
+static void ask_if_due(struct shell *shell)
 {
     uint64_t now_ms = shell_now_ms();
-    if (!shell->connected || (shell->asked_ms != 0 && now_ms < shell->asked_ms + ASK_PAUSE_MS))
+    if (!shell->asking || !shell->connected ||
+        (shell->asked_ms != 0 && now_ms < shell->asked_ms + ASK_PAUSE_MS))
         return;
+    shell->asking = false;
     shell->asked_ms = now_ms;
     struct agent_event event = {.kind = AGENT_LINK_UP};
     shell_step(shell, &event);
+}
+
+void shell_ask_again(struct shell *shell)
+{
+    shell->asking = true;
+    ask_if_due(shell);
 }
 
 /* Halts the core, or lets it go on, as the certificate says now. */
@@ -66,8 +74,8 @@ static void look(uv_timer_t *timer)
     if (shell->failed || shell->finished)
         return;
     judge(shell);
-    if (shell->halted)
-        shell_ask_again(shell); /* for a certificate that has been lost on its way */
+    shell->asking = shell->asking || shell->halted; /* a certificate may be lost on its way */
+    ask_if_due(shell);
     if (shell->connected && shell_now_ms() >= shell->heard_ms + SILENCE_MAX_MS) {
         log_warning("the coordinator has been silent for %u s: dialling again",
                     SILENCE_MAX_MS / 1000);
@@ -138,10 +146,10 @@ void shell_on_object(struct shell *shell, const struct message_object *object)
     if (enrolment_take(enrolment, shell->config->state, object->bytes, object->size, &news, &err) !=
         0) {
         log_warning("ignored a signed object: %s", err.text);
-        if (err.code == ERR_NO_SPACE || err.code == ERR_IO)
+        if (err.code == ERR_IO)
             shell_fail(shell, &err);
-        else if (err.code == ERR_UNAVAILABLE)
-            shell_ask_again(shell);
+        else if (err.code == ERR_UNAVAILABLE || err.code == ERR_NO_SPACE)
+            shell_ask_again(shell); /* what is missing; or the same, when there may be room */
         return;
     }
     apply(shell);

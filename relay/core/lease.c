@@ -163,7 +163,6 @@ void on_halt(struct agent *agent, bool halted)
         come_back(agent);
         return;
     }
-    agent->hello_out = false;
     say_hello(agent); /* with the credit that counts now */
 }
 

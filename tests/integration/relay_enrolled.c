@@ -1074,17 +1074,45 @@ static void coordinator_found_by_each_key_of_the_policy(void **state)
     key_pair_release(&stranger);
 }
 
+/* The same address, maybe another key. */
+static void serve_anew(struct fake *fake)
+{
+    link_server_free(fake->relays);
+    fake->relays = NULL;
+    net_stop(); /* the port is free again */
+    assert_int_equal(net_start(&fake->loop, NULL), 0);
+    serve(fake);
+}
+
+static void coordinator_whose_key_was_replaced_found_by_the_new_one(void **state)
+{
+    struct fake *fake = *state;
+    struct policy policy = policy_of(fake);
+    struct key_pair fresh = {0};
+    key_pair_generate(&fresh, KEY_CURVE);
+    memcpy(policy.coordinators[0], fresh.public_key, LIMIT_KEY_BYTES);
+    work(fake);
+    add_policy(fake, &policy, &fake->operator_key);
+    send_object(fake, &fake->policies[1]);
+    wait_log(fake, "dialling with those"); /* whoever has the old key gets no hearing */
+    key_pair_release(&fake->coordinator);
+    fake->coordinator = fresh;
+    serve_anew(fake);
+    uint64_t hellos = fake->hellos + 1;
+    turn_until(fake, hellos_are, &hellos, "HELLO");
+    assert_int_equal(fake->hello.policy_version, 2);
+    send_job(fake, &fake->operator_key);
+    send_lease(fake, 0, 1);
+    wait_row(fake, REASON_PORT_CLOSED, NULL);
+}
+
 static void revoked_relay_says_so_and_dials_on(void **state)
 {
     struct fake *fake = *state;
     work(fake);
     fake->approved = false;
-    link_server_free(fake->relays);
-    fake->relays = NULL;
     end_relay(fake, SIGTERM);
-    net_stop(); /* the port is free again */
-    assert_int_equal(net_start(&fake->loop, NULL), 0);
-    serve(fake);
+    serve_anew(fake);
     start_relay(fake);
     wait_log(fake, "it was revoked");
     fake->approved = true;
@@ -1175,6 +1203,7 @@ int main(void)
         CASE(job_of_an_operator_who_left_ends),
         CASE(expired_certificate_takes_nothing),
         CASE(coordinator_found_by_each_key_of_the_policy),
+        CASE(coordinator_whose_key_was_replaced_found_by_the_new_one),
         CASE(revoked_relay_says_so_and_dials_on),
         CASE(files_others_may_read_or_damaged_keep_it_from_starting),
         CASE(second_process_on_the_folder_refused),
