@@ -1,4 +1,4 @@
-/* Requests of the CLI: packages, looking around; hands pushes and reports on. */
+/* Requests of the CLI: looking around; hands packages, pushes and reports on. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +6,6 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
-#include "common/pkg/name.h"
 #include "common/wire/wire.h"
 #include "coordinator/coordinator.h"
 
@@ -29,77 +28,6 @@ void control_fail(struct coordinator *c, const struct link_peer *peer, uint32_t 
     (void)text_copy(answer.fail.text, sizeof answer.fail.text, err->text);
     shell_send(c, c->control_link, peer, &answer);
     shell_store_failed(c, err);
-}
-
-/* ---- packages ---- */
-
-static struct offer *find_offer(struct coordinator *c, const uint8_t *digest)
-{
-    for (size_t i = 0; i < COORDINATOR_UPLOADS_MAX; i++)
-        if (c->offers[i].used && memcmp(c->offers[i].digest, digest, LIMIT_DIGEST_BYTES) == 0)
-            return &c->offers[i];
-    return NULL;
-}
-
-/* A free place, or the one that nobody touched for the longest time. */
-static struct offer *new_offer(struct coordinator *c)
-{
-    struct offer *oldest = &c->offers[0];
-    for (size_t i = 0; i < COORDINATOR_UPLOADS_MAX; i++) {
-        if (!c->offers[i].used)
-            return &c->offers[i];
-        if (c->offers[i].touched_ms < oldest->touched_ms)
-            oldest = &c->offers[i];
-    }
-    return oldest;
-}
-
-static void want(struct coordinator *c, const struct link_peer *peer, uint32_t request,
-                 uint64_t offset)
-{
-    struct message answer = {
-        .kind = MESSAGE_PACKAGE_WANT, .request = request, .package_want = {offset}};
-    shell_send(c, c->control_link, peer, &answer);
-}
-
-static void package_offer(struct coordinator *c, const struct link_peer *peer,
-                          const struct message *message)
-{
-    const struct message_package_offer *said = &message->package_offer;
-    struct err err = {0};
-    uint64_t offset = 0;
-    if (package_name_check(said->name, &err) != 0 ||
-        package_store_offset(c->packages, said->digest, said->bytes, &offset, &err) != 0) {
-        control_fail(c, peer, message->request, &err);
-        return;
-    }
-    struct offer *offer = find_offer(c, said->digest);
-    if (offer == NULL)
-        offer = new_offer(c);
-    *offer = (struct offer){.used = true, .bytes = said->bytes, .touched_ms = clock_boottime_ms()};
-    memcpy(offer->digest, said->digest, LIMIT_DIGEST_BYTES);
-    want(c, peer, message->request, offset);
-}
-
-static void package_data(struct coordinator *c, const struct link_peer *peer,
-                         const struct message *message)
-{
-    const struct message_package_data *data = &message->package_data;
-    struct offer *offer = find_offer(c, data->digest);
-    struct err err = {0};
-    uint64_t next = 0;
-    if (offer == NULL) {
-        (void)err_set(&err, ERR_INVALID, "this package was not offered, or too long ago");
-        control_fail(c, peer, message->request, &err);
-        return;
-    }
-    offer->touched_ms = clock_boottime_ms();
-    if (package_store_append(c->packages, data->digest, offer->bytes, data->offset, data->data,
-                             data->size, &next, &err) != 0) {
-        control_fail(c, peer, message->request, &err);
-        return;
-    }
-    want(c, peer, message->request, next);
 }
 
 /* ---- looking ---- */
@@ -211,8 +139,11 @@ typedef void control_handler(struct coordinator *c, const struct link_peer *peer
                              const struct message *message);
 
 static control_handler *const handlers[MESSAGE_KIND_COUNT] = {
-    [MESSAGE_PACKAGE_OFFER] = package_offer,
-    [MESSAGE_PACKAGE_DATA] = package_data,
+    [MESSAGE_PACKAGE_OFFER] = control_package_offer,
+    [MESSAGE_PACKAGE_DATA] = control_package_data,
+    [MESSAGE_PACKAGES_GET] = control_packages_get,
+    [MESSAGE_PACKAGE_RM] = control_package_rm,
+    [MESSAGE_PACKAGE_VERIFY] = control_package_verify,
     [MESSAGE_PUSH_BEGIN] = control_push_begin,
     [MESSAGE_PUSH_TARGETS] = control_push_targets,
     [MESSAGE_PUSH_COMMIT] = control_push_commit,

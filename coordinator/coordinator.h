@@ -5,6 +5,7 @@
  *   book.c            what open pushes need in memory: Merkle trees
  *   relay_link.c      messages of relays in, messages to relays out, packages' bytes
  *   control.c         requests of the CLI; control_push.c: those that make or change a push;
+ *   control_package.c packages at the coordinator
  *   control_report.c  reports, sent in pages as the asker takes them
  *   routing.h         where targets go
  *   trust.h           relays, enrolment, objects that operators signed
@@ -38,6 +39,7 @@
 #define COORDINATOR_HEARTBEAT_MS 10000U
 #define COORDINATOR_GRACE_MS 120000U
 #define COORDINATOR_UPLOADS_MAX 16U       /* pushes and packages on their way at once */
+#define COORDINATOR_CHECKS_MAX 4U         /* packages being read through at once */
 #define COORDINATOR_REPORTS_MAX 32U       /* reports being sent at once */
 #define COORDINATOR_UPLOAD_IDLE_MS 600000 /* an upload without a message for so long is dropped */
 
@@ -82,6 +84,9 @@ struct offer {
     uint64_t bytes;
     uint64_t touched_ms; /* last message */
 };
+
+/* A package that is read through in another thread; see control_package.c. */
+struct package_check;
 
 /* A report being sent. */
 struct report_task {
@@ -147,6 +152,7 @@ struct coordinator {
     uint16_t site; /* number of COORDINATOR_SITE */
     struct upload uploads[COORDINATOR_UPLOADS_MAX];
     struct offer offers[COORDINATOR_UPLOADS_MAX];
+    struct package_check *checks[COORDINATOR_CHECKS_MAX];
     struct report_task reports[COORDINATOR_REPORTS_MAX];
     struct parts_cache parts;
     struct book_entry *book; /* open pushes whose tree is in memory */
@@ -205,6 +211,20 @@ void control_fail(struct coordinator *c, const struct link_peer *peer, uint32_t 
                   const struct err *err);
 /* The summary with what relays hold shown as running. */
 int control_summary(struct coordinator *c, uint64_t key, struct push_summary *out, struct err *err);
+
+/* control_package.c: what is uploaded, listed, removed, read through again */
+void control_package_offer(struct coordinator *c, const struct link_peer *peer,
+                           const struct message *message);
+void control_package_data(struct coordinator *c, const struct link_peer *peer,
+                          const struct message *message);
+void control_packages_get(struct coordinator *c, const struct link_peer *peer,
+                          const struct message *message);
+void control_package_rm(struct coordinator *c, const struct link_peer *peer,
+                        const struct message *message);
+void control_package_verify(struct coordinator *c, const struct link_peer *peer,
+                            const struct message *message);
+/* Gives up what is being read; the loop turns until it is. */
+void control_package_release(struct coordinator *c);
 
 /* control_push.c */
 void control_push_begin(struct coordinator *c, const struct link_peer *peer,

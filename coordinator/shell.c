@@ -514,6 +514,7 @@ static void finish(struct coordinator *c)
     control_push_release(c);
     sealed_release(c);
     routing_release(c);
+    control_package_release(c);
     link_server_free(c->control_link);
     link_server_free(c->relay_link);
     link_server_free(c->package_link);

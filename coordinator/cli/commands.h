@@ -2,6 +2,7 @@
 #ifndef PUSHER_CLI_COMMANDS_H
 #define PUSHER_CLI_COMMANDS_H
 
+int command_package(int argc, char *const *argv);
 int command_push(int argc, char *const *argv);
 int command_report(int argc, char *const *argv);
 int command_why(int argc, char *const *argv);

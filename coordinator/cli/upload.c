@@ -6,6 +6,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "coordinator/cli/package_send.h"
 #include "coordinator/cli/signing.h"
 
 #define CREDENTIAL_BATCH_BYTES (LIMIT_MESSAGE_BYTES_MAX / 2)
@@ -46,51 +47,13 @@ static int call_ok(struct session *session, struct message *request, bool *exist
     return 0;
 }
 
-static int call_want(struct session *session, struct message *request, uint64_t *offset,
-                     struct err *err)
-{
-    struct message answer;
-    if (session_call(session, request, MESSAGE_PACKAGE_WANT, &answer, err) != 0)
-        return -1;
-    *offset = answer.package_want.offset;
-    message_release(&answer);
-    return 0;
-}
-
-static int send_chunk(struct session *session, const struct upload *upload, uint8_t *chunk,
-                      uint64_t *offset, struct err *err)
-{
-    const struct job *job = upload->job;
-    uint64_t left = job->package_bytes - *offset;
-    struct message data = {.kind = MESSAGE_PACKAGE_DATA};
-    memcpy(data.package_data.digest, job->package_digest, LIMIT_DIGEST_BYTES);
-    data.package_data.offset = *offset;
-    data.package_data.data = chunk;
-    data.package_data.size = left < LIMIT_CHUNK_BYTES ? (size_t)left : LIMIT_CHUNK_BYTES;
-    if (package_file_read(upload->package, *offset, chunk, data.package_data.size, err) != 0 ||
-        call_want(session, &data, offset, err) != 0)
-        return -1;
-    if (*offset > job->package_bytes)
-        return err_set(err, ERR_PROTOCOL, "the coordinator wants bytes past the package's end");
-    return 0;
-}
-
 static int send_package(struct session *session, const struct upload *upload, struct err *err)
 {
     const struct job *job = upload->job;
-    struct message offer = {.kind = MESSAGE_PACKAGE_OFFER};
-    uint64_t offset = 0;
-    memcpy(offer.package_offer.digest, job->package_digest, LIMIT_DIGEST_BYTES);
-    memcpy(offer.package_offer.name, job->package_name, sizeof job->package_name);
-    offer.package_offer.bytes = job->package_bytes;
-    if (call_want(session, &offer, &offset, err) != 0)
-        return -1;
-    uint8_t *chunk = mem_new(LIMIT_CHUNK_BYTES, 1);
-    int result = 0;
-    while (result == 0 && offset < job->package_bytes)
-        result = send_chunk(session, upload, chunk, &offset, err);
-    free(chunk);
-    return result;
+    struct package_offer offer = {
+        .file = upload->package, .name = job->package_name, .directory = job->directory};
+    memcpy(offer.digest, job->package_digest, LIMIT_DIGEST_BYTES);
+    return package_send(session, &offer, err);
 }
 
 static int send_targets(struct session *session, const struct upload *upload, struct err *err)

@@ -72,6 +72,9 @@ static const char *const migration_3 =
     "ALTER TABLE push ADD COLUMN site TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE push ADD COLUMN policy_version INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE target ADD COLUMN generation INTEGER NOT NULL DEFAULT 1;" SCHEMA_SITES
+    "INSERT OR IGNORE INTO package SELECT package_digest, package_name, package_bytes, 0, "
+    "created_ms"
+    " FROM push WHERE state < 100 AND action = 0 ORDER BY created_ms DESC;"
     "PRAGMA user_version = 4; COMMIT;";
 
 static const char *const schema =

@@ -170,6 +170,20 @@ int store_push_credential_drop(struct store *store, uint64_t key, struct err *er
 int store_credential_each(struct store *store, uint64_t key,
                           void (*each)(void *context, uint16_t relay), void *context,
                           struct err *err);
+/* ---- packages ---- */
+
+/* What a package is called; its bytes lie in files. One that is known takes the new name. Of the
+ * row digest, name, bytes, directory and added_unix_ms count; the time stays the first one. */
+int store_package_put(struct store *store, const struct package_row *row, struct err *err);
+/* All of the row but `stored`. Errors: ERR_NOT_FOUND. */
+int store_package_get(struct store *store, const uint8_t digest[LIMIT_DIGEST_BYTES],
+                      struct package_row *row, struct err *err);
+/* Newest first, up to `max`; so filled. */
+int store_package_list(struct store *store, struct package_row *rows, uint32_t max, uint32_t *count,
+                       struct err *err);
+/* Missing is fine. */
+int store_package_drop(struct store *store, const uint8_t digest[LIMIT_DIGEST_BYTES],
+                       struct err *err);
 
 /* ---- a push, from upload to its end ---- */
 
