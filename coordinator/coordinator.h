@@ -3,7 +3,8 @@
  * Called by main.c; the rest is shared by the shell's own files:
  *   shell.c           start, recovery, the loop turn (commit, then send), effects
  *   book.c            what open pushes need in memory: Merkle trees
- *   relay_link.c      messages of relays in, messages to relays out, packages' bytes
+ *   relay_link.c      messages of relays in, messages to relays out
+ *   package_server.h  packages' bytes to relays
  *   control.c         requests of the CLI; control_push.c: those that make or change a push;
  *   control_package.c packages at the coordinator
  *   control_report.c  reports, sent in pages as the asker takes them
@@ -31,6 +32,7 @@
 #include "coordinator/core/dispatch.h"
 #include "coordinator/core/permits.h"
 #include "coordinator/routing.h"
+#include "coordinator/package_server.h"
 #include "coordinator/store/store.h"
 #include "coordinator/trust.h"
 
@@ -131,6 +133,7 @@ struct coordinator {
     struct permits *permits;
     struct dispatch_effects effects;
     struct package_store *packages;
+    struct package_server *package_server;
     struct link_server *control_link;
     struct link_server *relay_link;
     struct link_server *package_link;
@@ -197,8 +200,6 @@ bool relay_link_admit(void *context, const uint8_t key[LIMIT_KEY_BYTES]);
 bool package_link_admit(void *context, const uint8_t key[LIMIT_KEY_BYTES]);
 void relay_link_received(void *context, const struct link_peer *peer, const uint8_t *bytes,
                          size_t size);
-void package_link_received(void *context, const struct link_peer *peer, const uint8_t *bytes,
-                           size_t size);
 /* Carries out a SEND effect. */
 void relay_link_send(struct coordinator *c, const struct dispatch_effect *effect);
 

@@ -1,4 +1,4 @@
-/* Relays' links: their messages become events, effects become messages; package bytes. */
+/* Relays' links: their messages become events, effects become messages. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -233,40 +233,4 @@ void relay_link_send(struct coordinator *c, const struct dispatch_effect *effect
         shell_send(c, c->relay_link, &slot->peer, &message);
     }
     message_release(&message);
-}
-
-/* ---- packages ---- */
-
-void package_link_received(void *context, const struct link_peer *peer, const uint8_t *bytes,
-                           size_t size)
-{
-    struct coordinator *c = context;
-    struct message request;
-    struct err err = {0};
-    if (c->stopping)
-        return;
-    if (wire_decode(bytes, size, &request, &err) != 0) {
-        log_warning("package link: %s", err.text);
-        return;
-    }
-    const struct message_chunk_request *want = &request.chunk_request;
-    if (request.kind == MESSAGE_CHUNK_REQUEST) {
-        struct message answer = {.kind = MESSAGE_CHUNK};
-        struct message_chunk *chunk = &answer.chunk;
-        uint32_t room = want->size < LIMIT_CHUNK_BYTES ? want->size : LIMIT_CHUNK_BYTES;
-        memcpy(chunk->digest, want->digest, LIMIT_DIGEST_BYTES);
-        chunk->offset = want->offset;
-        chunk->data = mem_new(room + 1U, 1);
-        if (package_store_read(c->packages, want->digest, want->offset, chunk->data, room,
-                               &chunk->size, &chunk->total, &err) != 0) {
-            log_warning("package link: %s", err.text);
-            chunk->total = 0;
-            chunk->size = 0;
-        }
-        shell_send(c, c->package_link, peer, &answer);
-        message_release(&answer);
-    } else {
-        log_debug("package link: ignored %s", message_kind_word(request.kind));
-    }
-    message_release(&request);
 }

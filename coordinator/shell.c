@@ -518,6 +518,7 @@ static void finish(struct coordinator *c)
     link_server_free(c->control_link);
     link_server_free(c->relay_link);
     link_server_free(c->package_link);
+    package_server_free(c->package_server);
     net_stop();
     uv_walk(c->loop, close_handle, NULL);
     (void)uv_run(c->loop, UV_RUN_DEFAULT);
@@ -556,8 +557,10 @@ int coordinator_run(const struct coordinator_options *options, struct err *err)
     c->permits = permits_new();
     dispatch_effects_init(&c->effects);
     start_handles(c);
+    c->package_server = package_server_new(c);
     int result = -1;
-    if (open_state(c, err) == 0 && recover(c, err) == 0 && open_links(c, err) == 0) {
+    if (open_state(c, err) == 0 && recover(c, err) == 0 &&
+        package_server_rates(c->package_server, err) == 0 && open_links(c, err) == 0) {
         struct dispatch_event first = {.kind = DISPATCH_TICK};
         shell_step(c, &first);
         (void)uv_run(&loop, UV_RUN_DEFAULT);
