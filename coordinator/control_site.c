@@ -101,7 +101,7 @@ static int put(struct coordinator *c, const struct message_site_put *said, struc
         store_site_put(c->store, &site, &no, err) != 0)
         return -1;
     c->commit_due = true;
-    return routing_reload(c, err);
+    return package_server_rates(c->package_server, err) == 0 ? routing_reload(c, err) : -1;
 }
 
 void control_site_put(struct coordinator *c, const struct link_peer *peer,

@@ -162,7 +162,7 @@ class BadInput(unittest.TestCase):
                        ("-t", "ldap:OU=PCs")):
             with self.subTest(option=option):
                 self.assert_refused(self.push("-t", "pc1", *option), 2, "not in this version")
-        for command in ("plan", "preflight", "diff", "pool", "package",
+        for command in ("plan", "preflight", "diff", "pool",
                         "config", "doctor", "completion"):
             with self.subTest(command=command):
                 self.assert_refused(self.run_pusher(command, "x"), 2, "not in this version")
@@ -198,6 +198,23 @@ class BadInput(unittest.TestCase):
                             (("retry", "7f3a", "--only", "failed", "--password-file", self.password), "needs --user")):
             with self.subTest(words=words):
                 self.assert_refused(self.run_pusher(*words, env=environment), 2, says)
+
+    def test_package_commands_that_make_no_sense(self):
+        for words, said in ((("package",), "add, list, rm or verify"), (("package", "frob"), "'frob'"),
+                            (("package", "add"), "usage: pusher package add FILE"),
+                            (("package", "add", str(self.folder / "none")), "there is no package"),
+                            (("package", "add", str(self.folder)), "is a directory"),
+                            (("package", "add", self.package, "--name", "CON"), "Windows takes it for a device"),
+                            (("package", "add", self.package, "-o", "json"), "-o json: not for this command"),
+                            (("package", "list", "--name", "x"), "--name: not for this command"),
+                            (("package", "list", "x"), "one word too many"),
+                            (("package", "list", "-o", "csv"), "-o csv: not for this command"),
+                            (("package", "rm"), "usage: pusher package rm NAME|DIGEST"),
+                            (("package", "rm", ""), "names nothing"),
+                            (("package", "rm", "a", "b"), "one word too many"),
+                            (("package", "verify", "--", "x"), "nothing may follow --")):
+            with self.subTest(words=words):
+                self.assert_refused(self.run_pusher(*words), 2, said)
 
     def test_password_on_the_command_line_is_sent_to_the_file(self):
         done = self.push("-t", "pc1", "--password=Secret1")
