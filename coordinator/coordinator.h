@@ -31,8 +31,8 @@
 #include "common/trust/merkle.h"
 #include "coordinator/core/dispatch.h"
 #include "coordinator/core/permits.h"
-#include "coordinator/routing.h"
 #include "coordinator/package_server.h"
+#include "coordinator/routing.h"
 #include "coordinator/store/store.h"
 #include "coordinator/trust.h"
 
