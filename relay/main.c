@@ -39,6 +39,7 @@ enum {
     OPTION_SESSIONS,
     OPTION_DISK_RESERVE,
     OPTION_CACHE_MAX,
+    OPTION_SERVE,
     OPTION_LAN_RATE,
     OPTION_TOKEN,
     OPTION_TOKEN_FILE,
@@ -58,6 +59,7 @@ struct arguments {
     pid_t parent;         /* 0: on our own */
     uint32_t session_max; /* 0: not said */
     uint64_t disk_reserve;
+    const char *serve;
     uint64_t cache_max, lan_rate;
 };
 
@@ -73,6 +75,8 @@ static const struct argp_option options[] = {
      "ends "
      "(67108864)",
      0},
+    {"serve", OPTION_SERVE, "ENDPOINT", 0,
+     "Let relays of this site fetch packages here, as tcp://10.1.0.5:5557 (default: nobody)", 0},
     {"cache-max", OPTION_CACHE_MAX, "BYTES", 0,
      "Keep at most so much of packages, the least used go first; also 500M, 20G (default: 20G)", 0},
     {"lan-rate", OPTION_LAN_RATE, "RATE", 0,
@@ -135,6 +139,18 @@ static uint64_t byte_count(const struct argp_state *state, const char *text, con
     return value;
 }
 
+/* Peers are told of it as it stands: an address that they can reach. */
+static const char *serve_endpoint(const struct argp_state *state, const char *text)
+{
+    static const char *const anywhere[] = {"tcp://*", "tcp://0.0.0.0:", "tcp://[::]:"};
+    if (strncmp(text, "tcp://", 6) != 0 || strlen(text) >= LIMIT_ENDPOINT_SIZE)
+        argp_error(state, "--serve must be tcp://ADDRESS:PORT");
+    for (size_t i = 0; i < sizeof anywhere / sizeof *anywhere; i++)
+        if (strncmp(text, anywhere[i], strlen(anywhere[i])) == 0)
+            argp_error(state, "--serve must name the address that other relays reach this one at");
+    return text;
+}
+
 static error_t parse_option(int key, char *value, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
@@ -174,6 +190,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         break;
     case OPTION_PARENT:
         arguments->parent = (pid_t)number(state, "--parent", value, INT_MAX);
+        break;
+    case OPTION_SERVE:
+        arguments->serve = serve_endpoint(state, value);
         break;
     case OPTION_CACHE_MAX:
         arguments->cache_max = byte_count(state, value, "--cache-max");
@@ -320,6 +339,7 @@ static int run_relay(struct arguments *arguments)
         .scope = &arguments->scope,
         .session_max = arguments->session_max,
         .disk_reserve = arguments->disk_reserve,
+        .serve = arguments->serve,
         .cache_max = arguments->cache_max,
         .lan_rate = arguments->lan_rate,
     };
@@ -349,6 +369,8 @@ static const char *run_flaw(const struct arguments *arguments)
         return "the state folder isn't enrolled: pusher-relay enroll first";
     if (enrolled)
         return NULL;
+    if (arguments->serve)
+        return "--serve is for enrolled relays: in private mode there is only one";
     if (!arguments->name || !arguments->coordinator || !arguments->packages ||
         !arguments->coordinator_key || !arguments->operators)
         return "in private mode run needs --name, --coordinator, --packages, --coordinator-key "

@@ -191,7 +191,8 @@ static int open_all(struct shell *shell, struct err *err)
         return -1;
     shell->net_started = true;
     shell_trust_start(shell);
-    return shell_open_links(shell, err);
+    /* Before the coordinator hears where it is. */
+    return shell_open_peers(shell, err) == 0 ? shell_open_links(shell, err) : -1;
 }
 
 static void close_handle(uv_handle_t *handle)
@@ -205,6 +206,7 @@ static void close_all(struct shell *shell)
     stage_runner_free(shell->runner);
     link_client_finish(shell->relay_link, FLUSH_MS);
     link_client_free(shell->package_link);
+    shell_close_peers(shell);
     if (shell->net_started)
         net_stop();
     if (shell->handles_open) {

@@ -48,21 +48,9 @@ bool shell_request_chunk(void *context, const uint8_t *peer,
     struct shell *shell = context;
     struct message message = {.kind = MESSAGE_CHUNK_REQUEST, .chunk_request = *request};
     if (peer)
-        return false;
+        return shell_request_from_peer(shell, peer, &message);
     shell_send_message(shell->package_link, &message);
     return true;
-}
-
-void shell_peer_distrusted(void *context, const uint8_t *peer,
-                           const uint8_t digest[LIMIT_DIGEST_BYTES])
-{
-    char hex[2 * SHORT_DIGEST_BYTES + 1];
-    char key[2 * SHORT_DIGEST_BYTES + 1];
-    (void)context;
-    hex_encode(digest, SHORT_DIGEST_BYTES, hex);
-    hex_encode(peer, SHORT_DIGEST_BYTES, key);
-    log_warning("relay with key %s gave wrong bytes for package %s: it is not asked for it again",
-                key, hex);
 }
 
 static void package_event(struct shell *shell, const struct shell_job *job, const char *failure)
@@ -101,6 +89,7 @@ static void cache_due(uv_timer_t *timer)
 
 void shell_arm_cache(struct shell *shell)
 {
+    shell_drop_idle_peer(shell);
     uint64_t due_ms = cache_due_ms(shell->cache);
     uint64_t now_ms = shell_now_ms();
     if (due_ms == UINT64_MAX) {

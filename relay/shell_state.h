@@ -96,7 +96,11 @@ struct shell {
     bool refusal_told;                     /* since it was */
     uint64_t heard_ms;                     /* last message over it, or when it came up */
 
-    struct peers peers;     /* of the site; enrolled only */
+    struct peers peers;                /* of the site; enrolled only */
+    struct link_server *peer_server;   /* they fetch packages here; NULL: nowhere */
+    struct link_client *peer_link;     /* to the one that a package is fetched from; or NULL */
+    uint8_t peer_key[LIMIT_KEY_BYTES]; /* whose that is */
+    uint64_t served_bytes;             /* to peers */
     uv_timer_t trust_timer; /* enrolled only: looks at the certificate's times, at silence */
     bool halted;            /* no certificate that is valid now: nothing is worked on */
     bool asking;            /* something is missing: HELLO asks for it ... */
@@ -161,12 +165,22 @@ bool shell_offer_package(struct shell *shell, const struct shell_job *job, struc
 bool shell_request_chunk(void *context, const uint8_t *peer,
                          const struct message_chunk_request *request);
 int shell_make_room(void *context, uint64_t bytes, struct err *err);
-void shell_peer_distrusted(void *context, const uint8_t *peer,
-                           const uint8_t digest[LIMIT_DIGEST_BYTES]);
 /* Whether a job needs it. */
 bool shell_package_needed(void *context, const uint8_t digest[LIMIT_DIGEST_BYTES]);
 void shell_package_done(void *context, const uint8_t digest[LIMIT_DIGEST_BYTES],
                         const char *failure);
 void shell_arm_cache(struct shell *shell);
+
+/* shell_peers.c */
+/* Opens the port for peers, if there is to be one. */
+int shell_open_peers(struct shell *shell, struct err *err);
+void shell_close_peers(struct shell *shell);
+/* Asks a peer, dialling it if need be. Returns whether there is such a peer. */
+bool shell_request_from_peer(struct shell *shell, const uint8_t *key,
+                             const struct message *request);
+/* Ends a connection that nothing is expected of any more. */
+void shell_drop_idle_peer(struct shell *shell);
+void shell_peer_distrusted(void *context, const uint8_t *key,
+                           const uint8_t digest[LIMIT_DIGEST_BYTES]);
 
 #endif

@@ -32,6 +32,9 @@ void shell_fill_hello(const struct shell *shell, struct message_hello *hello)
         return;
     hello->policy_version = enrolment->policy.version;
     hello->certificate_serial = enrolment->certificate.serial;
+    if (shell->peer_server)
+        (void)text_copy(hello->serve, sizeof hello->serve,
+                        link_server_endpoint(shell->peer_server));
 }
 
 static void ask_if_due(struct shell *shell)
