@@ -58,7 +58,7 @@ static json_t *sites_of(const struct report_fold *fold, bool wait)
     for (uint32_t i = 0; i < fold->site_count; i++) {
         json_t *site = value_object();
         json_t *totals = value_totals(&fold->sites[i].totals, wait);
-        value_member(site, "site", value_text(fold->sites[i].name));
+        value_member(site, "site", value_word(fold->sites[i].name));
         if (json_object_update(site, totals) != 0)
             mem_exhausted();
         json_decref(totals);

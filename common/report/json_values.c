@@ -73,7 +73,7 @@ json_t *value_row(const struct report_row *row)
     json_t *target = value_object();
     value_member(target, "target", value_text(row->target));
     value_member(target, "address", value_text(outcome->address));
-    value_member(target, "site", value_text(row->site));
+    value_member(target, "site", value_word(row->site));
     value_member(target, "relay",
                  strcmp(row->relay, "-") == 0 ? json_null() : value_text(row->relay));
     value_member(target, "state", json_string(target_state_word(outcome->state)));
