@@ -7,6 +7,7 @@ Needs no privileges: everything is on the loopback interface and in a temporary 
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -16,6 +17,8 @@ import tempfile
 import threading
 import time
 import unittest
+
+from reasons import saw, table
 
 BIN = pathlib.Path(os.environ.get("PUSHER_BIN", pathlib.Path(__file__).resolve().parents[2] / "build" / "dev" / "bin"))
 WAIT_S = 60
@@ -312,6 +315,191 @@ class Lint(SitesCase):
         self.assertEqual([row["target"] for row in found["unmapped"]], ["10.9.0.1"])
         self.assertIn("no_relay", [row["kind"] for row in found["findings"]])
         self.assertFalse(found["more"])
+
+
+class Pushes(SitesCase):
+    """What becomes of the targets of a push. Each site has a relay that is approved and doesn't run, so rows wait there."""
+
+    def setUp(self):
+        super().setUp()
+        self.describe()
+        self.write("passphrase", "open sesame\n")
+        self.write("password", "secret\n")
+        self.write("setup.exe", "MZ")
+        self.sign("key", "new")
+        self.sign("policy", "init", "--coordinator-key", f"{self.folder}/state/curve.pub")
+        for site in ("lyon", "nice"):
+            self.enrol(site)
+
+    def write(self, name, text):
+        path = pathlib.Path(self.folder, name)
+        path.write_text(text, encoding="ascii")
+        path.chmod(0o600)
+
+    def run_ok(self, *words):
+        ran = self.coordinator.pusher(*words)
+        self.assertEqual(ran.returncode, 0, f"{words}: {ran.stdout}{ran.stderr}{self.coordinator.log()}")
+        return ran.stdout
+
+    def sign(self, *words):
+        """A command that an operator's key is needed for."""
+        return self.run_ok(*words, "--key", f"{self.folder}/operator.key", "--passphrase-file", f"{self.folder}/passphrase")
+
+    def enrol(self, site):
+        self.write("token", self.run_ok("relay", "token", site))
+        enrolled = subprocess.run(
+            [BIN / "pusher-relay", "enroll", "--state", f"{self.folder}/relay-{site}", "--name", f"{site}-1"]
+            + ["--coordinator", f"ipc://{self.folder}/relay.sock", "--packages", f"ipc://{self.folder}/package.sock"]
+            + ["--token-file", f"{self.folder}/token"],
+            capture_output=True,
+            text=True,
+            timeout=WAIT_S,
+            check=False,
+        )
+        said = enrolled.stdout + enrolled.stderr
+        self.assertEqual(enrolled.returncode, 0, said)
+        fingerprint = re.search(r"[0-9a-f]{4}( [0-9a-f]{4}){3,}", said)
+        self.assertIsNotNone(fingerprint, said)
+        self.sign("relay", "approve", f"{site}-1", "--fingerprint", fingerprint[0])
+
+    def push(self, *targets, words=()):
+        """Commits a push and leaves it to the coordinator; returns its id."""
+        push = os.urandom(16).hex()
+        named = [word for target in targets for word in ("-t", target)]
+        self.sign("push", f"{self.folder}/setup.exe", *named, "--user", ".\\admin", "--password-file", f"{self.folder}/password",
+                  "--push-id", push, "--detach", "-y", *words)  # fmt: skip
+        return push
+
+    def state(self, push):
+        return json.loads(self.run_ok("status", push, "-o", "json"))["push"]["state"]
+
+    def wait_state(self, push, state):
+        end = time.monotonic() + WAIT_S
+        while self.state(push) != state:
+            self.assertLess(time.monotonic(), end, f"{self.state(push)}, not {state}: {self.coordinator.log()}")
+            time.sleep(0.05)
+
+    def wait_asked(self, name):
+        end = time.monotonic() + WAIT_S
+        while name not in self.names.asked:
+            self.assertLess(time.monotonic(), end, self.coordinator.log())
+            time.sleep(0.05)
+
+    def rows(self, push):
+        """{target: (site, state, reason)}; every row's state is its reason's, and no relay has any of them."""
+        ran = self.coordinator.pusher("report", push, "-o", "json")
+        found = {}
+        for row in json.loads(ran.stdout)["targets"]:
+            found[row["target"]] = (row["site"], row["state"], row["reason"])
+            self.assertIsNone(row["relay"])
+            if row["reason"] is not None:
+                self.assertEqual(row["state"], table()[row["reason"]]["state"])
+                self.assertEqual(row["stage"], "resolve" if row["reason"] in ("NXDOMAIN", "DNS_TIMEOUT") else None)
+        return found
+
+    def assert_rows(self, push, expected):
+        self.assertEqual(self.rows(push), expected, self.coordinator.log())
+        for _, _, reason in expected.values():
+            if reason is not None:
+                saw(reason)
+
+    EVERYWHERE = {
+        "10.1.0.1": ("lyon", "queued", None),
+        "10.9.0.1": (None, "never_attempted", "NOT_IN_ANY_SITE"),
+        "a.corp.test": ("lyon", "queued", None),
+        "b.corp.test": ("nice", "queued", None),
+        "both.corp.test": ("nice", "queued", None),
+        "outside.corp.test": (None, "never_attempted", "NOT_IN_ANY_SITE"),
+        "lyo-unknown": ("lyon", "queued", None),
+        "unknown.corp.test": (None, "failed", "NXDOMAIN"),
+    }
+
+    def test_targets_go_to_their_sites_or_say_why_not(self):
+        push = self.push(*self.EVERYWHERE)
+        self.wait_state(push, "open")
+        self.assert_rows(push, self.EVERYWHERE)
+
+    def test_site_that_is_named_takes_all_and_nobody_asks(self):
+        push = self.push("10.9.0.1", "unknown.corp.test", words=("--site", "nice"))
+        self.wait_state(push, "open")
+        self.assert_rows(push, {name: ("nice", "queued", None) for name in ("10.9.0.1", "unknown.corp.test")})
+        self.assertEqual(self.names.asked, [])
+
+    def test_kill_while_names_are_looked_up_loses_nothing(self):
+        push = self.push(*self.EVERYWHERE, "mute.corp.test")
+        self.wait_asked("mute.corp.test")
+        self.assertEqual(self.state(push), "routing")
+        self.coordinator.stop(signal.SIGKILL)
+        self.names.silent.clear()
+        self.names.names["mute.corp.test"] = ["10.1.3.3"]
+        self.coordinator.start()
+        self.wait_state(push, "open")
+        self.assert_rows(push, {**self.EVERYWHERE, "mute.corp.test": ("lyon", "queued", None)})
+
+    def test_silent_name_server_ends_its_names_alone(self):
+        push = self.push("a.corp.test", "mute.corp.test")
+        self.wait_state(push, "open")
+        self.assert_rows(push, {"a.corp.test": ("lyon", "queued", None), "mute.corp.test": (None, "unreachable", "DNS_TIMEOUT")})
+
+    def test_cancel_while_names_are_looked_up_ends_every_row(self):
+        push = self.push("10.1.0.1", "mute.corp.test")
+        self.wait_asked("mute.corp.test")
+        self.coordinator.pusher("cancel", push)
+        self.wait_state(push, "closed")
+        self.assertEqual({state for _, state, _ in self.rows(push).values()}, {"cancelled"})
+
+    def test_pause_while_names_are_looked_up_holds(self):
+        push = self.push("10.1.0.1", "mute.corp.test")
+        self.wait_asked("mute.corp.test")
+        self.run_ok("pause", push)
+        self.assertEqual(self.state(push), "stopped")
+        self.coordinator.stop(signal.SIGKILL)
+        self.names.silent.clear()
+        self.coordinator.start()
+        self.assertEqual(self.state(push), "stopped")
+        self.sign("resume", push, "--detach", "--user", ".\\admin", "--password-file", f"{self.folder}/password")
+        self.wait_state(push, "open")
+        self.assert_rows(push, {"10.1.0.1": ("lyon", "queued", None), "mute.corp.test": (None, "failed", "NXDOMAIN")})
+
+    def test_never_touched_names_and_addresses_end_before_any_relay(self):
+        self.sign("never-touch", "add", "a.corp.test", "10.2.0.0/24")
+        push = self.push("a.corp.test", "b.corp.test", "10.1.0.1")
+        self.wait_state(push, "open")
+        self.assert_rows(
+            push,
+            {
+                "a.corp.test": (None, "never_attempted", "NEVER_TOUCH"),
+                "b.corp.test": (None, "never_attempted", "NEVER_TOUCH"),
+                "10.1.0.1": ("lyon", "queued", None),
+            },
+        )
+
+    def test_sites_that_are_needed_stay(self):
+        self.assertIn("site lyon has 1 relays", self.site("rm", "lyon", status=2))
+        push = self.push("10.1.0.1")
+        self.wait_state(push, "open")
+        self.coordinator.pusher("relay", "revoke", "lyon-1", "-y")
+        self.assertIn("open pushes have targets in site lyon", self.site("rm", "lyon", status=2))
+        self.coordinator.pusher("cancel", push)
+        self.wait_state(push, "closed")
+        self.site("rm", "lyon")
+
+    def test_change_of_sites_is_for_later_pushes(self):
+        push = self.push("10.1.0.1", "mute.corp.test")
+        self.wait_asked("mute.corp.test")
+        self.site("set", "lyon", "--subnet", "10.3.0.0/16")
+        self.wait_state(push, "open")
+        self.assertEqual(self.rows(push)["10.1.0.1"], ("lyon", "queued", None))
+        later = self.push("10.1.0.1", "10.3.0.1")
+        self.wait_state(later, "open")
+        self.assertEqual(self.rows(later)["10.1.0.1"], (None, "never_attempted", "NOT_IN_ANY_SITE"))
+
+    def test_many_addresses_are_split_while_others_are_served(self):
+        push = self.push("10.1.0.0/18", "10.2.0.0/18", "10.9.0.0/28")
+        self.wait_state(push, "open")
+        status = json.loads(self.run_ok("status", push, "-o", "json"))["totals"]
+        self.assertEqual(status["submitted"], 2 * (2**14 - 2) + 14)
+        self.assertEqual(status["never_attempted"], 14)
 
 
 if __name__ == "__main__":
