@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/base/mem.h"
 #include "common/report/format_table.h"
@@ -58,7 +57,7 @@ static json_t *sites_of(const struct report_fold *fold, bool wait)
     for (uint32_t i = 0; i < fold->site_count; i++) {
         json_t *site = value_object();
         json_t *totals = value_totals(&fold->sites[i].totals, wait);
-        value_member(site, "site", value_word(fold->sites[i].name));
+        value_member(site, "site", value_name(fold->sites[i].name));
         if (json_object_update(site, totals) != 0)
             mem_exhausted();
         json_decref(totals);
@@ -72,10 +71,8 @@ static json_t *relays_of(const struct report_fold *fold, bool wait)
     json_t *relays = value_array();
     for (uint32_t i = 0; i < fold->relay_count; i++) {
         json_t *relay = value_object();
-        value_member(relay, "relay",
-                     strcmp(fold->relays[i].name, "-") == 0 ? json_null()
-                                                            : value_text(fold->relays[i].name));
-        value_member(relay, "site", value_text(fold->relays[i].site));
+        value_member(relay, "relay", value_name(fold->relays[i].name));
+        value_member(relay, "site", value_name(fold->relays[i].site));
         value_member(relay, "totals", value_totals(&fold->relays[i].totals, wait));
         value_element(relays, relay);
     }

@@ -24,6 +24,11 @@ json_t *value_word(const char *word)
     return strcmp(word, "-") == 0 ? json_null() : json_string(word);
 }
 
+json_t *value_name(const char *name)
+{
+    return strcmp(name, "-") == 0 ? json_null() : value_text(name);
+}
+
 void value_member(json_t *object, const char *name, json_t *value)
 {
     if (value == NULL || json_object_set_new(object, name, value) != 0)
@@ -73,9 +78,8 @@ json_t *value_row(const struct report_row *row)
     json_t *target = value_object();
     value_member(target, "target", value_text(row->target));
     value_member(target, "address", value_text(outcome->address));
-    value_member(target, "site", value_word(row->site));
-    value_member(target, "relay",
-                 strcmp(row->relay, "-") == 0 ? json_null() : value_text(row->relay));
+    value_member(target, "site", value_name(row->site));
+    value_member(target, "relay", value_name(row->relay));
     value_member(target, "state", json_string(target_state_word(outcome->state)));
     value_member(target, "stage", value_word(stage_word(outcome->stage)));
     value_member(target, "reason", value_word(reason_word(outcome->reason)));

@@ -19,6 +19,8 @@
 json_t *value_text(const char *text);
 /* One of the model's words; "-" stands for none and becomes null. */
 json_t *value_word(const char *word);
+/* A site's or relay's name; "-" stands for none and becomes null. */
+json_t *value_name(const char *name);
 json_t *value_object(void);
 json_t *value_array(void);
 /* Take the value. */
