@@ -59,22 +59,16 @@ static int check_subnets(const struct coordinator *c, struct site *site, struct 
     return 0;
 }
 
-static const struct site *find_site(const struct coordinator *c, const char *name)
-{
-    uint32_t at = plan_find_site(c->routing.book->plan, name);
-    return at == PLAN_SITE_NONE ? NULL : &c->routing.book->sites[at].site;
-}
-
 static int check_site(const struct coordinator *c, struct site *site, bool add_only,
                       struct err *err)
 {
     const struct site_book *book = c->routing.book;
-    const struct site *known = find_site(c, site->name);
+    bool known = plan_find_site(book->plan, site->name) != PLAN_SITE_NONE;
     if (enrol_name_check(site->name, err) != 0)
         return err_wrap(err, "site");
-    if (known != NULL && add_only)
+    if (known && add_only)
         return err_set(err, ERR_EXISTS, "there is a site %s already", site->name);
-    if (known == NULL && book->site_count >= LIMIT_SITES_MAX)
+    if (!known && book->site_count >= LIMIT_SITES_MAX)
         return err_set(err, ERR_LIMIT, "at most %u sites", LIMIT_SITES_MAX);
     for (uint32_t i = 0; site->is_default && i < book->site_count; i++)
         if (book->sites[i].site.is_default && strcmp(book->sites[i].site.name, site->name) != 0)

@@ -232,6 +232,13 @@ static void settle(struct route_task *task, uint32_t target_no, const char *name
 
 /* ---- names ---- */
 
+static void name_free(struct route_name *name)
+{
+    dns_cancel(&name->query);
+    free(name->name);
+    free(name);
+}
+
 static void forget_name(struct route_name *name)
 {
     struct route_task *task = name->task;
@@ -242,9 +249,7 @@ static void forget_name(struct route_name *name)
     if (name->next != NULL)
         name->next->previous = name->previous;
     task->name_count--;
-    dns_cancel(&name->query);
-    free(name->name);
-    free(name);
+    name_free(name);
 }
 
 static void go_on(struct coordinator *c);
@@ -309,8 +314,11 @@ static void read_rows(struct route_task *task)
 
 static void task_free(struct route_task *task)
 {
-    while (task->names != NULL)
-        forget_name(task->names);
+    struct route_name *next;
+    for (struct route_name *name = task->names; name != NULL; name = next) {
+        next = name->next;
+        name_free(name);
+    }
     site_book_drop(task->book);
     free(task);
 }
