@@ -8,6 +8,8 @@ import contextlib
 import json
 import os
 import pathlib
+import pty
+import re
 import shutil
 import socket
 import subprocess
@@ -226,6 +228,40 @@ class Policies(unittest.TestCase):
         for path in self.folder.rglob("*"):
             if path.is_file() and path.name not in ("right", "wrong"):
                 self.assertNotIn(b"canary", path.read_bytes(), path)
+
+    def on_terminal(self, *words, keys):
+        """Runs it on a terminal of its own; types each of `keys` when asked. Returns status and what was shown."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(BIN / "pusher", ["pusher", *map(str, words)], self.environment)
+        shown = b""
+        try:
+            while True:
+                shown += os.read(terminal, 4096)
+                if keys and re.search(rb"(phrase [^\r\n]*|again): $", shown):
+                    os.write(terminal, keys.pop(0))
+        except OSError:  # EIO: it ended
+            pass
+        os.close(terminal)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
+
+    def test_passphrase_is_typed_without_echo(self):
+        self.start()
+        status, shown = self.on_terminal("key", "new", keys=[b"canary-1\n", b"canary-2\n"])
+        self.assertEqual(status, 2, shown)
+        self.assertIn("two different passphrases", shown)
+        status, shown = self.on_terminal("key", "new", keys=[b"canary-1\n", b"\x03"])
+        self.assertEqual(status, 130, shown)
+        self.assertFalse((self.folder / "config/pusher/operator.key").exists())
+        status, shown = self.on_terminal("key", "new", keys=[b"canary-1\n", b"canary-1\n"])
+        self.assertEqual(status, 0, shown)
+        self.assertNotIn("canary", shown)
+        status, shown = self.on_terminal("policy", "init", keys=[b"\x03"])
+        self.assertEqual(status, 130, shown)
+        status, shown = self.on_terminal("policy", "init", keys=[b"canary-1\n"])
+        self.assertEqual(status, 0, shown)
+        self.assertNotIn("canary", shown)
+        self.assertEqual(self.policy()["version"], 1)
 
     def write(self, name, text, mode):
         path = self.folder / name
