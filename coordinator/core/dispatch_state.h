@@ -16,6 +16,8 @@
 #define DISPATCH_SETTLE_MAX 1024U
 /* With a failure threshold: targets in flight at once, unless more may yet fail. */
 #define DISPATCH_SLICE_MIN 16U
+/* Fewer targets than this aren't shared out between relays of a site. */
+#define DISPATCH_PART_MIN 64U
 
 /* Processes of a relay that another one replaced, of late. */
 #define DISPATCH_REPLACED_MAX 4U

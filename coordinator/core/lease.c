@@ -12,6 +12,25 @@ static bool past_deadline(const struct dispatch_turn *turn, const struct ledger 
            turn->now_unix_ms / 1000 >= (uint64_t)ledger->not_after_unix_s;
 }
 
+/* The live relays of a site share what was never leased: each holds at most as much as would be
+ * left for each of the others. So the shares shrink with what is left, and who is slow gets less.
+ * A quarter of it must be free, or every result would be followed by a LEASE of one target. */
+static uint32_t fair_room(const struct ledger *ledger, uint16_t relay,
+                          const struct ledger_queue *queue)
+{
+    uint32_t fresh = queue->fresh.count;
+    if (queue->live < 2)
+        return fresh;
+    const struct ledger_share *share = ledger_share_find(ledger, relay);
+    uint32_t held = share != NULL ? share->leased.count - share->awaited_count : 0;
+    uint32_t part = fresh / queue->live;
+    if (part < DISPATCH_PART_MIN)
+        part = DISPATCH_PART_MIN;
+    if (held >= part || part - held < part / 4)
+        return 0;
+    return smaller(fresh, part - held);
+}
+
 /* How many that were never leased the relay may be given. With a failure threshold not all at once:
  * what is in flight when it is reached goes on to its end. */
 static uint32_t fresh_room(const struct dispatch_turn *turn, const struct ledger *ledger,
@@ -20,7 +39,7 @@ static uint32_t fresh_room(const struct dispatch_turn *turn, const struct ledger
     if (past_deadline(turn, ledger) || ledger_over_threshold(ledger))
         return 0;
     if (ledger->fail_stop_count == 0)
-        return queue->fresh.count;
+        return fair_room(ledger, relay, queue);
     uint32_t slice = ledger->fail_stop_count - ledger->failed_count;
     if (slice < DISPATCH_SLICE_MIN)
         slice = DISPATCH_SLICE_MIN;

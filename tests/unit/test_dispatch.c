@@ -120,6 +120,46 @@ static void open_pushes_share_the_credit(void **state)
     story_end(&story);
 }
 
+static void relays_of_a_site_share_what_was_never_leased(void **state)
+{
+    (void)state;
+    struct story story = story_new();
+    know_relay(&story, 0, 0);
+    know_relay(&story, 1, 0);
+    hello(&story, 0, 11, 1000);
+    hello(&story, 1, 22, 1000);
+    forget(&story);
+    open_push(&story, 1, 400);
+    expect(&story, "mark p1 r0 <200 #1\n"
+                   "r0 JOB p1\n"
+                   "r0 LEASE p1 0-199#1\n"
+                   "mark p1 r1 <300 #1\n"
+                   "r1 JOB p1\n"
+                   "r1 LEASE p1 200-299#1\n");
+    /* 100 are left: 64 each at once, so r1 gets more when it holds a quarter less than that. */
+    for (uint32_t no = 200; no < 251; no++)
+        result(&story, 1, 1, no, 1, TARGET_SCHEDULED, REASON_NONE);
+    forget(&story);
+    result(&story, 1, 1, 251, 1, TARGET_SCHEDULED, REASON_NONE);
+    expect(&story, "row p1/251 scheduled -\n"
+                   "r1 RESULTS_ACK 5\n"
+                   "mark p1 r1 <316 #1\n"
+                   "r1 LEASE p1 300-315#1\n");
+    /* Alone it gets the rest. */
+    story.now_ms += LEASE_MS / 2;
+    heartbeat(&story, 1, 1000);
+    story.now_ms += LEASE_MS / 2;
+    forget(&story);
+    tick(&story);
+    heartbeat(&story, 1, 1000);
+    expect(&story, "r1 HEARTBEAT_ACK 77\n"
+                   "mark p1 r1 <372 #2\n"
+                   "r1 LEASE p1 0-199#2 316-371#1\n"
+                   "mark p1 r1 <400 #2\n"
+                   "r1 LEASE p1 372-399#1\n");
+    story_end(&story);
+}
+
 static void targets_go_to_relays_of_their_site_only(void **state)
 {
     (void)state;
@@ -416,6 +456,7 @@ int main(void)
         cmocka_unit_test(refill_with_large_credit_waits_until_worth_a_message),
         cmocka_unit_test(large_credit_is_leased_in_messages_of_limited_rows),
         cmocka_unit_test(open_pushes_share_the_credit),
+        cmocka_unit_test(relays_of_a_site_share_what_was_never_leased),
         cmocka_unit_test(targets_go_to_relays_of_their_site_only),
         cmocka_unit_test(push_with_states_leases_only_the_rest),
         cmocka_unit_test(new_instance_gets_higher_epoch_and_next_attempt),
