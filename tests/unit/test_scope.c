@@ -88,11 +88,54 @@ static void subnet_with_an_error_is_refused(void **state)
     assert_int_equal(scope.count, 0);
 }
 
+static enum scope_verdict judge(const struct scope *scope, const char *text)
+{
+    union stage_address address;
+    assert_int_equal(stage_address_parse(text, &address), 0);
+    return scope_judge(scope, &address);
+}
+
+static void enrolled_scope_is_what_all_allow(void **state)
+{
+    (void)state;
+    struct subnet certified[2];
+    struct subnet never;
+    char name[] = "dc-*";
+    char *names[] = {name};
+    struct policy policy = {.never_subnets = &never,
+                            .never_subnet_count = 1,
+                            .never_names = names,
+                            .never_name_count = 1};
+    struct certificate certificate = {.subnets = certified, .subnet_count = 2};
+    struct scope scope = {.policy = &policy};
+    assert_int_equal(subnet_from_text("10.1.0.0/16", &certified[0], NULL), 0);
+    assert_int_equal(subnet_from_text("2001:db8::/32", &certified[1], NULL), 0);
+    assert_int_equal(subnet_from_text("10.1.9.0/24", &never, NULL), 0);
+    assert_int_equal(judge(&scope, "10.1.2.3"), SCOPE_OUTSIDE); /* no certificate yet */
+    scope.certificate = &certificate;
+    assert_int_equal(judge(&scope, "10.1.2.3"), SCOPE_ALLOWED);
+    assert_int_equal(judge(&scope, "::ffff:10.1.2.3"), SCOPE_ALLOWED);
+    assert_int_equal(judge(&scope, "2001:db8::7"), SCOPE_ALLOWED);
+    assert_int_equal(judge(&scope, "10.2.0.1"), SCOPE_OUTSIDE);
+    assert_int_equal(judge(&scope, "10.1.9.9"), SCOPE_NEVER);
+    assert_int_equal(judge(&scope, "::ffff:10.1.9.9"), SCOPE_NEVER);
+    assert_int_equal(scope_add(&scope, "10.1.2.0/24", NULL), 0);
+    assert_int_equal(judge(&scope, "10.1.2.3"), SCOPE_ALLOWED);
+    assert_int_equal(judge(&scope, "10.1.3.3"), SCOPE_OUTSIDE);
+    assert_int_equal(judge(&scope, "10.1.9.9"), SCOPE_NEVER); /* whatever the rest says */
+    assert_true(scope_never_name(&scope, "DC-1"));
+    assert_true(scope_never_name(&scope, "dc-1.corp.example."));
+    assert_true(scope_never_name(&scope, "10.1.9.1"));
+    assert_false(scope_never_name(&scope, "pc-1"));
+    scope_release(&scope);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scope_without_subnets_covers_everything),
         cmocka_unit_test(scope_covers_its_subnets_only),
+        cmocka_unit_test(enrolled_scope_is_what_all_allow),
         cmocka_unit_test(scope_of_one_family_covers_nothing_of_the_other),
         cmocka_unit_test(subnet_with_an_error_is_refused),
     };
