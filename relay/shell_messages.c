@@ -32,53 +32,47 @@ static void on_lease(struct shell *shell, const struct message_lease *lease)
     shell_step(shell, &event);
 }
 
-static void on_close(struct shell *shell, struct agent_event *event)
+/* What the core alone has to know of. */
+static void give_core(struct shell *shell, const struct message *message)
 {
-    char push[PUSH_ID_SHORT_SIZE];
-    push_id_short(&event->push_ref.push, push);
-    log_debug("push %s is closed", push);
-    shell_step(shell, event);
+    struct agent_event event = {.kind = AGENT_WELCOME};
+    if (message->kind == MESSAGE_WELCOME) {
+        event.welcome = message->welcome;
+    } else if (message->kind == MESSAGE_HEARTBEAT_ACK) {
+        event.kind = AGENT_HEARTBEAT_ACK;
+        event.heartbeat_ack = message->heartbeat_ack;
+    } else if (message->kind == MESSAGE_PERMIT) {
+        event.kind = AGENT_PERMIT;
+        event.permit = message->permit;
+    } else if (message->kind == MESSAGE_RESULTS_ACK) {
+        event.kind = AGENT_RESULTS_ACK;
+        event.results_ack = message->results_ack;
+    } else { /* STOP, CLOSE */
+        char push[PUSH_ID_SHORT_SIZE];
+        event.kind = message->kind == MESSAGE_STOP ? AGENT_STOP : AGENT_CLOSE;
+        event.push_ref = message->push_ref;
+        push_id_short(&event.push_ref.push, push);
+        log_debug("push %s: %s", push, message_kind_word(message->kind));
+    }
+    shell_step(shell, &event);
 }
 
 static void take_message(struct shell *shell, const struct message *message)
 {
-    struct agent_event event = {.kind = AGENT_TICK};
     switch (message->kind) {
     case MESSAGE_WELCOME:
-        event.kind = AGENT_WELCOME;
-        event.welcome = message->welcome;
-        shell_step(shell, &event);
-        break;
     case MESSAGE_HEARTBEAT_ACK:
-        event.kind = AGENT_HEARTBEAT_ACK;
-        event.heartbeat_ack = message->heartbeat_ack;
-        shell_step(shell, &event);
+    case MESSAGE_PERMIT:
+    case MESSAGE_RESULTS_ACK:
+    case MESSAGE_STOP:
+    case MESSAGE_CLOSE:
+        give_core(shell, message);
         break;
     case MESSAGE_JOB:
         shell_on_job(shell, &message->job);
         break;
     case MESSAGE_LEASE:
         on_lease(shell, &message->lease);
-        break;
-    case MESSAGE_PERMIT:
-        event.kind = AGENT_PERMIT;
-        event.permit = message->permit;
-        shell_step(shell, &event);
-        break;
-    case MESSAGE_RESULTS_ACK:
-        event.kind = AGENT_RESULTS_ACK;
-        event.results_ack = message->results_ack;
-        shell_step(shell, &event);
-        break;
-    case MESSAGE_STOP:
-        event.kind = AGENT_STOP;
-        event.push_ref = message->push_ref;
-        shell_step(shell, &event);
-        break;
-    case MESSAGE_CLOSE:
-        event.kind = AGENT_CLOSE;
-        event.push_ref = message->push_ref;
-        on_close(shell, &event);
         break;
     case MESSAGE_OBJECT:
         shell_on_object(shell, &message->object);

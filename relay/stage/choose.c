@@ -90,10 +90,11 @@ void target_resolved(struct stage_target *target, const union stage_address *add
 
 bool target_addresses_check(struct stage_target *target)
 {
+    assert(target->address_count > 0);
+    assert(target->addresses != NULL);
     const union stage_address *never =
         first_never(target, target->addresses, target->address_count);
     uint8_t kept = 0;
-    assert(target->address_count > 0);
     if (never != NULL) {
         refuse(target, never, target->address_count);
         return false;
