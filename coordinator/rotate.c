@@ -15,6 +15,7 @@
 #include "coordinator/store/store.h"
 
 #define NEXT_KEY "curve.next.key"
+#define NEXT_PUBLIC "curve.next.pub"
 
 int rotate_begin(const char *folder, struct err *err)
 {
@@ -32,15 +33,20 @@ int rotate_begin(const char *folder, struct err *err)
         return -1;
     key_text(next.public_key, text);
     key_fingerprint(next.public_key, fingerprint);
+    int result = files_path(path, folder, NEXT_PUBLIC, err);
+    if (result == 0)
+        result = files_write_key(path, next.public_key, err);
+    key_pair_release(&next);
+    if (result != 0)
+        return -1;
     (void)printf("%s\n", text);
     (void)fprintf(stderr,
-                  "The coordinator's next key, fingerprint %s, is in %s.\n"
+                  "The coordinator's next key has the fingerprint %s.\n"
                   "1. pusher policy coordinator-key add %s\n"
-                  "2. When the relays have had time to hear of it, stop the coordinator;\n"
-                  "   pusher-coordinator rotate-key --state %s --finish; start it.\n"
-                  "3. pusher policy coordinator-key rm with the old key.\n",
-                  fingerprint, path, text, folder);
-    key_pair_release(&next);
+                  "2. When the relays have had time to hear of it, stop the coordinator, then\n"
+                  "   pusher-coordinator rotate-key --state %s --finish, and start it again.\n"
+                  "3. pusher policy coordinator-key rm, with the old key.\n",
+                  fingerprint, path, folder);
     return fflush(stdout) == 0 ? 0 : err_set_errno(err, errno, "cannot write to standard output");
 }
 
@@ -94,9 +100,11 @@ static int take(const char *folder, const char *next_path, const uint8_t key[LIM
         return -1;
     if (rename(next_path, path) != 0)
         return err_set_errno(err, errno, "cannot rename %s", next_path);
-    if (sync_folder(folder, err) != 0 || files_path(path, folder, "curve.pub", err) != 0)
+    if (sync_folder(folder, err) != 0 || files_path(path, folder, "curve.pub", err) != 0 ||
+        files_write_key(path, key, err) != 0 || files_path(path, folder, NEXT_PUBLIC, err) != 0)
         return -1;
-    return files_write_key(path, key, err);
+    (void)unlink(path);
+    return 0;
 }
 
 int rotate_finish(const char *folder, struct err *err)

@@ -1,8 +1,8 @@
 /* A new CURVE key for the coordinator, without a relay that loses it. Called by main.c.
  *
  * Relays dial every coordinator's key of their policy, so both keys are in one for a while:
- *   1. rotate_begin makes curve.next.key; the operator puts its public half into the policy, which
- *      reaches the relays while the coordinator still runs with the old key;
+ *   1. rotate_begin makes curve.next.key and .pub; the operator puts that one into the policy,
+ * which reaches the relays while the coordinator still runs with the old key;
  *   2. rotate_finish, with the coordinator stopped, puts it in the old one's place;
  *   3. the operator takes the old key out of the policy.
  * Each step may be repeated.

@@ -114,9 +114,10 @@ static int prepare(struct approving *approving, struct err *err)
                       approving, err) != 0)
         return -1;
     if (certificate->subnet_count == 0)
-        return err_set(err, ERR_INVALID,
-                       "site %s has no subnets: a relay works in none (pusher site add %s SUBNET)",
-                       row->site, row->site);
+        return err_set(
+            err, ERR_INVALID,
+            "site %s has no subnets: a relay may work in none (pusher site add --subnet)",
+            row->site);
     return narrow(approving, err);
 }
 
