@@ -58,3 +58,8 @@ int authority_job(const struct authority *authority, struct session *session,
                ? 0
                : err_set(err, ERR_DENIED, "the coordinator gave the job of another push");
 }
+
+const uint8_t *authority_pool_root(const struct job *job)
+{
+    return job->generation == 1 ? job->targets_root : job->pool_root;
+}

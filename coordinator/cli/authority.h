@@ -35,4 +35,7 @@ int authority_unlock(struct authority *authority, const struct operator_options 
 int authority_job(const struct authority *authority, struct session *session,
                   const struct push_id *push, struct job *job, struct err *err);
 
+/* The root over all names of the push, of every generation. */
+const uint8_t *authority_pool_root(const struct job *job);
+
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/base/text.h"
+#include "common/trust/merkle.h"
 #include "common/trust/secret.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/push_run.h"
@@ -196,10 +197,42 @@ static bool touched(const struct outcome *outcome)
            (outcome->stage != STAGE_COUNT && outcome->stage >= STAGE_PATH);
 }
 
+/* What is looked at while rows come. */
+struct search {
+    struct push *push;
+    struct merkle_roots pool; /* every name */
+    uint32_t row_count;
+};
+
 static int take_row(void *context, const struct report_row *row, struct err *err)
 {
-    struct push *push = context;
-    return touched(&row->outcome) ? targets_include(push->targets, row->target, err) : 0;
+    struct search *search = context;
+    search->row_count++;
+    if (merkle_roots_add(&search->pool, row->target, err) != 0)
+        return -1;
+    return touched(&row->outcome) ? targets_include(search->push->targets, row->target, err) : 0;
+}
+
+/* A configured coordinator says what is cleaned up where; only what an operator signed for is. */
+static int check_signed(struct session *session, const struct search *search,
+                        const struct push_summary *of, struct err *err)
+{
+    struct authority *authority = &search->push->authority;
+    struct job job;
+    uint8_t root[LIMIT_DIGEST_BYTES];
+    if (authority_open(authority, session, err) != 0 ||
+        authority_job(authority, session, &of->push, &job, err) != 0)
+        return -1;
+    merkle_roots_get(&search->pool, root);
+    if (search->row_count != job.target_count ||
+        memcmp(root, authority_pool_root(&job), sizeof root) != 0 ||
+        job.generation != of->generation || job.run_as != of->run_as ||
+        job.package_bytes != of->package_bytes || strcmp(job.package_name, of->package_name) != 0 ||
+        memcmp(job.package_digest, of->package_digest, sizeof job.package_digest) != 0)
+        return err_set(err, ERR_DENIED,
+                       "the coordinator names other targets or another package than were signed "
+                       "for: nothing is signed");
+    return 0;
 }
 
 static int look(struct session *session, struct push *push, struct push_summary *of,
@@ -207,11 +240,15 @@ static int look(struct session *session, struct push *push, struct push_summary 
 {
     struct report_filter all = {.stage = STAGE_COUNT};
     struct push_summary end;
+    struct search search = {.push = push};
+    merkle_roots_init(&search.pool);
     if (find_push(session, &push->options, of, err) != 0 || find_rival(session, of, err) != 0)
         return -1;
     push_id_text(&of->push, all.push.prefix);
     push->targets = targets_new();
-    if (control_report(session->control, &all, take_row, push, &end, ANSWER_MS, err) != 0)
+    if (control_report(session->control, &all, take_row, &search, &end, ANSWER_MS, err) != 0)
+        return -1;
+    if (session->mode == NULL && check_signed(session, &search, of, err) != 0)
         return -1;
     targets_settle(push->targets);
     return 0;

@@ -229,7 +229,7 @@ static int check_pool(const struct selection *selection, const struct job *job, 
     uint8_t root[LIMIT_DIGEST_BYTES];
     merkle_roots_get(&selection->pool, root);
     if (selection->row_count != job->target_count ||
-        memcmp(root, job->generation == 1 ? job->targets_root : job->pool_root, sizeof root) != 0)
+        memcmp(root, authority_pool_root(job), sizeof root) != 0)
         return err_set(err, ERR_DENIED,
                        "the coordinator names other targets than were signed for: nothing is "
                        "signed");

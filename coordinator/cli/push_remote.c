@@ -7,12 +7,21 @@
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "coordinator/cli/signing.h"
 #include "coordinator/cli/upload.h"
 
 #define END_MS 1000U
 #define SITES_TEXT_SIZE 512
 #define CREDENTIAL_SEALED_MAX 8192U
+
+static int nobody(const struct push *push)
+{
+    char name[2 * LIMIT_TARGET_NAME_SIZE];
+    complain("no site takes any of these targets: pusher site which %s tells why",
+             text_printable(name, sizeof name, targets_names(push->targets)[0]));
+    return EXIT_NO_TARGETS;
+}
 
 int remote_say_sites(const struct push *push)
 {
@@ -26,6 +35,8 @@ int remote_say_sites(const struct push *push)
     if (site_shares_find(&shares, &session, push->options.site, targets_names(push->targets),
                          targets_count(push->targets), &err) != 0)
         status = session_failed(&session, &err);
+    else if (shares.routed && shares.count == 0)
+        status = nobody(push);
     else if (shares.routed && (shares.count > 1 || shares.nowhere > 0))
         say(&push->options.common, "by site: %s", site_shares_text(&shares, text, sizeof text));
     site_shares_release(&shares);
