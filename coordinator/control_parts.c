@@ -9,31 +9,30 @@
 #define FRESH_MS 1000U /* counts of an open push are at most so old ... */
 #define FRESH_COST 50U /* ... or so many times as long as counting took */
 
-static bool fresh(const struct parts_cache *cache, uint64_t key, uint32_t first, uint64_t now_ms)
+static bool fresh(const struct parts_cache *cache, uint64_t key, bool open, uint32_t first,
+                  uint64_t now_ms)
 {
     uint64_t cost_ms = (uint64_t)FRESH_COST * cache->cost_ms;
     if (cache->parts == NULL || cache->key != key)
         return false;
     if (first > 0)
         return true; /* pages fit together */
-    return cache->open && now_ms - cache->counted_ms < (cost_ms > FRESH_MS ? cost_ms : FRESH_MS);
+    /* Of a push that is over, the counts are to be right. */
+    return open && now_ms - cache->counted_ms < (cost_ms > FRESH_MS ? cost_ms : FRESH_MS);
 }
 
 static int count(struct coordinator *c, uint64_t key, struct err *err)
 {
     struct parts_cache *cache = &c->parts;
-    struct push_summary summary;
     struct push_part *parts = NULL;
     uint32_t part_count = 0;
     uint64_t from_ms = clock_boottime_ms();
-    if (store_summary(c->store, key, &summary, err) != 0 ||
-        store_parts(c->store, key, &parts, &part_count, err) != 0)
+    if (store_parts(c->store, key, &parts, &part_count, err) != 0)
         return -1;
     control_parts_release(c);
     *cache = (struct parts_cache){.key = key,
                                   .parts = parts == NULL ? mem_new(1, sizeof *parts) : parts,
                                   .part_count = part_count,
-                                  .open = summary.state != PUSH_CLOSED,
                                   .counted_ms = clock_boottime_ms()};
     cache->cost_ms = (uint32_t)(cache->counted_ms - from_ms);
     return 0;
@@ -44,11 +43,14 @@ void control_parts_get(struct coordinator *c, const struct link_peer *peer,
 {
     struct message answer = {.kind = MESSAGE_PARTS, .request = message->request};
     const struct parts_cache *cache = &c->parts;
+    struct push_summary summary;
     uint32_t first = message->parts_get.first;
     struct err err = {0};
     uint64_t key = 0;
     if (store_find(c->store, &message->parts_get.push, &key, &err) != 0 ||
-        (!fresh(cache, key, first, clock_boottime_ms()) && count(c, key, &err) != 0)) {
+        store_summary(c->store, key, &summary, &err) != 0 ||
+        (!fresh(cache, key, summary.state != PUSH_CLOSED, first, clock_boottime_ms()) &&
+         count(c, key, &err) != 0)) {
         control_fail(c, peer, message->request, &err);
         return;
     }

@@ -109,7 +109,6 @@ struct parts_cache {
     uint64_t key;
     struct push_part *parts; /* owned; NULL: none was counted */
     uint32_t part_count;
-    bool open;           /* it went on then */
     uint64_t counted_ms; /* boot time */
     uint32_t cost_ms;    /* what counting took */
 };

@@ -89,7 +89,9 @@ class SiteDesk:
         return [str(self.bin / "pusher"), *map(str, words)]
 
     def options(self, options):
-        return {"env": self.environment | {"PUSHER_COORDINATOR": self.control}} | options
+        """No terminal: nothing can be asked."""
+        environment = self.environment | {"PUSHER_COORDINATOR": self.control}
+        return {"env": environment, "start_new_session": True} | options
 
     def run(self, *words, timeout=PATIENCE_S, **options):
         return self.place.run(self.command(*words), timeout=timeout, **self.options(options))
@@ -158,6 +160,9 @@ class SiteDesk:
     def start_relay(self, name):
         self.start(name, self.relay_place, [self.bin / "pusher-relay", "run", "--state", self.folder / name, "--verbose"])
 
+    def wait_live(self, *names):
+        wait_for(lambda: set(names) <= self.live(), self.trouble, pause_s=0.3)
+
     # ---- setting up ----
 
     def set_up_coordinator(self):
@@ -197,7 +202,7 @@ class SiteDesk:
                 self.enroll(names[-1], site)
         for name in names:
             self.start_relay(name)
-        wait_for(lambda: set(names) <= self.live(), self.trouble, pause_s=0.3)
+        self.wait_live(*names)
 
 
 def desk_for(case, place=None, **options):

@@ -71,30 +71,37 @@ class Coordinator(PushCase):
         done, report = self.desk.push(package, self.names(), "--site", "lyon")
         self.assert_pushed(done, report, package, self.names())
 
+    def without_relay(self):
+        """Nothing happens until the relay is started again."""
+        self.desk.kill("lyon-1")
+        self.addCleanup(lambda: self.desk.alive("lyon-1") or self.with_relay())
+
+    def with_relay(self):
+        self.desk.start_relay("lyon-1")
+        self.desk.wait_live("lyon-1")
+
     def test_paused_push_stands_still_and_goes_on(self):
-        package = self.package(os.urandom(6 << 20), name="paused.exe")
-        host = self.names()[0]
-        self.lab.fault(host, "scheduler-slow:3")
-        self.addCleanup(self.lab.fault, host, None)
+        package = self.package(name="paused.exe")
+        self.without_relay()
         push = self.detached(package, self.names(), *self.account)
+        self.assertEqual(self.state(push), "open")
         self.desk.must("pause", push)
-        self.assertEqual(self.state(push), "stopped")
         self.desk.kill("coordinator")  # it stands still over a restart
         self.desk.start_coordinator()
+        self.with_relay()
         self.assertEqual(self.state(push), "stopped")
+        self.assertEqual(self.desk.report(push)["totals"]["pending"], len(self.names()))
         done = self.desk.run("resume", push, *self.account, "--deadline", "1h", "-o", "json", *self.desk.sign)
-        report = json.loads(done.stdout)
-        self.assert_pushed(done, report, package, self.names())
+        self.assertEqual(done.returncode, 0, done.stderr + self.desk.trouble())
+        self.assert_pushed(done, json.loads(done.stdout), package, self.names())
         done = self.desk.run("resume", push, *self.account, *self.desk.sign)
         self.assertEqual(done.returncode, 2)
         self.assertIn("is over", done.stderr)
         self.assertEqual(self.desk.run("pause", push).returncode, 2)
 
     def test_interrupted_push_goes_on_without_the_command(self):
-        package = self.package(os.urandom(4 << 20), name="interrupted.exe")
-        host = self.names()[1]
-        self.lab.fault(host, "scheduler-slow:5")
-        self.addCleanup(self.lab.fault, host, None)
+        package = self.package(name="interrupted.exe")
+        self.without_relay()
         process = self.desk.popen("push", package, "-t", self.target_file(), "-y", *self.account, *self.desk.sign)
         said = ""
         while "started" not in said and process.poll() is None:
@@ -104,10 +111,24 @@ class Coordinator(PushCase):
         self.assertEqual(process.returncode, 130, said + rest)
         self.assertIn("the push goes on; look with: pusher status", rest)
         push = self.desk.report()["push"]["id"]
+        self.with_relay()
         self.wait_state(push, "closed")
         report = self.desk.report(push)
         self.assertEqual(conserved(report), [])
         self.assertEqual(report["totals"]["succeeded"], len(self.names()))
+
+    def test_time_out_of_the_command_leaves_the_push_to_be_cancelled(self):
+        self.without_relay()
+        done = self.desk.run("push", self.package(name="timed.exe"), "-t", self.target_file(), "-y", "--timeout", "1s",
+                             *self.account, *self.desk.sign)
+        self.assertEqual(done.returncode, 9, done.stderr)
+        self.assertIn("the push goes on", done.stderr)
+        push = self.desk.report()["push"]["id"]
+        self.assertEqual(self.state(push), "open")
+        self.desk.must("cancel", push)
+        self.with_relay()  # what it had before it was killed is its to give back
+        self.wait_state(push, "closed")
+        self.assertEqual(self.desk.report(push)["totals"]["cancelled"], len(self.names()))
 
     def test_retry_is_the_next_generation_of_those_who_failed(self):
         package = self.package(name="retried.exe")

@@ -602,6 +602,25 @@ static void fetch_package(struct scene *s)
     message_release(&answer);
 }
 
+/* The push counted by site and relay: everything in one site, and by the one relay or nobody. */
+static struct totals parts(struct scene *s, uint32_t part_count)
+{
+    struct message request = {.kind = MESSAGE_PARTS_GET};
+    struct message answer = ask(s, &request);
+    struct totals sum = {0};
+    assert_int_equal(answer.kind, MESSAGE_PARTS);
+    assert_int_equal(answer.parts.row_count, part_count);
+    assert_int_equal(answer.parts.next, 0);
+    for (uint32_t i = 0; i < part_count; i++) {
+        assert_string_equal(answer.parts.rows[i].site, "local");
+        assert_string_equal(answer.parts.rows[i].relay, i + 1 < part_count ? "-" : "relay-1");
+        for (int state = 0; state < TARGET_STATE_COUNT; state++)
+            sum.by_state[state] += answer.parts.rows[i].totals.by_state[state];
+    }
+    message_release(&answer);
+    return sum;
+}
+
 static void push_survives_kill_of_coordinator_and_ends_complete(void **state)
 {
     struct scene *s = *state;
@@ -639,6 +658,7 @@ static void push_survives_kill_of_coordinator_and_ends_complete(void **state)
     assert_int_equal(s->attempts[250], 2);
     send_results(s, 1, 0, 200); /* its acknowledgement might have been lost */
     send_results(s, 1, 200, 200);
+    assert_int_equal(parts(s, 2).by_state[TARGET_QUEUED], 200);
     send_results(s, 1, 400, 200);
     struct message close = hear_kind(s, &s->relay, MESSAGE_CLOSE);
     assert_int_equal(close.push_ref.push.bytes[1], 1);
@@ -647,6 +667,7 @@ static void push_survives_kill_of_coordinator_and_ends_complete(void **state)
     assert_int_equal(push.totals.by_state[TARGET_SCHEDULED], 300);
     assert_int_equal(push.totals.by_state[TARGET_FAILED], 300);
     assert_int_equal(push.totals.attempted, TARGETS);
+    assert_int_equal(parts(s, 1).by_state[TARGET_FAILED], 300); /* not what it was just before */
     assert_true(push.closed_unix_ms >= push.created_unix_ms);
     (void)kill(s->daemon, SIGTERM);
     assert_int_equal(status_of(s->daemon), 0);
