@@ -314,7 +314,7 @@ int command_cred(int argc, char *const *argv)
         {.name = "set",
          .usage = "pusher cred set SITE --user USER [--password-file FILE]",
          .about = "Seals the account of a site to each of its relays: nobody else can read it. "
-                  "Pushes with\n--site-credentials use it.",
+                  "Pushes without\n--user use it.",
          .options = {set_rows, sizeof set_rows / sizeof *set_rows},
          .signs = true,
          .word_min = 1,
