@@ -25,6 +25,7 @@
 #include "common/base/text.h"
 #include "common/model/message.h"
 #include "common/model/signed_objects.h"
+#include "common/pkg/digest.h"
 #include "common/signed/objects.h"
 #include "common/trust/keys.h"
 #include "common/trust/merkle.h"
@@ -414,9 +415,7 @@ static void make_policy(struct fleet *fleet)
     struct policy policy = {.version = 1, .made_unix_s = (int64_t)(unix_ms() / 1000)};
     struct buf bytes;
     struct err err = {0};
-    struct message token = {.kind = MESSAGE_TOKEN_PUT};
     buf_init(&bytes, LIMIT_MESSAGE_BYTES_MAX / 2);
-    (void)token;
     memcpy(policy.operators[policy.operator_count++], fleet->operator_key.public_key,
            LIMIT_KEY_BYTES);
     memcpy(policy.coordinators[policy.coordinator_count++], fleet->coordinator_key,
@@ -534,7 +533,10 @@ static void put_package(struct fleet *fleet, struct job *job)
     struct message data = {.kind = MESSAGE_PACKAGE_DATA};
     struct message answer;
     random_bytes(bytes, sizeof bytes);
-    package_digest(bytes, sizeof bytes, job->package_digest);
+    struct digest *digest = digest_new();
+    digest_add(digest, bytes, sizeof bytes);
+    digest_end(digest, job->package_digest);
+    digest_free(digest);
     job->package_bytes = sizeof bytes;
     (void)text_copy(job->package_name, sizeof job->package_name, package_name);
     memcpy(offer.package_offer.digest, job->package_digest, LIMIT_DIGEST_BYTES);
