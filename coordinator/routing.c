@@ -360,7 +360,8 @@ static bool step(struct coordinator *c, struct route_task *task)
     if (!task->read_all && task->name_count < WINDOW)
         read_rows(task);
     if (task->read_all && task->names == NULL) {
-        task_free(task_take(c, key));
+        (void)task_take(c, key);
+        task_free(task);
         if (!c->stopping && open_routed(c, key, &err) != 0)
             shell_fail(c, &err);
         return false;
