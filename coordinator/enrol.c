@@ -66,6 +66,17 @@ void enrol_sweep(struct coordinator *c)
     }
 }
 
+/* A used token is kept so that a lost answer can be given again; a new one matters more. */
+static void forget_used(struct trust *trust)
+{
+    for (uint32_t i = 0; i < trust->token_count; i++) {
+        if (trust->tokens[i].used_by == STORE_RELAY_NONE)
+            continue;
+        trust->tokens[i] = trust->tokens[--trust->token_count];
+        return;
+    }
+}
+
 int enrol_token_put(struct coordinator *c, const struct message_token_put *said, struct err *err)
 {
     struct trust *trust = &c->trust;
@@ -83,6 +94,8 @@ int enrol_token_put(struct coordinator *c, const struct message_token_put *said,
     struct token_slot *slot = find(c, said->key);
     if (slot != NULL && slot->used_by != STORE_RELAY_NONE)
         return err_set(err, ERR_EXISTS, "this token was used");
+    if (slot == NULL && trust->token_count == TRUST_TOKENS_MAX)
+        forget_used(trust);
     if (slot == NULL && trust->token_count == TRUST_TOKENS_MAX)
         return err_set(err, ERR_LIMIT, "%u tokens may be used now: wait until some are over",
                        TRUST_TOKENS_MAX);

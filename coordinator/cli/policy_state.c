@@ -56,8 +56,9 @@ static int memory_read(struct memory *memory, const char *endpoint, struct err *
     FILE *file = fopen(memory->path, "re");
     if (file == NULL)
         return errno == ENOENT ? 0 : err_set_errno(err, errno, "cannot read %s", memory->path);
-    (void)fread(text, 1, sizeof text - 1, file);
+    size_t size = fread(text, 1, sizeof text - 1, file);
     (void)fclose(file);
+    text[size] = '\0';
     static const char head[] = "pusher-policy 1\nversion ";
     char *end = NULL;
     if (strncmp(text, head, sizeof head - 1) == 0)
