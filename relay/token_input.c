@@ -98,10 +98,10 @@ int token_from_terminal(struct token *out, struct err *err)
     silent.c_lflag &= (tcflag_t) ~(ECHO | ISIG);
     silent.c_cc[VEOL] = KEY_INTERRUPT; /* it ends the line, so that it is seen at once */
     (void)tcsetattr(fd, TCSAFLUSH, &silent);
-    (void)write(fd, prompt, sizeof prompt - 1);
+    (void)dprintf(fd, "%s", prompt);
     int failed = token_from_fd(fd, out, err);
     (void)tcsetattr(fd, TCSAFLUSH, &before);
-    (void)write(fd, "\n", 1);
+    (void)dprintf(fd, "\n");
     (void)close(fd);
     return failed;
 }
