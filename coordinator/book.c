@@ -6,6 +6,8 @@
 
 struct building {
     struct merkle_tree *tree;
+    uint8_t *old; /* one per target: of an older generation, an empty leaf now */
+    uint32_t target_count;
     struct err *err;
     bool failed;
 };
@@ -14,11 +16,32 @@ static int add_name(void *context, uint32_t target_no, const char *name, uint16_
                     enum target_state state)
 {
     struct building *building = context;
-    (void)target_no;
     (void)site;
     (void)state;
-    building->failed = merkle_tree_add(building->tree, name, building->err) != 0;
+    bool old = target_no < building->target_count && building->old[target_no];
+    building->failed = merkle_tree_add(building->tree, old ? "" : name, building->err) != 0;
     return building->failed;
+}
+
+static int note_old(void *context, uint32_t target_no)
+{
+    struct building *building = context;
+    if (target_no < building->target_count)
+        building->old[target_no] = 1;
+    return 0;
+}
+
+static int build(struct coordinator *c, uint64_t key, struct building *building, struct err *err)
+{
+    struct push_summary summary = {0};
+    if (store_summary(c->store, key, &summary, err) != 0)
+        return -1;
+    building->target_count = totals_submitted(&summary.totals);
+    building->old = mem_new(building->target_count + 1U, 1);
+    if (store_old_each(c->store, key, note_old, building, err) != 0 ||
+        store_target_each(c->store, key, add_name, building, err) != 0)
+        return -1;
+    return building->failed ? -1 : 0;
 }
 
 struct merkle_tree *book_tree(struct coordinator *c, uint64_t key, struct err *err)
@@ -27,7 +50,9 @@ struct merkle_tree *book_tree(struct coordinator *c, uint64_t key, struct err *e
         if (c->book[i].key == key)
             return c->book[i].tree;
     struct building building = {.tree = merkle_tree_new(), .err = err};
-    if (store_target_each(c->store, key, add_name, &building, err) != 0 || building.failed) {
+    int result = build(c, key, &building, err);
+    free(building.old);
+    if (result != 0) {
         merkle_tree_free(building.tree);
         return NULL;
     }

@@ -210,7 +210,7 @@ static int check_targets(const struct job *job, struct merkle_tree *tree, struct
     return 0;
 }
 
-static int check_package(struct coordinator *c, const struct job *job, struct err *err)
+int control_check_package(struct coordinator *c, const struct job *job, struct err *err)
 {
     uint64_t bytes = 0;
     uint8_t nothing[1];
@@ -243,7 +243,8 @@ static int check_cleanup(struct coordinator *c, const struct job *job, struct er
 
 static int check_use(struct coordinator *c, const struct job *job, struct err *err)
 {
-    return job->action == JOB_CLEANUP ? check_cleanup(c, job, err) : check_package(c, job, err);
+    return job->action == JOB_CLEANUP ? check_cleanup(c, job, err)
+                                      : control_check_package(c, job, err);
 }
 
 static int commit_new(struct coordinator *c, const struct commit *commit, struct err *err)
@@ -381,12 +382,16 @@ static int commit(struct coordinator *c, const struct link_peer *peer,
         *err = missing;
         return -1;
     }
-    if (said->resume && !*existing) {
+    if ((said->resume || said->retry) && !*existing) {
         *err = missing;
         return -1;
     }
     if (said->resume)
         return resume(c, key, &commit, err);
+    if (said->retry) {
+        struct store_push push = store_push_of(c, &commit);
+        return control_push_retry(c, key, said, &job, &push, err);
+    }
     return *existing ? check_repeated(c, key, said, err) : commit_new(c, &commit, err);
 }
 
@@ -404,7 +409,9 @@ void control_push_commit(struct coordinator *c, const struct link_peer *peer,
         return;
     }
     log_info("push %s of uid %u %s", id, (unsigned)peer->uid,
-             said->resume ? "resumed" : "committed");
+             said->retry    ? "tried again"
+             : said->resume ? "resumed"
+                            : "committed");
     control_ok(c, peer, message->request, existing);
 }
 

@@ -7,6 +7,7 @@
  *   package_server.h  packages' bytes to relays
  *   control.c         requests of the CLI; control_push.c: those that make or change a push;
  *   control_package.c packages at the coordinator
+ *   control_retry.c   a push that is tried once more
  *   control_report.c  reports, sent in pages as the asker takes them
  *   routing.h         where targets go
  *   trust.h           relays, enrolment, objects that operators signed
@@ -235,6 +236,11 @@ void control_push_commit(struct coordinator *c, const struct link_peer *peer,
                          const struct message *message);
 void control_push_stop(struct coordinator *c, const struct link_peer *peer,
                        const struct message *message);
+/* Whether the package is here, whole. */
+int control_check_package(struct coordinator *c, const struct job *job, struct err *err);
+/* control_retry.c: a verified job that is another generation of this push. */
+int control_push_retry(struct coordinator *c, uint64_t key, const struct message_push_commit *said,
+                       const struct job *job, const struct store_push *push, struct err *err);
 /* Drops uploads that nobody goes on with. */
 void control_push_sweep(struct coordinator *c);
 void control_push_release(struct coordinator *c);

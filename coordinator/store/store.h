@@ -235,6 +235,21 @@ int store_push_refuse_in_use(struct store *store, uint64_t key, struct err *err)
 /* Puts the newly signed job in place of the old one; the push is PUSH_OPEN again. */
 int store_push_resume(struct store *store, uint64_t key, const struct store_push *push,
                       struct err *err);
+/* Which rows a retry is for. */
+struct store_retry {
+    uint32_t states;    /* bits 1 << enum target_state */
+    enum reason reason; /* REASON_NONE: any */
+};
+
+/* Calls `each` for every row that fits, in ascending order. `each` returns 0 to go on. */
+int store_retry_each(struct store *store, uint64_t key, const struct store_retry *which,
+                     int (*each)(void *context, uint32_t target_no), void *context,
+                     struct err *err);
+/* A closed push is open again, or routed again (`routing`: without sites), under the new job's
+ * generation: rows that fit are queued as if never tried, and of that generation; the others stay.
+ * How far leases reached is forgotten. Errors: ERR_NOT_FOUND: the push isn't closed. */
+int store_push_retry(struct store *store, uint64_t key, const struct store_push *push,
+                     const struct store_retry *which, struct err *err);
 /* PUSH_CLOSED drops the sealed credential and notes the time. */
 int store_push_state(struct store *store, uint64_t key, enum push_state state, uint64_t now_unix_ms,
                      struct err *err);
