@@ -85,6 +85,18 @@ static void on_push_opened(struct dispatch_turn *turn, const struct dispatch_pus
     lease_fill_all(turn);
 }
 
+/* Also of one that is known here, with rows that are unknown_effect: nothing of it counts any more.
+ */
+static void on_push_ended(struct dispatch_turn *turn, const struct push_id *push,
+                          uint32_t generation)
+{
+    struct ledger *ledger = push_by_id(turn->core, push);
+    if (ledger != NULL && ledger->generation == generation)
+        settle_end(turn, ledger);
+    else if (ledger == NULL)
+        settle_remember(turn->core, push, generation);
+}
+
 static void on_push_stopped(struct dispatch_turn *turn, uint64_t key, bool cancel)
 {
     struct ledger *ledger = push_by_key(turn->core, key);
@@ -315,7 +327,7 @@ void dispatch_step(struct dispatch *core, const struct dispatch_event *event,
         on_push_resumed(&turn, event);
         break;
     case DISPATCH_PUSH_ENDED:
-        settle_remember(core, &event->push_ended.push, event->push_ended.generation);
+        on_push_ended(&turn, &event->push_ended.push, event->push_ended.generation);
         break;
     case DISPATCH_HELLO:
         on_hello(&turn, event->relay, event->hello);

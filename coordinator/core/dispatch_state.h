@@ -155,8 +155,8 @@ void settle_due(struct dispatch_turn *turn, struct ledger *ledger);
 /* Ends what was never leased when the failure threshold is reached, up to DISPATCH_SETTLE_MAX rows.
  */
 void settle_threshold(struct dispatch_turn *turn, struct ledger *ledger);
-/* Whether the row says what became of the target, whoever else had it: the task is there, or the
- * Task Scheduler refused it for good. */
+/* Whether the row says what became of the target, whoever else had it: the task is there. A refusal
+ * of the Task Scheduler doesn't: who had the target before may be at it still. */
 bool settle_tells(const struct outcome *outcome);
 /* Whether another relay lost a lease of the target and hasn't spoken since. */
 bool settle_owed_by_other(const struct dispatch *core, const struct ledger *ledger, uint16_t relay,

@@ -101,18 +101,21 @@ void on_relay_standing(struct dispatch_turn *turn, const struct dispatch_relay_s
  *
  * A process that another one replaced is gone, or will be in a moment: what it has sent may still
  * come, in one burst when the connection ends. When it goes on speaking after a heartbeat's time,
- * twice and half a heartbeat apart, two processes have the same keys. It never gets an epoch again
- * under the same instance; a process draws a new one when it starts, and takes the next one when
- * its lease has run out, which is after several more heartbeats. */
+ * twice and half a heartbeat apart, two processes have the same keys. It never gets an epoch
+ * again, whatever life of its own it says HELLO in. */
 
-/* Instances of one process count up: so many are told from another's, which are random. */
+/* Instances of one process count up; those of others are random. */
 #define LIVES_MAX (1U << 20)
 
-/* A HELLO of the present process that was overtaken by a later one. */
-static bool overtaken(const struct dispatch_relay *relay, uint64_t instance)
+static bool same_process(uint64_t a, uint64_t b)
 {
-    return relay->epoch_first != 0 && instance != relay->instance &&
-           relay->instance - instance < LIVES_MAX;
+    return a - b < LIVES_MAX || b - a < LIVES_MAX;
+}
+
+/* The present process, though perhaps in an earlier or a later life. */
+static bool is_present(const struct dispatch_relay *relay, uint64_t instance)
+{
+    return relay->epoch_first != 0 && same_process(relay->instance, instance);
 }
 
 static void note_replaced(struct dispatch_relay *relay, uint64_t now_ms)
@@ -146,7 +149,8 @@ static void suspect(struct dispatch_turn *turn, uint16_t relay_no, struct dispat
 static struct dispatch_replaced *replaced_instance(struct dispatch_relay *relay, uint64_t instance)
 {
     for (uint32_t i = 0; i < DISPATCH_REPLACED_MAX; i++)
-        if (relay->replaced[i].epoch_first != 0 && relay->replaced[i].instance == instance)
+        if (relay->replaced[i].epoch_first != 0 &&
+            same_process(relay->replaced[i].instance, instance))
             return &relay->replaced[i];
     return NULL;
 }
@@ -207,7 +211,7 @@ static void new_epoch(struct dispatch_turn *turn, uint16_t relay_no, uint64_t in
     lease_revoke(turn, relay_no);
     memset(relay->running, 0, sizeof relay->running);
     relay->awaiting = 0;
-    bool other = relay->epoch_first == 0 || relay->instance != instance;
+    bool other = !is_present(relay, instance);
     if (other)
         note_replaced(relay, turn->now_ms);
     set_live(turn->core, relay_no, true);
@@ -219,6 +223,19 @@ static void new_epoch(struct dispatch_turn *turn, uint16_t relay_no, uint64_t in
     (void)turn_to_relay(turn, DISPATCH_PERSIST_EPOCH, relay_no);
 }
 
+/* A HELLO of an earlier life of the present process, which a later one has overtaken, or of a
+ * process that was replaced. */
+static bool is_overtaken(struct dispatch_turn *turn, uint16_t relay_no, uint64_t instance)
+{
+    struct dispatch_relay *relay = &turn->core->relays[relay_no];
+    if (is_present(relay, instance))
+        return relay->instance - instance < LIVES_MAX && instance != relay->instance;
+    struct dispatch_replaced *replaced = replaced_instance(relay, instance);
+    if (replaced != NULL)
+        suspect(turn, relay_no, replaced);
+    return replaced != NULL;
+}
+
 void on_hello(struct dispatch_turn *turn, uint16_t relay_no, const struct message_hello *hello)
 {
     struct dispatch_relay *relay = relay_let_in(turn->core, relay_no);
@@ -228,11 +245,8 @@ void on_hello(struct dispatch_turn *turn, uint16_t relay_no, const struct messag
         turn->core->counts[DISPATCH_COUNT_VERSION]++;
         return;
     }
-    struct dispatch_replaced *replaced = replaced_instance(relay, hello->instance);
-    if (overtaken(relay, hello->instance) || replaced != NULL) {
+    if (is_overtaken(turn, relay_no, hello->instance)) {
         turn->core->counts[DISPATCH_COUNT_REPLACED]++;
-        if (!overtaken(relay, hello->instance))
-            suspect(turn, relay_no, replaced);
         return;
     }
     bool reconnect = relay->live && relay->instance == hello->instance;

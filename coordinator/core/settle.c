@@ -129,10 +129,7 @@ static bool saw_the_end(const struct outcome *outcome)
 
 bool settle_tells(const struct outcome *outcome)
 {
-    bool refused = outcome->stage == STAGE_SCHEDULE && outcome->state == TARGET_FAILED &&
-                   (outcome->reason == REASON_SCHEDULER_REFUSED ||
-                    outcome->reason == REASON_BAD_TASK || outcome->reason == REASON_NAME_CONFLICT);
-    return outcome->state == TARGET_SCHEDULED || saw_the_end(outcome) || refused;
+    return outcome->state == TARGET_SCHEDULED || saw_the_end(outcome);
 }
 
 /* It is known that the task is there, and the row doesn't say how that ended. */
@@ -219,7 +216,7 @@ static bool answered(struct dispatch_turn *turn, struct ledger *ledger, uint16_t
     bool open = settle_owed_by_other(turn->core, ledger, relay, row->target_no);
     if (!nobody_knows && !open)
         return false;
-    if (asked || target->phase == LEDGER_UNKNOWN)
+    if (asked)
         rest(turn, ledger, row->target_no);
     if (target->phase == LEDGER_UNKNOWN && target->doubted) {
         ledger_doubt(ledger, row->target_no, !nobody_knows);
@@ -241,6 +238,13 @@ void settle_unknown_row(struct dispatch_turn *turn, struct ledger *ledger, uint1
     const struct outcome *outcome = &row->outcome;
     const struct ledger_target *target = &ledger->targets[row->target_no];
     bool tells = settle_tells(outcome) && !end_unseen(ledger, row->target_no, outcome);
+    bool elsewhere = target->phase == LEDGER_LEASED && target->relay != relay;
+    if (elsewhere && !settle_tells(outcome)) {
+        turn->core->counts[DISPATCH_COUNT_SUPERSEDED]++; /* it may be registered by now */
+        if (outcome->state != TARGET_CANCELLED && outcome->state != TARGET_UNKNOWN_EFFECT)
+            ledger_spoke(ledger, relay, row->target_no);
+        return;
+    }
     if (!tells && answered(turn, ledger, relay, row)) {
         turn->core->counts[DISPATCH_COUNT_DUPLICATE]++;
     } else if (!tells && target->doubted && never_began(outcome)) {

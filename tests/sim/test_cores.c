@@ -32,7 +32,8 @@
 #include "coordinator/core/dispatch.h"
 #include "relay/core/agent.h"
 
-enum { RELAYS = 2, PUSHES = 2, TARGETS = 24, ITEMS_MAX = 8192 };
+enum { RELAYS = 5, SITES = 3, PUSHES = 2, GENERATIONS = 2, TARGETS = 24, ITEMS_MAX = 8192 };
+enum { SLOTS = PUSHES * GENERATIONS }; /* a generation of a push each, the first ones first */
 enum { LEASE_MS = 20000, HEARTBEAT_MS = 5000, GRACE_MS = 60000, RESEND_MS = 30000 };
 #define CHAOS_MS UINT64_C(200000)
 #define NOT_AFTER_SOON_MS UINT64_C(240000) /* some jobs' deadline: in the middle of the trouble */
@@ -71,25 +72,31 @@ struct relay {
     struct agent_effects effects;
     uint32_t life;
     uint64_t timer_ms, up_at_ms;
-    struct journal_row journal[PUSHES][TARGETS];
-    bool forgotten[PUSHES];
-    uint64_t running[PUSHES][TARGETS]; /* key in the runner; 0: none */
+    struct journal_row journal[SLOTS][TARGETS];
+    bool forgotten[SLOTS];
+    uint64_t running[SLOTS][TARGETS]; /* key in the runner; 0: none */
 };
 
 /* What the coordinator's store holds. */
 struct memory {
-    enum push_state state[PUSHES];
-    enum target_state rows[PUSHES][TARGETS];
-    enum reason reasons[PUSHES][TARGETS];
-    bool doubted[PUSHES][TARGETS]; /* unknown_effect, with a failure that may yet count */
-    struct dispatch_history history[PUSHES][RELAYS];
+    enum push_state state[SLOTS];
+    enum target_state rows[SLOTS][TARGETS];
+    enum reason reasons[SLOTS][TARGETS];
+    bool doubted[SLOTS][TARGETS]; /* unknown_effect, with a failure that may yet count */
+    bool old[SLOTS][TARGETS];     /* not tried in this generation */
+    uint32_t generation[PUSHES];  /* newest */
+    enum relay_standing standing[RELAYS];
+    struct dispatch_history history[SLOTS][RELAYS];
     uint64_t epoch[RELAYS];
-    uint64_t counter[PUSHES]; /* of the signed job */
+    uint64_t counter[SLOTS]; /* of the signed job */
 };
 
 struct world {
     uint64_t seed, random, now_ms, timer_ms;
-    bool healed, shared_site, looked, wait;
+    bool healed, looked, wait;
+    uint16_t relay_count, site_count;
+    uint16_t lost_relay; /* goes and never comes back; relay_count: none */
+    uint64_t cut_from_ms[RELAYS], cut_until_ms[RELAYS]; /* nothing gets through meanwhile */
     uint64_t not_after_ms;
     uint32_t fail_stop_count;
     struct dispatch *core;
@@ -101,9 +108,9 @@ struct world {
     uint32_t item_count;
     uint32_t job_no;
     uint16_t site_of[TARGETS];
-    bool registered[PUSHES][TARGETS]; /* the target's own truth */
-    uint64_t starts_ms[PUSHES][TARGETS], ends_ms[PUSHES][TARGETS];
-    uint32_t exit_code[PUSHES][TARGETS];
+    bool registered[SLOTS][TARGETS]; /* the target's own truth */
+    uint64_t starts_ms[SLOTS][TARGETS], ends_ms[SLOTS][TARGETS];
+    uint32_t exit_code[SLOTS][TARGETS];
 };
 
 #define CHECK(world, condition)                                                                    \
@@ -148,20 +155,36 @@ static size_t output_of(int push, uint32_t no, char text[16])
     return (size_t)snprintf(text, 16, "said %d-%u", push, no);
 }
 
-static struct push_id id_of(int push)
+static struct push_id id_of(int slot)
 {
-    struct push_id id = {{(uint8_t)(push + 1)}};
+    struct push_id id = {{(uint8_t)(slot % PUSHES + 1)}};
     return id;
 }
 
-static int push_of(const struct push_id *id)
+static uint32_t generation_of(int slot)
 {
-    return id->bytes[0] - 1;
+    return (uint32_t)(slot / PUSHES + 1);
+}
+
+static int slot_of(const struct push_id *id, uint32_t generation)
+{
+    return id->bytes[0] - 1 + (int)(generation - 1) * PUSHES;
+}
+
+/* The store's row is the push's, whatever its generation. */
+static uint64_t key_of(int slot)
+{
+    return (uint64_t)(slot % PUSHES) + 1;
+}
+
+static bool is_newest(const struct world *w, int slot)
+{
+    return w->memory.generation[slot % PUSHES] == generation_of(slot);
 }
 
 static uint16_t site_of_relay(const struct world *w, uint16_t relay)
 {
-    return w->shared_site ? 0 : relay;
+    return relay % w->site_count;
 }
 
 static uint32_t credit_of(uint16_t relay)
@@ -192,6 +215,8 @@ static void post(struct world *w, enum item_kind kind, uint16_t relay,
 {
     struct buf bytes;
     struct err err;
+    if (w->now_ms >= w->cut_from_ms[relay] && w->now_ms < w->cut_until_ms[relay])
+        return;
     uint32_t copies = w->healed ? 1 : chance(w, 10) ? 0 : chance(w, 5) ? 2 : 1;
     buf_init(&bytes, LIMIT_MESSAGE_BYTES_MAX);
     if (wire_encode(message, &bytes, &err) != 0)
@@ -218,9 +243,9 @@ static void open_in_core(struct world *w, int push)
     struct dispatch_history history[RELAYS];
     struct dispatch_event event = {.kind = DISPATCH_PUSH_OPENED};
     event.push_opened = (struct dispatch_push_opened){
-        .key = (uint64_t)push + 1,
+        .key = key_of(push),
         .push = id_of(push),
-        .generation = 1,
+        .generation = generation_of(push),
         .state = w->memory.state[push],
         .not_after_unix_s = (int64_t)((UNIX_START_MS + w->not_after_ms) / 1000),
         .counter = w->memory.counter[push],
@@ -235,11 +260,19 @@ static void open_in_core(struct world *w, int push)
         .history = history,
     };
     for (int no = 0; no < TARGETS; no++)
-        states[no] = w->memory.doubted[push][no] ? (uint8_t)DISPATCH_STATE_DOUBTED
-                                                 : (uint8_t)w->memory.rows[push][no];
-    for (int relay = 0; relay < RELAYS; relay++)
+        states[no] = w->memory.old[push][no]       ? (uint8_t)DISPATCH_STATE_OLD
+                     : w->memory.doubted[push][no] ? (uint8_t)DISPATCH_STATE_DOUBTED
+                                                   : (uint8_t)w->memory.rows[push][no];
+    for (uint16_t relay = 0; relay < w->relay_count; relay++)
         if (w->memory.history[push][relay].mark > 0)
             history[event.push_opened.history_count++] = w->memory.history[push][relay];
+    core_step(w, &event);
+}
+
+static void tell_standing(struct world *w, uint16_t relay)
+{
+    struct dispatch_event event = {.kind = DISPATCH_RELAY_STANDING};
+    event.relay_standing = (struct dispatch_relay_standing){relay, w->memory.standing[relay]};
     core_step(w, &event);
 }
 
@@ -250,19 +283,23 @@ static void start_core(struct world *w)
     w->core = dispatch_new(&config);
     w->core_life++;
     w->timer_ms = w->now_ms;
-    for (uint16_t relay = 0; relay < RELAYS; relay++) {
+    for (uint16_t relay = 0; relay < w->relay_count; relay++) {
         struct dispatch_event event = {.kind = DISPATCH_RELAY_KNOWN};
         event.relay_known =
             (struct dispatch_relay_known){relay, site_of_relay(w, relay), w->memory.epoch[relay]};
         core_step(w, &event);
+        tell_standing(w, relay);
     }
-    for (int push = 0; push < PUSHES; push++) {
+    for (int push = 0; push < SLOTS; push++) {
+        if (!is_newest(w, push))
+            continue;
         bool unknown = false;
         for (int no = 0; no < TARGETS; no++)
-            unknown |= w->memory.rows[push][no] == TARGET_UNKNOWN_EFFECT;
+            unknown |=
+                w->memory.rows[push][no] == TARGET_UNKNOWN_EFFECT && !w->memory.old[push][no];
         struct dispatch_event ended = {.kind = DISPATCH_PUSH_ENDED};
         ended.push_ended.push = id_of(push);
-        ended.push_ended.generation = 1;
+        ended.push_ended.generation = generation_of(push);
         if (w->memory.state[push] != PUSH_CLOSED || unknown)
             open_in_core(w, push);
         else
@@ -310,7 +347,7 @@ static uint32_t failed_count(const struct world *w, int push)
 {
     uint32_t count = 0;
     for (int no = 0; no < TARGETS; no++)
-        count += w->memory.rows[push][no] == TARGET_FAILED;
+        count += w->memory.rows[push][no] == TARGET_FAILED && !w->memory.old[push][no];
     return count;
 }
 
@@ -324,7 +361,7 @@ static void check_max_fail(struct world *w, int push, uint32_t no, enum target_s
 {
     CHECK(w, outcome->state == TARGET_NEVER_ATTEMPTED && before == TARGET_QUEUED);
     CHECK(w, over_threshold(w, push) && !w->registered[push][no]);
-    for (uint16_t r = 0; r < RELAYS; r++) {
+    for (uint16_t r = 0; r < w->relay_count; r++) {
         const struct journal_row *row = &w->relays[r].journal[push][no];
         CHECK(w, !row->intent && !row->outcome && w->relays[r].running[push][no] == 0);
         CHECK(w, site_of_relay(w, r) != w->site_of[no] || w->memory.history[push][r].mark <= no);
@@ -334,7 +371,7 @@ static void check_max_fail(struct world *w, int push, uint32_t no, enum target_s
 static void check_first_leases(struct world *w, int push, const struct dispatch_history *history)
 {
     uint32_t mark = 0;
-    for (uint16_t r = 0; r < RELAYS; r++)
+    for (uint16_t r = 0; r < w->relay_count; r++)
         if (site_of_relay(w, r) == site_of_relay(w, history->relay) &&
             w->memory.history[push][r].mark > mark)
             mark = w->memory.history[push][r].mark;
@@ -346,6 +383,7 @@ static void check_row(struct world *w, int push, uint32_t no, uint16_t relay,
 {
     enum target_state before = w->memory.rows[push][no];
     enum target_state after = outcome->state;
+    CHECK(w, is_newest(w, push) && !w->memory.old[push][no]);
     CHECK(w, target_state_terminal(after));
     CHECK(w, !row_ended(w, before) ||
                  (before == TARGET_UNKNOWN_EFFECT && after != TARGET_UNKNOWN_EFFECT));
@@ -365,7 +403,7 @@ static void check_row(struct world *w, int push, uint32_t no, uint16_t relay,
     check_end_seen(w, push, no, outcome);
     if (after == TARGET_SCHEDULED || after == TARGET_SUCCEEDED || after == TARGET_FAILED ||
         after == TARGET_UNREACHABLE) {
-        CHECK(w, relay < RELAYS);
+        CHECK(w, relay < w->relay_count);
         const struct journal_row *row = &w->relays[relay].journal[push][no];
         CHECK(w, row->outcome && row->value.state == after &&
                      row->value.reason == outcome->reason &&
@@ -375,7 +413,7 @@ static void check_row(struct world *w, int push, uint32_t no, uint16_t relay,
 
 static void core_persist(struct world *w, const struct dispatch_effect *e)
 {
-    int push = push_of(&e->push);
+    int push = slot_of(&e->push, e->generation);
     if (e->kind == DISPATCH_PERSIST_OUTCOME) {
         check_row(w, push, e->target_no, e->relay, e->outcome);
         check_output(w, push, e);
@@ -399,7 +437,7 @@ static void core_persist(struct world *w, const struct dispatch_effect *e)
     } else if (e->kind == DISPATCH_PERSIST_CLOSED) {
         w->memory.state[push] = PUSH_CLOSED;
         for (int no = 0; no < TARGETS; no++)
-            CHECK(w, row_ended(w, w->memory.rows[push][no]));
+            CHECK(w, row_ended(w, w->memory.rows[push][no]) || w->memory.old[push][no]);
     }
 }
 
@@ -412,8 +450,10 @@ static void send_lease(struct world *w, const struct dispatch_effect *e)
     for (uint32_t i = 0; i < e->lease_count; i++) {
         const struct dispatch_lease *lease = &w->effects.leases[e->lease_first + i];
         CHECK(w, w->site_of[lease->target_no] == site_of_relay(w, e->relay));
-        CHECK(w, lease->target_no < w->memory.history[push_of(&e->push)][e->relay].mark);
-        (void)snprintf(names[i], sizeof names[i], "%d-%u", push_of(&e->push), lease->target_no);
+        CHECK(w, lease->target_no <
+                     w->memory.history[slot_of(&e->push, e->generation)][e->relay].mark);
+        (void)snprintf(names[i], sizeof names[i], "%d-%u", slot_of(&e->push, e->generation),
+                       lease->target_no);
         entries[i] = (struct lease_entry){lease->target_no, lease->attempt, names[i]};
     }
     message.lease = (struct message_lease){.epoch = e->epoch,
@@ -428,7 +468,8 @@ static void send_lease(struct world *w, const struct dispatch_effect *e)
 static void send_job(struct world *w, const struct dispatch_effect *e)
 {
     struct message message = {.kind = MESSAGE_JOB};
-    uint8_t job[2] = {e->push.bytes[0], (uint8_t)w->memory.counter[push_of(&e->push)]};
+    int slot = slot_of(&e->push, e->generation);
+    uint8_t job[2] = {(uint8_t)slot, (uint8_t)w->memory.counter[slot]};
     message.job.signed_job = job;
     message.job.signed_job_size = sizeof job;
     post(w, TO_RELAY, e->relay, &message);
@@ -519,13 +560,15 @@ static void start_relay(struct world *w, uint16_t number)
     relay->life++;
     relay->timer_ms = w->now_ms + 1;
     memset(relay->running, 0, sizeof relay->running);
-    for (int push = 0; push < PUSHES; push++)
+    for (int push = 0; push < SLOTS; push++)
         for (uint32_t no = 0; no < TARGETS; no++) {
             const struct journal_row *row = &relay->journal[push][no];
             struct agent_event event = {.kind = row->outcome ? AGENT_JOURNAL_OUTCOME
                                                              : AGENT_JOURNAL_INTENT};
-            event.journal.ref = (struct agent_ref){
-                .push = id_of(push), .generation = 1, .target_no = no, .attempt = row->attempt};
+            event.journal.ref = (struct agent_ref){.push = id_of(push),
+                                                   .generation = generation_of(push),
+                                                   .target_no = no,
+                                                   .attempt = row->attempt};
             event.journal.acked = row->acked;
             event.journal.output_size = row->output && !row->acked ? 10 : 0;
             if (row->outcome || row->intent)
@@ -541,12 +584,14 @@ static void kill_relay(struct world *w, uint16_t number)
     agent_free(relay->agent);
     relay->agent = NULL;
     relay->up_at_ms = w->now_ms + 1 + below(w, chance(w, 20) ? 60000 : 3000);
+    if (number == w->lost_relay)
+        relay->up_at_ms = NEVER_MS;
 }
 
 static void find_run(const struct agent_effect *e, int *push, uint32_t *no)
 {
     assert_int_equal(sscanf(e->run.target, "%d-%u", push, no), 2);
-    assert_true(*push < PUSHES && *no < TARGETS);
+    assert_true(*push < SLOTS && *no < TARGETS);
 }
 
 /* So that what has ended is seen in time: see check_progress. */
@@ -655,7 +700,7 @@ static void run_stage(struct world *w, uint16_t number, const struct agent_effec
 
 static bool knows_intent(const struct relay *relay, uint64_t key)
 {
-    for (int push = 0; push < PUSHES; push++)
+    for (int push = 0; push < SLOTS; push++)
         for (int no = 0; no < TARGETS; no++)
             if (relay->running[push][no] == key)
                 return relay->journal[push][no].intent;
@@ -678,12 +723,13 @@ static void send_rows(struct world *w, uint16_t number, const struct agent_effec
 {
     const struct relay *relay = &w->relays[number];
     struct message message = {.kind = MESSAGE_RESULTS};
-    struct result_row rows[PUSHES * TARGETS];
-    char said[PUSHES * TARGETS][16];
-    CHECK(w, e->rows.ref_count <= PUSHES * TARGETS);
+    struct result_row rows[SLOTS * TARGETS];
+    char said[SLOTS * TARGETS][16];
+    CHECK(w, e->rows.ref_count <= SLOTS * TARGETS);
     for (uint32_t i = 0; i < e->rows.ref_count; i++) {
         const struct agent_ref *ref = &relay->effects.refs[e->rows.first_ref + i];
-        const struct journal_row *row = &relay->journal[push_of(&ref->push)][ref->target_no];
+        const struct journal_row *row =
+            &relay->journal[slot_of(&ref->push, ref->generation)][ref->target_no];
         rows[i] = (struct result_row){.push = ref->push,
                                       .generation = ref->generation,
                                       .target_no = ref->target_no,
@@ -700,7 +746,8 @@ static void send_rows(struct world *w, uint16_t number, const struct agent_effec
             CHECK(w, row->outcome);
             rows[i].outcome = row->value;
             if (row->output && !row->acked)
-                rows[i].output_size = output_of(push_of(&ref->push), ref->target_no, said[i]);
+                rows[i].output_size =
+                    output_of(slot_of(&ref->push, ref->generation), ref->target_no, said[i]);
             rows[i].output = (uint8_t *)said[i];
         }
     }
@@ -713,7 +760,7 @@ static void journal(struct world *w, uint16_t number, const struct agent_effect 
 {
     struct relay *relay = &w->relays[number];
     const struct agent_ref *ref = &e->persist.ref;
-    int push = push_of(&ref->push);
+    int push = slot_of(&ref->push, ref->generation);
     if (e->kind == AGENT_PERSIST_INTENT) {
         relay->journal[push][ref->target_no].intent = true;
         relay->journal[push][ref->target_no].attempt = ref->attempt;
@@ -730,13 +777,14 @@ static void journal(struct world *w, uint16_t number, const struct agent_effect 
     } else if (e->kind == AGENT_JOURNAL_ACKED) {
         for (uint32_t i = 0; i < e->rows.ref_count; i++) {
             const struct agent_ref *acked = &relay->effects.refs[e->rows.first_ref + i];
-            relay->journal[push_of(&acked->push)][acked->target_no].acked = true;
+            relay->journal[slot_of(&acked->push, acked->generation)][acked->target_no].acked = true;
         }
     } else if (e->kind == AGENT_JOURNAL_FORGET) {
-        push = push_of(&e->forget.push);
+        push = slot_of(&e->forget.push, e->forget.generation);
         for (int no = 0; no < TARGETS; no++) {
             enum target_state row = w->memory.rows[push][no];
-            CHECK(w, row_ended(w, row) && row != TARGET_UNKNOWN_EFFECT);
+            CHECK(w, !is_newest(w, push) || (row_ended(w, row) && row != TARGET_UNKNOWN_EFFECT) ||
+                         w->memory.old[push][no]);
         }
         relay->forgotten[push] = true; /* the rows stay, for the checks at the end */
     }
@@ -775,7 +823,7 @@ static void relay_effect(struct world *w, uint16_t number, const struct agent_ef
         log_on(w, number, e->key);
         break;
     case AGENT_DROP:
-        for (int push = 0; push < PUSHES; push++)
+        for (int push = 0; push < SLOTS; push++)
             for (int no = 0; no < TARGETS; no++)
                 if (w->relays[number].running[push][no] == e->key)
                     w->relays[number].running[push][no] = 0;
@@ -818,14 +866,15 @@ static bool refuses(const struct world *w, uint16_t relay, uint64_t counter)
 
 static void relay_hears_job(struct world *w, uint16_t number, const struct message_job *said)
 {
-    int push = said->signed_job[0] - 1;
+    int push = said->signed_job[0];
     struct relay *relay = &w->relays[number];
     struct push_id id = id_of(push);
-    if (relay->forgotten[push] || agent_knows_job(relay->agent, &id, 1, said->signed_job[1]))
+    if (relay->forgotten[push] ||
+        agent_knows_job(relay->agent, &id, generation_of(push), said->signed_job[1]))
         return;
     const struct agent_job job = {
         .push = id,
-        .generation = 1,
+        .generation = generation_of(push),
         .accepted = !refuses(w, number, said->signed_job[1]),
         .refusal = "not signed by anybody trusted here",
         .counter = said->signed_job[1],
@@ -877,7 +926,7 @@ static void stage_ends(struct world *w, struct item *item)
 {
     struct relay *relay = &w->relays[item->relay];
     char text[16];
-    for (int push = 0; push < PUSHES; push++)
+    for (int push = 0; push < SLOTS; push++)
         for (int no = 0; no < TARGETS; no++)
             if (relay->running[push][no] == item->done.key) {
                 struct agent_event event = {.kind = AGENT_STAGE_DONE, .stage_done = &item->done};
@@ -897,7 +946,8 @@ static void deliver(struct world *w, struct item *item)
     struct relay *relay = &w->relays[item->relay];
     bool own = relay->agent != NULL && item->life == relay->life;
     if (item->kind == TO_COORDINATOR) {
-        coordinator_hears(w, item);
+        if (item->core_life == w->core_life) /* else its connection ended with the coordinator */
+            coordinator_hears(w, item);
     } else if (item->kind == TO_RELAY && relay->agent != NULL) {
         if (item->core_life == w->core_life)
             relay_hears(w, item);
@@ -911,11 +961,61 @@ static void deliver(struct world *w, struct item *item)
     free(item->bytes);
 }
 
+/* Somebody else of the site is there, whatever becomes of this one. */
+static bool has_twin(const struct world *w, uint16_t relay)
+{
+    for (uint16_t other = 0; other < w->relay_count; other++)
+        if (other != relay && other != w->lost_relay &&
+            site_of_relay(w, other) == site_of_relay(w, relay) &&
+            w->memory.standing[other] == RELAY_ACTIVE)
+            return true;
+    return false;
+}
+
+static void change_standing(struct world *w)
+{
+    uint16_t relay = (uint16_t)below(w, w->relay_count);
+    enum relay_standing *standing = &w->memory.standing[relay];
+    if (*standing == RELAY_DRAINING)
+        *standing = RELAY_ACTIVE;
+    else if (*standing == RELAY_ACTIVE && has_twin(w, relay))
+        *standing = chance(w, 70) ? RELAY_DRAINING : RELAY_REVOKED;
+    tell_standing(w, relay);
+}
+
+/* The next generation: who failed, wasn't reached, or is unknown. */
+static void retry(struct world *w, int slot)
+{
+    int next = slot + PUSHES;
+    w->memory.generation[slot % PUSHES] = generation_of(next);
+    w->memory.counter[next] = w->memory.counter[slot] + 1;
+    w->memory.state[next] = PUSH_OPEN;
+    for (int no = 0; no < TARGETS; no++) {
+        enum target_state row = w->memory.rows[slot][no];
+        bool again =
+            row == TARGET_FAILED || row == TARGET_UNREACHABLE || row == TARGET_UNKNOWN_EFFECT;
+        w->memory.old[next][no] = !again;
+        w->memory.rows[next][no] = again ? TARGET_QUEUED : row;
+    }
+    struct dispatch_event ended = {.kind = DISPATCH_PUSH_ENDED};
+    ended.push_ended.push = id_of(slot);
+    ended.push_ended.generation = generation_of(slot);
+    core_step(w, &ended);
+    open_in_core(w, next);
+}
+
 static void admin_acts(struct world *w)
 {
     int push = (int)below(w, PUSHES);
+    if (chance(w, 30)) {
+        change_standing(w);
+        return;
+    }
+    push += (int)(w->memory.generation[push] - 1) * PUSHES;
     enum push_state state = w->memory.state[push];
-    struct dispatch_event event = {.kind = DISPATCH_PUSH_STOPPED, .push_key = (uint64_t)push + 1};
+    struct dispatch_event event = {.kind = DISPATCH_PUSH_STOPPED, .push_key = key_of(push)};
+    if (state == PUSH_CLOSED && push + PUSHES < SLOTS)
+        retry(w, push);
     if (state == PUSH_CLOSED || state == PUSH_CANCELLING)
         return;
     if (state == PUSH_STOPPED) {
@@ -937,7 +1037,7 @@ static uint32_t next_due(const struct world *w, uint64_t *at_ms)
 {
     uint32_t which = UINT32_MAX;
     *at_ms = w->timer_ms;
-    for (uint16_t r = 0; r < RELAYS; r++) {
+    for (uint16_t r = 0; r < w->relay_count; r++) {
         const struct relay *relay = &w->relays[r];
         uint64_t due_ms = relay->agent != NULL ? relay->timer_ms : relay->up_at_ms;
         if (due_ms < *at_ms)
@@ -958,7 +1058,7 @@ static void timers(struct world *w)
         w->timer_ms = w->now_ms + HEARTBEAT_MS;
         core_step(w, &tick);
     }
-    for (uint16_t r = 0; r < RELAYS; r++) {
+    for (uint16_t r = 0; r < w->relay_count; r++) {
         struct relay *relay = &w->relays[r];
         if (relay->agent == NULL && relay->up_at_ms <= w->now_ms) {
             start_relay(w, r);
@@ -974,11 +1074,13 @@ static void timers(struct world *w)
 static void check_progress(struct world *w)
 {
     w->looked = true;
-    for (int push = 0; push < PUSHES; push++) {
-        if (w->memory.state[push] == PUSH_STOPPED)
+    for (int push = 0; push < SLOTS; push++) {
+        if (w->memory.state[push] == PUSH_STOPPED || !is_newest(w, push))
             continue;
         bool endless = false;
         for (int no = 0; no < TARGETS; no++) {
+            if (w->memory.old[push][no])
+                continue;
             CHECK(w, w->memory.rows[push][no] != TARGET_EXPIRED);
             if (!w->wait || w->memory.state[push] == PUSH_CLOSED)
                 continue;
@@ -1021,14 +1123,18 @@ static bool told_of_registered(const struct world *w, int push, int no)
 
 static void check_end(struct world *w)
 {
-    for (int push = 0; push < PUSHES; push++) {
+    for (int push = 0; push < SLOTS; push++) {
+        if (!is_newest(w, push))
+            continue;
         CHECK(w, w->memory.state[push] == PUSH_CLOSED);
         for (int no = 0; no < TARGETS; no++) {
+            if (w->memory.old[push][no])
+                continue;
             enum target_state row = w->memory.rows[push][no];
             CHECK(w, row_ended(w, row));
-            if (w->registered[push][no] && !w->shared_site)
+            if (w->registered[push][no])
                 CHECK(w, told_of_registered(w, push, no));
-            for (int r = 0; r < RELAYS && !w->shared_site; r++) {
+            for (int r = 0; r < w->relay_count && w->relay_count == w->site_count; r++) {
                 const struct journal_row *known = &w->relays[r].journal[push][no];
                 CHECK(w, !known->outcome || known->value.state == row);
             }
@@ -1042,24 +1148,35 @@ static void run_world(uint64_t seed, bool wait)
     w->seed = seed;
     w->wait = wait;
     w->random = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
-    w->shared_site = seed % 3 == 0;
+    w->site_count = (uint16_t)(1 + seed % SITES);
+    w->relay_count = (uint16_t)(2 + seed / 3 % (RELAYS - 1));
+    if (w->relay_count < w->site_count)
+        w->relay_count = w->site_count;
+    w->lost_relay = w->relay_count;
     w->fail_stop_count = seed % 7 < 3 ? 1 + (uint32_t)(seed % 5) : 0;
     w->not_after_ms = seed % 4 == 0 ? NOT_AFTER_SOON_MS : NOT_AFTER_MS;
     w->items = mem_new(ITEMS_MAX, sizeof *w->items);
     dispatch_effects_init(&w->effects);
     for (int no = 0; no < TARGETS; no++)
-        w->site_of[no] = w->shared_site ? 0 : (uint16_t)below(w, RELAYS);
+        w->site_of[no] = (uint16_t)below(w, w->site_count);
     for (int push = 0; push < PUSHES; push++)
-        w->memory.counter[push] = 1;
+        w->memory.counter[push] = w->memory.generation[push] = 1;
+    for (uint16_t r = 0; r < w->relay_count; r++) {
+        w->memory.standing[r] = RELAY_ACTIVE;
+        w->cut_from_ms[r] = chance(w, 30) ? below(w, CHAOS_MS) : NEVER_MS;
+        w->cut_until_ms[r] = w->cut_from_ms[r] + below(w, 60000);
+    }
+    if (chance(w, 30) && has_twin(w, 0))
+        w->lost_relay = 0;
     start_core(w);
-    for (uint16_t r = 0; r < RELAYS; r++)
+    for (uint16_t r = 0; r < w->relay_count; r++)
         start_relay(w, r);
     while (w->now_ms < END_MS)
         turn(w);
     check_end(w);
     for (uint32_t i = 0; i < w->item_count; i++)
         free(w->items[i].bytes);
-    for (uint16_t r = 0; r < RELAYS; r++) {
+    for (uint16_t r = 0; r < w->relay_count; r++) {
         agent_free(w->relays[r].agent);
         agent_effects_release(&w->relays[r].effects);
     }
