@@ -32,6 +32,7 @@ struct probe_target {
     const char *name;
     uint64_t started_ms; /* of the running stage */
     bool read_back;
+    bool looked;            /* --look-first: SCHEDULE has looked, and found nothing */
     uint32_t unknown_count; /* STAGE_EFFECT_UNKNOWN so far */
     bool ended;
 };
@@ -43,6 +44,7 @@ struct probe {
     enum stage last; /* stop after it */
     bool keep_read_back;
     bool look_only;
+    bool look_first;
     bool counts; /* say at the end what was sent */
     bool wait;
     bool await;
@@ -83,6 +85,7 @@ static const struct option options[] = {
     {"output", required_argument, NULL, 'o'},
     {"read-back", no_argument, NULL, 'B'},
     {"look-only", no_argument, NULL, 'L'},
+    {"look-first", no_argument, NULL, 'F'},
     {"drop-after", required_argument, NULL, 'D'},
     {"hold", required_argument, NULL, 'H'},
     {"allow", required_argument, NULL, 'S'},
@@ -109,6 +112,12 @@ void __wrap_smb_conn_free(struct smb_conn *conn)
     __real_smb_conn_free(conn);
 }
 
+/* SCHEDULE comes before PATH, and only looks. */
+static bool looks(const struct probe *probe, const struct probe_target *target)
+{
+    return probe->look_first && !target->looked;
+}
+
 static void run_stage(struct probe *probe, size_t at, enum stage stage)
 {
     struct probe_target *target = &probe->targets[at];
@@ -116,8 +125,9 @@ static void run_stage(struct probe *probe, size_t at, enum stage stage)
                                     .job_no = probe->job_no,
                                     .stage = stage,
                                     .target = target->name,
-                                    .read_back = target->read_back || probe->keep_read_back,
-                                    .look_only = probe->look_only,
+                                    .read_back = target->read_back || probe->keep_read_back ||
+                                                 looks(probe, target),
+                                    .look_only = probe->look_only || looks(probe, target),
                                     .await = probe->await,
                                     .hold_logon = probe->hold};
     target->started_ms = uv_now(&probe->loop);
@@ -239,9 +249,15 @@ static void on_done(void *context, const struct stage_result *result)
         run_stage(probe, result->key - 1, STAGE_ACCESS);
         return;
     }
+    if (looks(probe, target) && result->stage == STAGE_SCHEDULE &&
+        result->reason == REASON_CANCELLED) {
+        target->looked = true;
+        run_stage(probe, result->key - 1, STAGE_PATH);
+        return;
+    }
     if (passed && result->stage < probe->last) {
-        bool skip_to_schedule =
-            (target->read_back || probe->await) && result->stage == STAGE_ACCESS;
+        bool skip_to_schedule = (target->read_back || probe->await || looks(probe, target)) &&
+                                result->stage == STAGE_ACCESS;
         run_stage(probe, result->key - 1,
                   skip_to_schedule ? STAGE_SCHEDULE : (enum stage)(result->stage + 1));
         return;
@@ -317,6 +333,9 @@ static int take_flag(struct probe *probe, struct job *job, int letter)
         return 0;
     case 'L':
         probe->look_only = true;
+        return 0;
+    case 'F':
+        probe->look_first = true;
         return 0;
     case 'C':
         probe->counts = true;

@@ -216,6 +216,20 @@ class Repeats(StageCase):
         self.passed(self.push_one("pc-0003", "--read-back"))
         self.assertEqual(len(self.facts("pc-0003")["tasks"]), 1)
 
+    def test_look_first_finding_nothing_goes_on_in_the_same_session(self):
+        push = secrets.token_hex(16)
+        rows = self.push(["pc-0013"], "--look-first", push=push)
+        self.assertEqual([row.stage for row in rows],
+                         ["resolve", "ping", "access", "schedule", "path", "copy", "schedule"])
+        self.assertEqual(rows[3].reason, "CANCELLED")
+        self.passed(rows[-1])
+        facts = self.facts("pc-0013")
+        self.assertEqual(len(facts["tasks"]), 1)
+        again = self.push(["pc-0013"], "--look-first", push=push)
+        self.assertEqual([row.stage for row in again], ["resolve", "ping", "access", "schedule"])
+        self.passed(again[-1])
+        self.assertEqual(len(self.facts("pc-0013")["tasks"]), 1)
+
     def test_look_under_stop_finds_or_leaves_alone(self):
         push = secrets.token_hex(16)
         self.failed(self.push_one("pc-0012", "--read-back", "--look-only", push=push), "schedule", "CANCELLED")
