@@ -153,11 +153,6 @@ static bool outcome_makes_sense(const struct outcome *outcome)
            outcome->stage <= STAGE_COUNT && outcome->reason < REASON_COUNT;
 }
 
-static bool effect_seen(enum target_state state)
-{
-    return state == TARGET_SCHEDULED || state == TARGET_SUCCEEDED;
-}
-
 /* A relay says it dropped the target without beginning. */
 static void on_dropped(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
                        const struct result_row *row)
@@ -195,7 +190,7 @@ static bool superseded(struct ledger *ledger, uint16_t relay, const struct resul
 {
     const struct ledger_target *target = &ledger->targets[row->target_no];
     enum target_state state = row->outcome.state;
-    if (target->phase == LEDGER_LEASED && target->relay != relay && !effect_seen(state)) {
+    if (target->phase == LEDGER_LEASED && target->relay != relay && !settle_tells(&row->outcome)) {
         if (state != TARGET_CANCELLED && state != TARGET_UNKNOWN_EFFECT)
             ledger_spoke(ledger, relay, row->target_no);
         return true;
