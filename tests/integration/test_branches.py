@@ -157,7 +157,7 @@ class Broken(BranchCase):
     def test_full_disk_of_a_relay_stops_new_work_only(self):
         relay = self.relay("oslo-1")
         reserve = self.folder_of(relay) / "reserve"
-        self.assertTrue(reserve.exists())
+        wait_for(reserve.exists, self.trouble)  # it is taken back when there is room again
         push = self.in_the_middle(self.push())
         filler = self.fill(relay, leave=RESERVE_BYTES // 8)
         self.addCleanup(filler.unlink, missing_ok=True)
@@ -189,9 +189,13 @@ class Broken(BranchCase):
                          report["reasons"])
         self.tidy(push.package)
         filler.unlink()
-        if not relay.alive():
-            relay.start()
-        self.organisation.wait_live([relay])
+
+        def back():
+            if not relay.alive():
+                relay.start()
+            return relay.name in self.organisation.live()
+
+        wait_for(back, self.trouble, pause_s=0.5)
 
 
 class Standing(BranchCase):
