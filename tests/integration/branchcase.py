@@ -93,7 +93,7 @@ class Relay(Daemon):
         self.name, self.branch = f"{branch.name}-{number}", branch
         self.state = organisation.folder / self.name
         self.bin = organisation.bin
-        self.serve = []
+        self.serve = ["--serve", f"tcp://{branch.relay_addresses[number - 1]}:{SERVE_PORT + number}"]
         super().__init__(
             branch, [self.bin / "pusher-relay", "run", "--state", self.state, "--sessions", SESSIONS, "--verbose",
                      *self.serve],

@@ -61,7 +61,8 @@ class Merged(BranchCase):
                 self.assertGreater(carried[1] - carried[0], self.PACKAGE_BYTES)
                 self.assertLess(carried[1] - carried[0], copies * self.PACKAGE_BYTES * 1.2)
         self.assertGreater(busiest, 0)
-        self.assertLessEqual(busiest, 5 * SESSIONS)  # as many sessions, and four times as many on their way to one
+        # As many sessions, four times as many on their way to one, and those that are taking leave; else all at once.
+        self.assertLess(busiest, 9 * SESSIONS)
 
 
 class Broken(BranchCase):
