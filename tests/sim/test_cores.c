@@ -433,7 +433,7 @@ static void core_persist(struct world *w, const struct dispatch_effect *e)
         CHECK(w, e->epoch > w->memory.epoch[e->relay]);
         w->memory.epoch[e->relay] = e->epoch;
     } else if (e->kind == DISPATCH_PERSIST_STANDING) {
-        CHECK(w, !"a clone");
+        CHECK(w, false); /* nobody is a clone here */
     } else if (e->kind == DISPATCH_PERSIST_CLOSED) {
         w->memory.state[push] = PUSH_CLOSED;
         for (int no = 0; no < TARGETS; no++)
