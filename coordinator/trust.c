@@ -118,12 +118,9 @@ static int take_policy(struct coordinator *c, const struct message_object *objec
 
 /* ---- certificates ---- */
 
-static int check_certificate(const struct certificate *certificate, const struct relay_slot *slot,
-                             struct err *err)
+static int check_certificate(const struct certificate *certificate,
+                             const struct store_relay *stored, struct err *err)
 {
-    const struct store_relay *stored = slot != NULL ? &slot->stored : NULL;
-    if (stored == NULL)
-        return err_set(err, ERR_NOT_FOUND, "no relay has the keys of this certificate");
     if (memcmp(stored->seal_key, certificate->seal_key, LIMIT_KEY_BYTES) != 0 ||
         strcmp(stored->name, certificate->relay) != 0 ||
         strcmp(stored->site_name, certificate->site) != 0)
@@ -181,10 +178,14 @@ static int take_certificate(struct coordinator *c, const struct message_object *
     if (certificate_look(object->bytes, object->size, &c->trust.policy, &certificate, err) != 0)
         return -1;
     struct relay_slot *slot = relays_find(c, certificate.curve_key);
+    if (slot == NULL) {
+        certificate_release(&certificate);
+        return err_set(err, ERR_NOT_FOUND, "no relay has the keys of this certificate");
+    }
     int result = 0;
-    *existing = slot != NULL && same_certificate(c, slot->stored.relay, object);
+    *existing = same_certificate(c, slot->stored.relay, object);
     if (!*existing)
-        result = check_certificate(&certificate, slot, err);
+        result = check_certificate(&certificate, &slot->stored, err);
     if (result == 0 && !*existing)
         result = keep_certificate(c, slot, &certificate, object, err);
     certificate_release(&certificate);

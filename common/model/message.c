@@ -146,117 +146,148 @@ static void release_credentials(struct message_push_credentials *credentials)
     free(credentials->rows);
 }
 
+static void free_job(struct message *message)
+{
+    free(message->job.signed_job);
+    free(message->job.sealed_credential);
+}
+
+static void free_lease(struct message *message)
+{
+    release_lease(&message->lease);
+}
+
+static void free_results(struct message *message)
+{
+    release_results(&message->results);
+}
+
+static void free_chunk(struct message *message)
+{
+    free(message->chunk.data);
+}
+
+static void free_package_data(struct message *message)
+{
+    free(message->package_data.data);
+}
+
+static void free_push_targets(struct message *message)
+{
+    release_texts(message->push_targets.names, message->push_targets.name_count);
+}
+
+static void free_push_commit(struct message *message)
+{
+    free(message->push_commit.signed_job);
+    free(message->push_commit.sealed_credential);
+}
+
+static void free_relays(struct message *message)
+{
+    free(message->relays.rows);
+}
+
+static void free_status(struct message *message)
+{
+    free(message->status.relays);
+}
+
+static void free_report_rows(struct message *message)
+{
+    release_report(&message->report_rows);
+}
+
+static void free_list(struct message *message)
+{
+    free(message->list.pushes);
+}
+
+static void free_peer(struct message *message)
+{
+    free(message->peer.certificate);
+}
+
+static void free_object(struct message *message)
+{
+    free(message->object.bytes);
+}
+
+static void free_objects(struct message *message)
+{
+    release_objects(&message->objects);
+}
+
+static void free_site_put(struct message *message)
+{
+    release_site(&message->site_put.site);
+}
+
+static void free_sites(struct message *message)
+{
+    release_sites(&message->sites);
+}
+
+static void free_routes_get(struct message *message)
+{
+    release_texts(message->routes_get.names, message->routes_get.name_count);
+}
+
+static void free_routes(struct message *message)
+{
+    release_routes(&message->routes);
+}
+
+static void free_lint(struct message *message)
+{
+    free(message->lint.rows);
+}
+
+static void free_push_credentials(struct message *message)
+{
+    release_credentials(&message->push_credentials);
+}
+
+static void free_packages(struct message *message)
+{
+    free(message->packages.rows);
+}
+
+static void free_parts(struct message *message)
+{
+    free(message->parts.rows);
+}
+
+/* Kinds that own memory. */
+static void (*const owners[MESSAGE_KIND_COUNT])(struct message *message) = {
+    [MESSAGE_JOB] = free_job,
+    [MESSAGE_LEASE] = free_lease,
+    [MESSAGE_RESULTS] = free_results,
+    [MESSAGE_CHUNK] = free_chunk,
+    [MESSAGE_PACKAGE_DATA] = free_package_data,
+    [MESSAGE_PUSH_TARGETS] = free_push_targets,
+    [MESSAGE_PUSH_COMMIT] = free_push_commit,
+    [MESSAGE_RELAYS] = free_relays,
+    [MESSAGE_STATUS] = free_status,
+    [MESSAGE_REPORT_ROWS] = free_report_rows,
+    [MESSAGE_LIST] = free_list,
+    [MESSAGE_PEER] = free_peer,
+    [MESSAGE_OBJECT] = free_object,
+    [MESSAGE_OBJECTS] = free_objects,
+    [MESSAGE_SITE_PUT] = free_site_put,
+    [MESSAGE_SITES] = free_sites,
+    [MESSAGE_ROUTES_GET] = free_routes_get,
+    [MESSAGE_ROUTES] = free_routes,
+    [MESSAGE_LINT] = free_lint,
+    [MESSAGE_PUSH_CREDENTIALS] = free_push_credentials,
+    [MESSAGE_PACKAGES] = free_packages,
+    [MESSAGE_PARTS] = free_parts,
+};
+
 void message_release(struct message *message)
 {
-    switch (message->kind) {
-    case MESSAGE_JOB:
-        free(message->job.signed_job);
-        free(message->job.sealed_credential);
-        break;
-    case MESSAGE_LEASE:
-        release_lease(&message->lease);
-        break;
-    case MESSAGE_RESULTS:
-        release_results(&message->results);
-        break;
-    case MESSAGE_CHUNK:
-        free(message->chunk.data);
-        break;
-    case MESSAGE_PACKAGE_DATA:
-        free(message->package_data.data);
-        break;
-    case MESSAGE_PUSH_TARGETS:
-        release_texts(message->push_targets.names, message->push_targets.name_count);
-        break;
-    case MESSAGE_PUSH_COMMIT:
-        free(message->push_commit.signed_job);
-        free(message->push_commit.sealed_credential);
-        break;
-    case MESSAGE_RELAYS:
-        free(message->relays.rows);
-        break;
-    case MESSAGE_STATUS:
-        free(message->status.relays);
-        break;
-    case MESSAGE_REPORT_ROWS:
-        release_report(&message->report_rows);
-        break;
-    case MESSAGE_LIST:
-        free(message->list.pushes);
-        break;
-    case MESSAGE_PEER:
-        free(message->peer.certificate);
-        break;
-    case MESSAGE_OBJECT:
-        free(message->object.bytes);
-        break;
-    case MESSAGE_OBJECTS:
-        release_objects(&message->objects);
-        break;
-    case MESSAGE_SITE_PUT:
-        release_site(&message->site_put.site);
-        break;
-    case MESSAGE_SITES:
-        release_sites(&message->sites);
-        break;
-    case MESSAGE_ROUTES_GET:
-        release_texts(message->routes_get.names, message->routes_get.name_count);
-        break;
-    case MESSAGE_ROUTES:
-        release_routes(&message->routes);
-        break;
-    case MESSAGE_LINT:
-        free(message->lint.rows);
-        break;
-    case MESSAGE_PUSH_CREDENTIALS:
-        release_credentials(&message->push_credentials);
-        break;
-    case MESSAGE_PACKAGES:
-        free(message->packages.rows);
-        break;
-    case MESSAGE_PARTS:
-        free(message->parts.rows);
-        break;
-    case MESSAGE_NONE:
-    case MESSAGE_HELLO:
-    case MESSAGE_HEARTBEAT:
-    case MESSAGE_WELCOME:
-    case MESSAGE_HEARTBEAT_ACK:
-    case MESSAGE_RESULTS_ACK:
-    case MESSAGE_STOP:
-    case MESSAGE_CLOSE:
-    case MESSAGE_CHUNK_REQUEST:
-    case MESSAGE_PACKAGE_OFFER:
-    case MESSAGE_PUSH_BEGIN:
-    case MESSAGE_PUSH_STOP:
-    case MESSAGE_RELAYS_GET:
-    case MESSAGE_STATUS_GET:
-    case MESSAGE_REPORT_GET:
-    case MESSAGE_LIST_GET:
-    case MESSAGE_OK:
-    case MESSAGE_FAIL:
-    case MESSAGE_PACKAGE_WANT:
-    case MESSAGE_REPORT_END:
-    case MESSAGE_ENROLL:
-    case MESSAGE_PERMIT_GET:
-    case MESSAGE_ENROLLED:
-    case MESSAGE_PERMIT:
-    case MESSAGE_OBJECTS_GET:
-    case MESSAGE_SITE_RM:
-    case MESSAGE_SITES_GET:
-    case MESSAGE_LINT_GET:
-    case MESSAGE_TOKEN_PUT:
-    case MESSAGE_RELAY_SET:
-    case MESSAGE_CREDENTIAL_RM:
-    case MESSAGE_JOB_GET:
-    case MESSAGE_PARTS_GET:
-    case MESSAGE_PACKAGES_GET:
-    case MESSAGE_PACKAGE_RM:
-    case MESSAGE_PACKAGE_VERIFY:
-    case MESSAGE_TOKEN:
-    case MESSAGE_KIND_COUNT:
-        break;
-    }
+    if ((unsigned)message->kind < MESSAGE_KIND_COUNT && owners[message->kind] != NULL)
+        owners[message->kind](message);
     memset(message, 0, sizeof *message);
 }
 

@@ -116,7 +116,7 @@ int policy_open(const uint8_t *bytes, size_t size, const struct policy *before, 
 
 int policy_follow(struct policy *newest, const uint8_t *bytes, size_t size, struct err *err)
 {
-    struct policy next;
+    struct policy next = {0};
     if (policy_open(bytes, size, newest, &next, err) != 0)
         return -1;
     policy_release(newest);
@@ -268,6 +268,8 @@ int site_credential_look(const uint8_t *bytes, size_t size, const struct policy 
 static int unseal(const struct site_credential *sealed, const struct key_pair *own,
                   struct credential **clear, struct err *err)
 {
+    if (sealed->box == NULL || sealed->box_size <= crypto_box_SEALBYTES)
+        return err_set(err, ERR_INVALID, "site credential: wrong size");
     size_t size = sealed->box_size - crypto_box_SEALBYTES;
     uint8_t *opened = secret_new(size);
     struct credential *credential = credential_new();
@@ -290,7 +292,7 @@ int site_credential_open(const uint8_t *bytes, size_t size,
                          const struct site_credential_terms *terms, struct credential **clear,
                          uint64_t *counter, struct err *err)
 {
-    struct site_credential sealed;
+    struct site_credential sealed = {0};
     assert(terms->seal->kind == KEY_SEAL && terms->seal->secret != NULL);
     if (site_credential_look(bytes, size, terms->policy, &sealed, err) != 0)
         return -1;

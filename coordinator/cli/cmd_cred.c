@@ -133,6 +133,7 @@ static int fetch_keepers(struct session *session, const struct policy *policy, c
         fleet_objects(session, SIGNED_SITE_CREDENTIAL, site, note_credential, out, err) == 0)
         return 0;
     free(out->rows);
+    *out = (struct keepers){0};
     return -1;
 }
 
