@@ -12,6 +12,10 @@
 
 #include "common/net/link.h"
 
+/* Messages that wait for one relay, each of up to LIMIT_CHUNK_BYTES: more than it asks for at once,
+ * and little enough that one that never reads costs us little. */
+#define PACKAGE_QUEUE_MAX 64
+
 struct coordinator;
 struct package_server;
 

@@ -460,6 +460,7 @@ static int open_links(struct coordinator *c, struct err *err)
                                         .context = c};
     struct link_server_config packages = relays;
     packages.endpoint = c->options.packages;
+    packages.queue_max = PACKAGE_QUEUE_MAX;
     packages.admit = package_link_admit;
     packages.received = package_link_received;
     /* Control last: whoever finds its socket finds a coordinator that is ready. */

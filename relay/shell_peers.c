@@ -16,6 +16,9 @@
 #include "relay/shell_state.h"
 
 #define SHORT_DIGEST_BYTES 4 /* of a digest, in logs */
+/* Pieces that wait for a peer, each of up to LIMIT_CHUNK_BYTES: more than it asks for at once, and
+ * little enough that one that never reads costs us nothing. */
+#define PEER_QUEUE_MAX 32
 
 /* ---- serving ---- */
 
@@ -83,6 +86,7 @@ int shell_open_peers(struct shell *shell, struct err *err)
         .endpoint = shell->config->serve,
         .key = &shell->config->state->curve,
         .group = (gid_t)-1,
+        .queue_max = PEER_QUEUE_MAX,
         .admit = admit,
         .received = on_peer_asks,
         .context = shell,

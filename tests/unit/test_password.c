@@ -99,6 +99,18 @@ static void file_longest_password_is_taken_and_one_more_refused(void **state)
     assert_null(strstr(err.text, "ppp"));
 }
 
+/* The longest one behind an editor's mark: nothing is read beyond the secret's memory. */
+static void file_longest_password_behind_a_mark_is_taken(void **state)
+{
+    (void)state;
+    char content[LIMIT_SECRET_SIZE];
+    memset(content, 'p', sizeof content);
+    memcpy(content, "\xef\xbb\xbf", 3);
+    content[LIMIT_SECRET_SIZE - 1] = '\n';
+    assert_int_equal(read_from(content, sizeof content, 0600), 0);
+    assert_int_equal(strlen(secret), LIMIT_SECRET_SIZE - 1 - 3);
+}
+
 static void file_open_to_others_is_refused(void **state)
 {
     (void)state;
@@ -127,6 +139,7 @@ int main(void)
         cmocka_unit_test(file_without_a_password_is_refused),
         cmocka_unit_test(file_that_is_not_utf8_is_refused_without_echo),
         cmocka_unit_test(file_longest_password_is_taken_and_one_more_refused),
+        cmocka_unit_test(file_longest_password_behind_a_mark_is_taken),
         cmocka_unit_test(file_open_to_others_is_refused),
         cmocka_unit_test(file_that_is_none_is_refused),
     };
