@@ -1,5 +1,6 @@
 /* pusher-relay: the daemon in a branch office. */
 #include <argp.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include "relay/token_input.h"
 
 #define EXIT_USAGE 2
+#define EXIT_INTERRUPTED 130 /* Ctrl-C at a prompt */
 #define FILES_WANTED 4096
 #define ENROLL_TIMEOUT_S 30
 #define SESSIONS_MAX                                                                               \
@@ -244,7 +246,7 @@ static int usage_error(const char *text)
 static int fail(const struct err *err)
 {
     log_error("%s", err->text);
-    return EXIT_FAILURE;
+    return err->code == ERR_TIMEOUT && err->native == EINTR ? EXIT_INTERRUPTED : EXIT_FAILURE;
 }
 
 static int run_init(struct arguments *arguments)

@@ -27,7 +27,7 @@ static int read_line(int fd, char *to, struct err *err)
         if (got < 0)
             return err_set_errno(err, errno, "cannot read the token");
         if (c == KEY_INTERRUPT)
-            return err_set(err, ERR_INVALID, "interrupted");
+            return err_set_native(err, ERR_TIMEOUT, EINTR, "interrupted");
         if (got == 0 || c == '\n' || c == '\0')
             return 0;
         to[length++] = c;

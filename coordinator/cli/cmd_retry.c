@@ -289,6 +289,7 @@ static int find_push(struct session *session, const struct push *push, struct pu
 static int confirm_unknown(const struct push *push)
 {
     char line[16];
+    struct err err = {0};
     if ((push->retry_states & STATE_BIT(TARGET_UNKNOWN_EFFECT)) == 0 || push->options.yes)
         return PUSH_GO_ON;
     if (isatty(STDIN_FILENO) != 1 || isatty(STDERR_FILENO) != 1) {
@@ -297,7 +298,9 @@ static int confirm_unknown(const struct push *push)
     }
     (void)fprintf(stderr, "pusher: targets of unknown effect may run the package a second time. "
                           "Type yes to go on: ");
-    if (fgets(line, sizeof line, stdin) != NULL && strcmp(line, "yes\n") == 0)
+    if (line_ask(line, sizeof line, &err) != 0)
+        return complain_err(&err);
+    if (strcmp(line, "yes") == 0)
         return PUSH_GO_ON;
     complain("not confirmed, nothing was started");
     return EXIT_USAGE;

@@ -48,7 +48,7 @@ static int check(char *secret, size_t length, int end, const char *what, const c
         length--;
     if (length >= mark && memcmp(secret, byte_order_mark, mark) == 0) {
         length -= mark;
-        memmove(secret, secret + mark, length + mark);
+        memmove(secret, secret + mark, length);
     }
     secret[length] = '\0';
     if (end == -3)
@@ -114,7 +114,7 @@ static int from_terminal(const char *what, const char *prompt, char *secret, str
     (void)dprintf(fd, "\n");
     (void)close(fd);
     if (end == KEY_INTERRUPT)
-        return err_set(err, ERR_TIMEOUT, "interrupted");
+        return err_set_native(err, ERR_TIMEOUT, EINTR, "interrupted");
     return check(secret, length, end, what, "terminal", err);
 }
 

@@ -113,15 +113,16 @@ int push_confirm(const struct push *push)
 {
     char line[64];
     char expected[16];
+    struct err err = {0};
     if (!must_confirm(push))
         return GO_ON;
     (void)snprintf(expected, sizeof expected, "%u", push_count(push));
     (void)fprintf(stderr, "pusher: type the number of targets to go on: ");
-    if (fgets(line, sizeof line, stdin) != NULL) {
-        line[strcspn(line, " \t\r\n")] = '\0';
-        if (strcmp(line, expected) == 0)
-            return GO_ON;
-    }
+    if (line_ask(line, sizeof line, &err) != 0)
+        return complain_err(&err);
+    line[strcspn(line, " \t")] = '\0';
+    if (strcmp(line, expected) == 0)
+        return GO_ON;
     complain("not confirmed, nothing was started");
     return EXIT_USAGE;
 }

@@ -1,6 +1,8 @@
 /* Messages for the user. */
 #include "coordinator/cli/say.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,8 +146,9 @@ int exit_of_err(const struct err *err)
     case ERR_LIMIT:
         return EXIT_USAGE;
     case ERR_UNAVAILABLE:
-    case ERR_TIMEOUT:
         return EXIT_UNREACHABLE;
+    case ERR_TIMEOUT:
+        return err->native == EINTR ? EXIT_INTERRUPTED : EXIT_UNREACHABLE;
     case ERR_DENIED:
         return EXIT_DENIED;
     case ERR_NONE:
@@ -162,6 +165,19 @@ int complain_err(const struct err *err)
 {
     complain("%s", err->text);
     return exit_of_err(err);
+}
+
+int line_ask(char *answer, size_t size, struct err *err)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    (void)fflush(stderr);
+    /* Reading goes on after a signal that a session catches; waiting doesn't. */
+    if (poll(&input, 1, -1) < 0)
+        return err_set_native(err, ERR_TIMEOUT, EINTR, "interrupted");
+    if (fgets(answer, (int)size, stdin) == NULL)
+        answer[0] = '\0';
+    answer[strcspn(answer, "\r\n")] = '\0';
+    return 0;
 }
 
 bool colour_on(const struct common_options *common, int fd)

@@ -66,7 +66,11 @@ void say_more(const struct common_options *common, const char *format, ...) /* w
     __attribute__((format(printf, 2, 3)));
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Exit status of an error that ended a command. */
+/* The line that is typed next, without its end; "" when there is none. Errors: ERR_TIMEOUT with
+ * EINTR when Ctrl-C came first. */
+int line_ask(char *answer, size_t size, struct err *err);
+
+/* Exit status of an error that ended a command. ERR_TIMEOUT with EINTR: somebody pressed Ctrl-C. */
 int exit_of_err(const struct err *err);
 /* Prints the error and returns its status. */
 int complain_err(const struct err *err);

@@ -36,7 +36,7 @@ int session_check(void *context, struct err *err)
 {
     const struct session *session = context;
     if (session->hurry || (session->interrupted && !session->stopping))
-        return err_set(err, ERR_TIMEOUT, "interrupted");
+        return err_set_native(err, ERR_TIMEOUT, EINTR, "interrupted");
     return session->mode == NULL ? 0 : private_check(session->mode, err);
 }
 

@@ -176,29 +176,19 @@ static int written(int status)
     return EXIT_INTERNAL;
 }
 
-/* Ctrl-C at a passphrase is no signal: the terminal gives it as a character. */
-static int failed(const struct trust_call *call, const struct err *err)
-{
-    if (err->code != ERR_TIMEOUT)
-        return call->session.common != NULL ? session_failed(&call->session, err)
-                                            : complain_err(err);
-    complain("interrupted");
-    return EXIT_INTERRUPTED;
-}
-
 static int run(const struct trust_command *command, struct trust_call *call)
 {
     struct err err = {0};
     if (command->local != NULL) {
         if (process_harden(&err) != 0 || command->local(call, &err) != 0)
-            return failed(call, &err);
+            return complain_err(&err);
         return written(EXIT_ALL_SUCCEEDED);
     }
     if (session_open_coordinator(&call->session, &call->common, &err) != 0)
         return session_failed(&call->session, &err);
     int status = EXIT_ALL_SUCCEEDED;
     if (with_policy(command, call, &err) != 0)
-        status = failed(call, &err);
+        status = session_failed(&call->session, &err);
     policy_state_release(&call->state);
     session_close(&call->session, END_MS);
     return written(status);

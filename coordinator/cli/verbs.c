@@ -132,10 +132,8 @@ int verb_confirm(const char *question, const char *remedy, bool *yes, struct err
     if (isatty(STDIN_FILENO) != 1)
         return err_set(err, ERR_INVALID, "there is no terminal to ask on: %s", remedy);
     (void)fprintf(stderr, "%s [y/N] ", question);
-    (void)fflush(stderr);
-    if (fgets(answer, sizeof answer, stdin) == NULL)
-        answer[0] = '\0';
-    answer[strcspn(answer, "\r\n")] = '\0';
+    if (line_ask(answer, sizeof answer, err) != 0)
+        return -1;
     *yes = text_equal_nocase(answer, "y") || text_equal_nocase(answer, "yes");
     return 0;
 }

@@ -43,7 +43,7 @@ int verbs_run(const char *command, const struct verb *verbs, size_t count, struc
               int argc, char *const *argv);
 bool verb_json_wanted(const struct verb_words *words);
 /* Asks on the terminal. Errors: ERR_INVALID when there
- * is no terminal to ask on; `remedy` says what to do instead. */
+ * is no terminal to ask on (`remedy` says what to do instead), ERR_TIMEOUT at Ctrl-C. */
 int verb_confirm(const char *question, const char *remedy, bool *yes, struct err *err);
 
 #endif
