@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/report/format.h"
 #include "common/signed/fingerprint.h"
@@ -25,6 +26,7 @@ struct approving {
     const struct relay_row *row;    /* into fleet */
     struct certificate certificate; /* to be signed; subnets owned */
     bool renewal;                   /* it has one of an operator, for these keys */
+    struct certificate before;      /* the newest of those */
     char fingerprint[FINGERPRINT_TEXT_SIZE];
 };
 
@@ -55,9 +57,30 @@ static int note_certificate(void *context, const uint8_t *bytes, size_t size, st
         approving->renewal = true;
         if (found.serial >= approving->certificate.serial)
             approving->certificate.serial = found.serial + 1;
+        if (found.serial > approving->before.serial) {
+            certificate_release(&approving->before);
+            approving->before = found;
+            return 0;
+        }
     }
     certificate_release(&found);
     return 0;
+}
+
+/* Whether it would be allowed what nobody allowed it before, nor says now: the sites are the
+ * coordinator's word. */
+static bool grows(const struct approving *approving)
+{
+    const struct certificate *before = &approving->before;
+    bool grows = false;
+    for (uint32_t i = 0; i < approving->certificate.subnet_count; i++) {
+        bool inside = false;
+        for (uint32_t k = 0; k < before->subnet_count; k++)
+            inside =
+                inside || subnet_includes(&before->subnets[k], &approving->certificate.subnets[i]);
+        grows = grows || !inside;
+    }
+    return grows && approving->said->subnet_count == 0;
 }
 
 /* The subnets that were asked for must lie in the site's: else it is a typing error, or a site that
@@ -79,9 +102,7 @@ static int narrow(struct approving *approving, struct err *err)
     if (said->subnet_count == 0)
         return 0;
     free(certificate->subnets);
-    certificate->subnets = calloc(said->subnet_count, sizeof *certificate->subnets);
-    if (certificate->subnets == NULL)
-        abort();
+    certificate->subnets = mem_new(said->subnet_count, sizeof *certificate->subnets);
     memcpy(certificate->subnets, said->subnets, said->subnet_count * sizeof *said->subnets);
     certificate->subnet_count = said->subnet_count;
     return 0;
@@ -130,7 +151,9 @@ static void show(const struct approving *approving)
     char until[FORMAT_TIME_SIZE];
     (void)fprintf(stderr, "relay        %s%s\n",
                   text_printable(text, sizeof text, certificate->relay),
-                  approving->renewal ? " (renewal)" : "");
+                  !approving->renewal ? ""
+                  : grows(approving)  ? " (renewal, with more subnets than before)"
+                                      : " (renewal)");
     (void)fprintf(stderr, "site         %s\n",
                   text_printable(text, sizeof text, certificate->site));
     for (uint32_t i = 0; i < certificate->subnet_count; i++) {
@@ -169,11 +192,15 @@ static int confirm(const struct approving *approving, bool *yes, struct err *err
                              "the fingerprint is another one: somebody else's keys came under the "
                              "name %s",
                              approving->row->name);
-    if (said->yes && approving->renewal)
+    if (said->yes && approving->renewal && !grows(approving))
         return 0;
-    return verb_confirm(approving->renewal
-                            ? "Sign a new certificate for it?"
-                            : "Does the relay show the same fingerprint (pusher-relay status)?",
+    if (approving->renewal)
+        return verb_confirm("Sign a new certificate for it?",
+                            grows(approving) ? "it would get more subnets than before: say which "
+                                               "with --subnet, or give --fingerprint"
+                                             : "say -y",
+                            yes, err);
+    return verb_confirm("Does the relay show the same fingerprint (pusher-relay status)?",
                         "give the fingerprint that the relay showed with --fingerprint", yes, err);
 }
 
@@ -270,5 +297,6 @@ int approve_run(struct session *session, const struct approval *said)
     policy_state_release(&approving.policy);
     fleet_release(&approving.fleet);
     certificate_release(&approving.certificate);
+    certificate_release(&approving.before);
     return result == 0 ? EXIT_ALL_SUCCEEDED : session_failed(session, &err);
 }

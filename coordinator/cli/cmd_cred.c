@@ -12,6 +12,8 @@
 #include "common/report/relay_json.h"
 #include "common/signed/objects.h"
 #include "common/trust/secret.h"
+#include "common/trust/signed.h"
+#include "common/wire/wire.h"
 #include "coordinator/cli/commands.h"
 #include "coordinator/cli/fleet.h"
 #include "coordinator/cli/look.h"
@@ -39,6 +41,7 @@ struct keeper {
 
 struct keepers {
     const struct policy *policy;
+    const char *site;    /* whose; "": every site's */
     struct keeper *rows; /* owned */
     uint32_t count;
     uint64_t counter_max;
@@ -87,13 +90,41 @@ static int check_set(void *context, struct err *err)
 
 /* ---- who keeps what ---- */
 
-/* Only what an operator signed is sealed to: the coordinator chooses nobody. */
+/* Of an operator who isn't one any more. */
+static void leave_out(const uint8_t *bytes, size_t size)
+{
+    struct signed_view view;
+    struct certificate found;
+    char relay[2 * LIMIT_SITE_NAME_SIZE];
+    if (signed_open(bytes, size, SIGNED_CERTIFICATE, NULL, &view, NULL) != 0 ||
+        wire_decode_certificate(view.payload, view.payload_size, &found, NULL) != 0)
+        return;
+    text_printable(relay, sizeof relay, found.relay);
+    complain("relay %s: whoever signed its certificate is no operator now, it is left out (pusher "
+             "relay approve %s)",
+             relay, relay);
+    certificate_release(&found);
+}
+
+/* Only what an operator signed is sealed to, for the site that it says: the coordinator chooses
+ * nobody. */
 static int note_certificate(void *context, const uint8_t *bytes, size_t size, struct err *err)
 {
     struct keepers *keepers = context;
     struct certificate found;
-    if (certificate_look(bytes, size, keepers->policy, &found, err) != 0)
-        return err_wrap(err, "a relay's certificate");
+    if (certificate_look(bytes, size, keepers->policy, &found, NULL) != 0) {
+        leave_out(bytes, size);
+        return 0;
+    }
+    if (*keepers->site != '\0' && strcmp(found.site, keepers->site) != 0) {
+        (void)err_set(
+            err, ERR_DENIED,
+            "the coordinator counts relay %s to site %s, its certificate says %s: nothing "
+            "is sealed",
+            found.relay, keepers->site, found.site);
+        certificate_release(&found);
+        return -1;
+    }
     keepers->rows = mem_resize(keepers->rows, keepers->count + 1U, sizeof *keepers->rows);
     struct keeper *keeper = &keepers->rows[keepers->count++];
     *keeper = (struct keeper){0};
@@ -128,7 +159,7 @@ static int note_credential(void *context, const uint8_t *bytes, size_t size, str
 static int fetch_keepers(struct session *session, const struct policy *policy, const char *site,
                          struct keepers *out, struct err *err)
 {
-    *out = (struct keepers){.policy = policy};
+    *out = (struct keepers){.policy = policy, .site = site};
     if (fleet_objects(session, SIGNED_CERTIFICATE, site, note_certificate, out, err) == 0 &&
         fleet_objects(session, SIGNED_SITE_CREDENTIAL, site, note_credential, out, err) == 0)
         return 0;

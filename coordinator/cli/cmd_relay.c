@@ -296,7 +296,7 @@ int command_relay(int argc, char *const *argv)
          "What the relay showed: it must be the same. Without it you are asked."},
         {"subnet", 0, RELAY_SUBNET, "SUBNET", "Allow only this part of the site; may come again."},
         {"expires", 0, RELAY_EXPIRES, "TIME", "How long the certificate is good for (365d)."},
-        {"yes", 'y', RELAY_YES, NULL, "Renewal: don't ask."},
+        {"yes", 'y', RELAY_YES, NULL, "Renewal with no more subnets than before: don't ask."},
     };
     static const struct option_row revoke_rows[] = {
         {"yes", 'y', RELAY_YES, NULL, "Don't ask."},

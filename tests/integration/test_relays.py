@@ -7,9 +7,11 @@ Usage: test_relays.py [unittest arguments]     $PUSHER_BIN: folder of the progra
 import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
+import sqlite3
 import stat
 import subprocess
 import tempfile
@@ -156,7 +158,10 @@ class Relays(unittest.TestCase):
         relay = self.run_relay("b1")
         self.live("b1")
         first = self.row("b1")["certificate_serial"]
-        self.pusher("relay", "approve", "b1", "-y", "--expires", "30d")
+        # A renewal gives what it had: more of the site's subnets is for an operator to say.
+        self.assertIn("more subnets", self.pusher("relay", "approve", "b1", "-y", "--expires", "30d", status=2))
+        self.assertEqual(self.row("b1")["certificate_serial"], first)
+        self.pusher("relay", "approve", "b1", "-y", "--expires", "30d", "--subnet", "10.1.7.0/24")
         self.assertGreater(self.row("b1")["certificate_serial"], first)
 
         self.pusher("relay", "drain", "b1")
@@ -266,6 +271,69 @@ class Relays(unittest.TestCase):
         self.assertIn("no credential", self.pusher("cred", "rm", "berlin", status=2))
         rows = json.loads(self.pusher("cred", "list", "-o", "json"))["credentials"]
         self.assertEqual({row["account"] for row in rows}, {None})
+
+    def test_account_goes_to_relays_that_operators_of_now_vouched_for(self):
+        self.set_up_coordinator()
+        password = self.folder / "password"
+        password.write_text(PASSWORD + "\n")
+        password.chmod(0o600)
+        account = ("--user", "CORP\\deploy", "--password-file", str(password))
+        other = str(self.folder / "other.key")
+        self.pusher("key", "new", "--no-passphrase", "--key", other)
+        public = self.pusher("key", "show", "--public", "--key", other).strip()
+        self.pusher("key", "trust", public)
+        self.enroll("b1", self.token())
+        self.pusher("relay", "approve", "b1", "--fingerprint", self.fingerprint("b1"), "--key", other)
+        self.approved("b2")
+        self.pusher("key", "distrust", public)
+        done = self.run_program("pusher", "cred", "set", "berlin", *account)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("pusher relay approve b1", done.stderr)
+        self.assertIn("sealed to 1 relay", done.stderr)
+        self.assertEqual([row["relay"] for row in json.loads(self.pusher("cred", "list", "-o", "json"))["credentials"]],
+                         ["b2"])
+        self.pusher("relay", "approve", "b1", "--fingerprint", self.fingerprint("b1"))
+        self.pusher("cred", "set", "berlin", *account)
+
+        # A coordinator that counts a relay of another site to this one gets nothing sealed to it.
+        self.end(self.coordinator)
+        store = sqlite3.connect(self.folder / "coordinator" / "store.db")
+        store.execute("UPDATE relay SET site = (SELECT no FROM site WHERE name = 'oslo') WHERE name = 'b1'")
+        store.commit()
+        store.close()
+        self.start_coordinator()
+        refusal = self.pusher("cred", "set", "oslo", *account, status=8)
+        self.assertIn("nothing is sealed", refusal)
+        self.assertIn("its certificate says berlin", refusal)
+
+    def on_terminal(self, program, *words, keys):
+        """Runs it on a terminal of its own; types each of `keys` when it asks. Returns status and what was shown."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(BIN / program, [program, *map(str, words)], self.environment)
+        shown = b""
+        try:
+            while True:
+                shown += os.read(terminal, 4096)
+                if keys and re.search(rb"(key|\[y/N\]|one\)|deploy):? $", shown):
+                    os.write(terminal, keys.pop(0))
+        except OSError:  # EIO: it ended
+            pass
+        os.close(terminal)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
+
+    def test_ctrl_c_at_a_question_ends_the_command(self):
+        self.set_up_coordinator()
+        self.enroll("b1", self.token())
+        self.assertEqual(self.on_terminal("pusher", "relay", "approve", "b1", keys=[b"\x03"])[0], 130)
+        self.assertEqual(self.row("b1")["standing"], "pending")
+        self.assertEqual(self.on_terminal("pusher", "relay", "approve", "b1", keys=[b"n\n"])[0], 8)
+        self.assertEqual(self.on_terminal("pusher", "relay", "approve", "b1", keys=[b"y\n"])[0], 0)
+        status, shown = self.on_terminal("pusher", "cred", "set", "berlin", "--user", "deploy", keys=[b"\x03"])
+        self.assertEqual(status, 130, shown)
+        status, shown = self.on_terminal("pusher-relay", "enroll", "--state", self.folder / "b2", "--name", "b2",
+                                         "--coordinator", self.endpoints[0], keys=[b"\x03"])
+        self.assertEqual(status, 130, shown)
 
     def test_coordinators_key_is_changed_without_losing_a_relay(self):
         self.set_up_coordinator()
