@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/pkg/folder.h"
 #include "common/pkg/name.h"
 
 #define SCRIPT_LAUNCH "/d /s /c \"" /* what starts a script; ends with a quotation mark */
@@ -273,9 +274,29 @@ int wrapper_build(const struct job *job, struct buf *out, struct err *err)
     return status;
 }
 
+/* Of a package of several files one has to be named. */
+static int check_folder(const struct job *job, struct err *err)
+{
+    if (!job->directory)
+        return 0;
+    if (folder_name_check(job->package_name, err) != 0)
+        return -1;
+    if (job->command[0] == '\0')
+        return err_set(err, ERR_INVALID,
+                       "the package is a folder: say what it runs, such as --command "
+                       "'" WRAPPER_FOLDER "%s\\setup.exe'",
+                       job->package_name);
+    if (job->cleanup)
+        return err_set(err, ERR_INVALID,
+                       "--cleanup removes one file: a package that is a folder stays");
+    return 0;
+}
+
 int job_command_check(const struct job *job, struct err *err)
 {
     struct buf script;
+    if (check_folder(job, err) != 0)
+        return -1;
     if (!job->wait)
         return check_package_script(job, err);
     buf_init(&script, WRAPPER_SIZE_MAX);

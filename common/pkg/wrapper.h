@@ -42,7 +42,9 @@ char *wrapper_arguments(const struct push_id *push, uint32_t generation,
 int wrapper_build(const struct job *job, struct buf *out, struct err *err);
 /* Whether the job's command line reaches the package as it stands: with `wait` whatever
  * wrapper_build refuses; else what cmd would change on the way to a package that is a script.
- * Errors: as wrapper_build. */
+ * A package of several files needs a command and a name that folder_name_check takes, and is
+ * never removed. Errors: as
+ * wrapper_build. */
 int job_command_check(const struct job *job, struct err *err);
 
 #endif

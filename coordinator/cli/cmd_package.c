@@ -1,10 +1,12 @@
 /* pusher package add|list|rm|verify: what lies at the coordinator. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/hex.h"
 #include "common/base/text.h"
+#include "common/pkg/folder.h"
 #include "common/pkg/name.h"
 #include "common/report/format.h"
 #include "common/report/grid.h"
@@ -46,9 +48,11 @@ static int run_add(struct session *session, const struct package_options *option
     struct package_file file;
     char digest[2 * LIMIT_DIGEST_BYTES + 1];
     char size[FORMAT_BYTES_SIZE];
-    if (package_file_open(&file, options->word, err) != 0)
+    bool directory;
+    if (package_open(options->word, &file, &directory, err) != 0)
         return -1;
     struct package_offer offer = {.file = &file,
+                                  .directory = directory,
                                   .name = options->name != NULL ? options->name : file.name};
     int result = package_file_digest(&file, offer.digest, err);
     if (result == 0)
@@ -184,7 +188,7 @@ static int run_verify(struct session *session, const struct package_options *opt
 
 static const struct package_command commands[] = {
     {.verb = "add",
-     .usage = "pusher package add FILE [--name NAME]",
+     .usage = "pusher package add FILE|FOLDER [--name NAME]",
      .about = "Brings a package to the coordinator and prints its SHA-256. What is there already "
               "is not sent\nagain; what was cut short goes on.",
      .word_needed = true,
@@ -278,8 +282,11 @@ static int check(const struct package_options *options, struct err *err)
 static int check_file(const struct package_options *options, struct err *err)
 {
     struct package_file file;
+    struct stat seen;
     if (options->command->run != run_add)
         return 0;
+    if (stat(options->word, &seen) == 0 && S_ISDIR(seen.st_mode))
+        return folder_check(options->word, err);
     if (package_file_open(&file, options->word, err) != 0)
         return -1;
     package_file_release(&file);

@@ -8,6 +8,7 @@
 
 #include "common/base/hex.h"
 #include "common/base/text.h"
+#include "common/pkg/folder.h"
 #include "common/pkg/name.h"
 #include "common/pkg/wrapper.h"
 #include "common/report/format.h"
@@ -56,7 +57,7 @@ static int open_package(struct push *push, struct err *err)
 {
     if (push->options.package == NULL)
         return 0;
-    if (package_file_open(&push->package, push->options.package, err) != 0)
+    if (package_open(push->options.package, &push->package, &push->package_is_folder, err) != 0)
         return -1;
     push->has_package = true;
     return 0;
@@ -213,6 +214,7 @@ static int fill_job(struct push *push, struct err *err)
         random_bytes(job->push.bytes, sizeof job->push.bytes);
     (void)text_copy(job->package_name, sizeof job->package_name, push->package.name);
     job->package_bytes = push->package.bytes;
+    job->directory = push->package_is_folder;
     job->run_as = options->run_as;
     job->ping = options->ping;
     job->replace_path = options->replace_path;

@@ -22,6 +22,7 @@ struct push {
     struct targets *targets; /* NULL with --resume and retry */
     struct package_file package;
     bool has_package;
+    bool package_is_folder;
     struct credential *credential; /* secret memory; NULL: the sites' stored accounts */
     struct job job;                /* with --resume and retry: filled from the one before */
     /* With a configured coordinator: */

@@ -351,7 +351,9 @@ static int check_text(const char *text, const char *what, struct err *err)
 
 int job_set_command(struct job *job, const char *command, const char *arguments, struct err *err)
 {
-    const struct launcher *launcher = launcher_of(package_name_kind(job->package_name));
+    /* A folder's name says nothing of what it runs. */
+    const struct launcher *launcher =
+        job->directory ? NULL : launcher_of(package_name_kind(job->package_name));
     if (check_text(arguments, "the package's arguments", err) != 0 ||
         (command != NULL && check_text(command, "--command", err) != 0))
         return -1;

@@ -103,6 +103,11 @@ void sd_build_file(struct buf *out, const struct sid *reader)
     build(out, 0, reader, FILE_READ_EXECUTE);
 }
 
+void sd_build_folder(struct buf *out, const struct sid *reader)
+{
+    build(out, ACE_FLAG_OBJECT_INHERIT | ACE_FLAG_CONTAINER_INHERIT, reader, FILE_READ_EXECUTE);
+}
+
 void sd_build_output(struct buf *out, const struct sid *writer)
 {
     build(out, 0, writer, FILE_READ_WRITE);

@@ -82,6 +82,8 @@ void sd_build_distribution(struct buf *out);
 /* Appends the self-relative descriptor of a file in it: owner Administrators, protected DACL, full
  * control for SYSTEM and Administrators, and read and execute for `reader` (NULL: nobody else). */
 void sd_build_file(struct buf *out, const struct sid *reader);
+/* The same of a folder below it, inherited by files and folders: `reader` may list it too. */
+void sd_build_folder(struct buf *out, const struct sid *reader);
 /* The same of a file that `writer` (NULL: nobody else) fills: may read and write, not run. */
 void sd_build_output(struct buf *out, const struct sid *writer);
 

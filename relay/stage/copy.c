@@ -7,6 +7,9 @@
  * before the first byte, and again when renaming fails. A package that one credit pays for goes
  * along with the making of its file.
  *
+ * Of a package of several files each goes this way, one after the other (copy_folder.c); a
+ * connection that is lost begins anew with the first.
+ *
  * Memory: pieces are read straight into the connection's output buffer. One that copies alone has
  * two of PIECE_BYTES there; many share QUEUED_BYTES and write smaller pieces.
  */
@@ -34,9 +37,10 @@ uint64_t copy_tag(const struct session *session, enum copy_step step, uint32_t p
     return session_tag(session, (piece << 8) | (uint32_t)step);
 }
 
-static uint64_t package_bytes(const struct session *session)
+/* Of the file in work: the package, or one of its files. */
+static uint64_t file_bytes(const struct session *session)
 {
-    return session->job->job.package_bytes;
+    return session->copy->size;
 }
 
 void copy_requested(struct session *session, int status, const struct err *err)
@@ -64,7 +68,7 @@ void copy_fail(struct session *session, enum reason reason, enum code_kind kind,
     copy->reason = reason;
     copy->kind = kind;
     copy->code = code;
-    (void)snprintf(copy->text, sizeof copy->text, "%s", text);
+    copy_say(session, text, copy->text);
     if (!copy->open) {
         copy_over(session);
         return;
@@ -126,7 +130,7 @@ static uint64_t lan_wait_ms(const struct session *session)
 /* Whether the package can go along with the making of its file. */
 static bool can_go_along(const struct session *session)
 {
-    uint64_t size = package_bytes(session);
+    uint64_t size = file_bytes(session);
     return size > 0 && size <= SMB_COMPOUND_WRITE_MAX &&
            size <= smb_conn_server(session->conn)->write_size_max && lan_wait_ms(session) == 0;
 }
@@ -163,10 +167,10 @@ static int temporary_create(struct session *session, struct err *err)
 static int temporary_fill(struct session *session, struct err *err)
 {
     struct smb_file file = smb_related_file();
-    uint32_t size = (uint32_t)package_bytes(session);
+    uint32_t size = (uint32_t)file_bytes(session);
     if (!session->copy->along)
         return smb_set_allocation(session->conn, copy_tag(session, COPY_ALLOCATE, 0), file,
-                                  package_bytes(session), err);
+                                  file_bytes(session), err);
     pace_take(&session->runner->lan, size);
     if (smb_write(session->conn, copy_tag(session, COPY_WRITE, size), file, 0,
                   session->runner->scratch, size, err) != 0)
@@ -179,7 +183,7 @@ void copy_create(struct session *session)
 {
     struct err err;
     session->copy->along = can_go_along(session);
-    if (session->copy->along && !package_read(session, 0, package_bytes(session)))
+    if (session->copy->along && !package_read(session, 0, file_bytes(session)))
         return;
     session->copy->step = COPY_CREATE;
     smb_compound_begin(session->conn);
@@ -213,7 +217,7 @@ static void copy_marked(struct session *session, const struct smb_reply *reply)
     if (ntstatus_is_error(reply->status)) {
         copy_fail_status(session, reply->status, "mark the temporary file for deletion");
     } else if (copy->along) {
-        copy->sent = package_bytes(session);
+        copy->sent = file_bytes(session);
         copy->flush_sent = true;
         copy->step = COPY_WRITE;
     } else {
@@ -235,13 +239,13 @@ static void copy_flush(struct session *session)
         &err);
 }
 
-/* `size` bytes of the package; returns 0, or an errno when they are not there. */
+/* `size` bytes of the file in work; returns 0, or an errno when they are not there. */
 static int package_bytes_at(const struct session *session, uint64_t offset, uint8_t *to,
                             size_t size)
 {
     ssize_t got;
     do
-        got = pread(session->job->package_fd, to, size, (off_t)offset);
+        got = pread(session->job->package_fd, to, size, (off_t)(session->copy->base + offset));
     while (got < 0 && errno == EINTR);
     if (got == (ssize_t)size)
         return 0;
@@ -272,7 +276,7 @@ static uint32_t piece_size(const struct session *session)
     const struct copy_state *copy = session->copy;
     const uint8_t *bytes;
     size_t queued = 0;
-    uint64_t left = package_bytes(session) - copy->sent;
+    uint64_t left = file_bytes(session) - copy->sent;
     uint32_t share = QUEUED_BYTES / session->runner->copying_count / 2 / PIECE_STEP * PIECE_STEP;
     uint32_t wanted = share < PIECE_STEP ? PIECE_STEP : share;
     uint32_t room = smb_conn_write_room(session->conn);
@@ -314,7 +318,7 @@ static void copy_room(struct session *session)
     struct err err;
     if (copy == NULL || copy->step != COPY_WRITE)
         return;
-    while (copy->sent < package_bytes(session) && copy->sent - copy->acknowledged < WINDOW_BYTES &&
+    while (copy->sent < file_bytes(session) && copy->sent - copy->acknowledged < WINDOW_BYTES &&
            lan_lets(session)) {
         struct smb_write_request request = {.file = copy->file,
                                             .offset = copy->sent,
@@ -346,9 +350,10 @@ static void copy_allocated(struct session *session, const struct smb_reply *repl
     }
     /* Any other refusal: the file system can't allocate ahead; the writes will tell. */
     copy->step = COPY_WRITE;
+    if (!copy->streaming) /* else since a file before this one */
+        session->runner->copying_count++;
     copy->streaming = true;
-    session->runner->copying_count++;
-    if (package_bytes(session) == 0)
+    if (file_bytes(session) == 0)
         copy_flush(session);
 }
 
@@ -364,8 +369,8 @@ static void copy_written(struct session *session, const struct smb_reply *reply,
         return;
     }
     copy->acknowledged += asked;
-    session->target->bytes = copy->acknowledged;
-    if (copy->acknowledged == package_bytes(session))
+    session->target->bytes = copy->before + copy->acknowledged;
+    if (copy->acknowledged == file_bytes(session))
         copy_flush(session);
 }
 
@@ -374,7 +379,7 @@ static void copy_written(struct session *session, const struct smb_reply *reply,
 static uint32_t verify_size(const struct session *session, uint64_t offset)
 {
     uint32_t piece = smb_conn_server(session->conn)->read_size_max;
-    uint64_t left = package_bytes(session) - offset;
+    uint64_t left = file_bytes(session) - offset;
     return left < piece ? (uint32_t)left : piece;
 }
 
@@ -384,7 +389,7 @@ static void copy_verify(struct session *session)
     struct err err;
     copy->step = COPY_VERIFY;
     uint32_t piece = smb_conn_server(session->conn)->read_size_max;
-    while (copy->asked < package_bytes(session) &&
+    while (copy->asked < file_bytes(session) &&
            copy->asked - copy->compared < (uint64_t)READ_WINDOW * piece) {
         uint32_t size = verify_size(session, copy->asked);
         if (smb_read(session->conn,
@@ -395,7 +400,7 @@ static void copy_verify(struct session *session)
         }
         copy->asked += size;
     }
-    if (copy->compared == package_bytes(session))
+    if (copy->compared == file_bytes(session))
         copy_take_name(session);
 }
 
@@ -432,8 +437,23 @@ static void copy_start(struct session *session)
         return;
     }
     session->copy = mem_new(1, sizeof *session->copy);
+    session->copy->size = session->job->job.package_bytes;
     session->target->bytes = 0;
-    copy_probe(session);
+    if (session->job->folder.count > 0)
+        copy_folder_begin(session);
+    else
+        copy_probe(session);
+}
+
+/* A file is there and closed. */
+static void copy_closed(struct session *session, const struct smb_reply *reply)
+{
+    if (ntstatus_is_error(reply->status)) { /* a scanner's verdict may come as late as this */
+        char text[LIMIT_DETAIL_SIZE];
+        session_fail_status(session, reply->status, copy_say(session, "close the package", text));
+    } else if (!copy_folder_next(session)) {
+        session_pass(session, session->job->job.verify ? "read back and equal" : "");
+    }
 }
 
 static void copy_reply(struct session *session, const struct smb_reply *reply)
@@ -476,10 +496,12 @@ static void copy_reply(struct session *session, const struct smb_reply *reply)
         copy_renamed(session, reply);
         return;
     case COPY_CLOSE:
-        if (ntstatus_is_error(reply->status)) /* a scanner's verdict may come as late as this */
-            session_fail_status(session, reply->status, "close the package");
-        else
-            session_pass(session, session->job->job.verify ? "read back and equal" : "");
+        copy_closed(session, reply);
+        return;
+    case COPY_FOLDER:
+    case COPY_FOLDER_SECURITY:
+    case COPY_FOLDER_CLOSE:
+        copy_folder_reply(session, reply);
         return;
     case COPY_PROBE:
         copy_probed(session, reply);

@@ -1,4 +1,5 @@
-/* Shared by the files of stage 5: copy.c moves the bytes, copy_name.c takes the final name. */
+/* Shared by the files of stage 5: copy.c moves the bytes, copy_name.c takes the final name,
+ * copy_folder.c goes from file to file of a package that has several. */
 #ifndef PUSHER_RELAY_STAGE_COPY_H
 #define PUSHER_RELAY_STAGE_COPY_H
 
@@ -21,6 +22,9 @@ enum copy_step {
     COPY_PROBE,       /* who holds the final name? */
     COPY_PROBE_CLEAR, /* its read-only attribute */
     COPY_PROBE_CLOSE,
+    COPY_FOLDER, /* of a package of several files, with the two after it */
+    COPY_FOLDER_SECURITY,
+    COPY_FOLDER_CLOSE,
     COPY_ABANDON, /* closing the marked temporary file after a failure */
 };
 
@@ -32,8 +36,14 @@ enum probe {
 };
 
 struct copy_state {
-    enum copy_step step; /* what is being waited for */
-    enum probe why;      /* of COPY_PROBE and the two after it */
+    enum copy_step step;    /* what is being waited for */
+    enum probe why;         /* of COPY_PROBE and the two after it */
+    uint32_t entry;         /* of a package of several files: the one in work */
+    uint32_t folder_end;    /* bytes of its path that are folders and there; see copy_folder.c */
+    uint32_t folder_status; /* NTSTATUS of the folder in work; an error ends the stage */
+    uint64_t base;          /* where the file begins in the package */
+    uint64_t size;          /* of the file: all of the package, if it is one */
+    uint64_t before;        /* bytes of the files before it */
     struct smb_file file;
     struct smb_file probe;
     bool open;             /* the temporary file is */
@@ -69,6 +79,19 @@ void copy_create(struct session *session);
 void copy_fail(struct session *session, enum reason reason, enum code_kind kind, uint32_t code,
                const char *text);
 void copy_fail_status(struct session *session, uint32_t status, const char *what);
+
+/* --- copy_folder.c --- */
+
+/* Begins with the first file of a package that has several. */
+void copy_folder_begin(struct session *session);
+/* The file in work is done. False: it was the last or only one. */
+bool copy_folder_next(struct session *session);
+/* Answers to COPY_FOLDER, COPY_FOLDER_SECURITY and COPY_FOLDER_CLOSE. */
+void copy_folder_reply(struct session *session, const struct smb_reply *reply);
+/* Below C$, the final name of the file in work. */
+void copy_final_path(const struct session *session, char path[SMB_PATH_SIZE_MAX]);
+/* `text` with the name of the file in work, if it is one of several. Returns `to`. */
+char *copy_say(const struct session *session, const char *text, char to[LIMIT_DETAIL_SIZE]);
 
 /* --- copy_name.c --- */
 

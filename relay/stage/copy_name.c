@@ -5,11 +5,6 @@
 #include "relay/stage/copy.h"
 #include "relay/stage/statusmap.h"
 
-static void final_path(const struct session *session, char path[SMB_PATH_SIZE_MAX])
-{
-    (void)snprintf(path, SMB_PATH_SIZE_MAX, STAGE_FOLDER "\\%s", session->job->job.package_name);
-}
-
 /* Takes the mark off and renames, in one go: a connection lost in between would leave the file.
  * The answers may come in any order. */
 void copy_take_name(struct session *session)
@@ -17,7 +12,7 @@ void copy_take_name(struct session *session)
     struct copy_state *copy = session->copy;
     struct err err;
     char path[SMB_PATH_SIZE_MAX];
-    final_path(session, path);
+    copy_final_path(session, path);
     copy->step = COPY_RENAME;
     copy->unmark_waiting++;
     smb_compound_begin(session->conn);
@@ -45,7 +40,7 @@ void copy_probe(struct session *session)
     struct err err;
     char path[SMB_PATH_SIZE_MAX];
     enum probe why = session->copy->why;
-    final_path(session, path);
+    copy_final_path(session, path);
     struct smb_create_request request = {
         .path = path,
         .access = SMB_ACCESS_DELETE | SMB_ACCESS_READ_ATTRIBUTES | SMB_ACCESS_SYNCHRONIZE |

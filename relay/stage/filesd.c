@@ -30,6 +30,11 @@ void filesd_build(struct buf *out, const struct job *job)
     sd_build_file(out, reader_of(job->run_as));
 }
 
+void filesd_build_folder(struct buf *out, const struct job *job)
+{
+    sd_build_folder(out, reader_of(job->run_as));
+}
+
 void filesd_build_output(struct buf *out, const struct job *job)
 {
     sd_build_output(out, reader_of(job->run_as));

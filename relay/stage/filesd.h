@@ -15,6 +15,8 @@
  * read and execute it too; the folder stays closed, bypassing its check on the way is everybody's
  * right (SeChangeNotifyPrivilege). Nobody else may change it. */
 void filesd_build(struct buf *out, const struct job *job);
+/* Appends that of a folder for such files, which inherit its rights where they bring none. */
+void filesd_build_folder(struct buf *out, const struct job *job);
 /* Appends that of a file which the job's task writes: the account may read and write it. */
 void filesd_build_output(struct buf *out, const struct job *job);
 

@@ -70,6 +70,7 @@ static void job_free_if_idle(struct stage_runner *runner, struct stage_job *job)
     *link = job->next;
     if (job->package_fd >= 0)
         (void)close(job->package_fd);
+    folder_release(&job->folder);
     auth_pool_drop(runner->credentials, job->credential);
     free(job);
 }
@@ -277,6 +278,12 @@ int stage_runner_set_package(struct stage_runner *runner, uint32_t job_no, const
         (void)close(fd);
         return err_set(err, ERR_INVALID, "package %s is not a file of %llu bytes", path,
                        (unsigned long long)job->job.package_bytes);
+    }
+    /* The files stay as they are while targets are copied to: it is the same package. */
+    if (job->job.directory && job->folder.count == 0 &&
+        folder_read(&job->folder, fd, job->job.package_bytes, err) != 0) {
+        (void)close(fd);
+        return err_wrap(err, "package %s", path);
     }
     if (job->package_fd >= 0)
         (void)close(job->package_fd);

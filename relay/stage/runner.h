@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "common/base/pace.h"
+#include "common/pkg/folder.h"
 #include "relay/stage/address.h"
 #include "relay/stage/onlink.h"
 #include "relay/stage/stage.h"
@@ -42,7 +43,8 @@ struct stage_job {
     struct job job;                           /* as signed */
     const struct auth_credential *credential; /* the pool's; shared by all sessions of the push */
     uint32_t credential_no;                   /* the pool's number for it */
-    int package_fd;                           /* -1 until stage_runner_set_package */
+    int package_fd;                           /* -1 until stage_runner_set_package ... */
+    struct folder folder;                     /* ... the files in it, if it is a folder */
 };
 
 /* A result on its way to the caller. */

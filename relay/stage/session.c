@@ -546,6 +546,11 @@ uint64_t session_tag(const struct session *session, uint32_t step)
     return (uint64_t)session->generation << 32 | step;
 }
 
+void session_tags_new(struct session *session)
+{
+    session->generation++;
+}
+
 uint32_t session_step(uint64_t tag)
 {
     return (uint32_t)tag;

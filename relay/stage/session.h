@@ -86,7 +86,7 @@ struct session {
     uint64_t stage_deadline_ms;                /* 0: none */
     void (*on_timer)(struct session *session); /* what the armed timer means */
     void (*on_pause)(struct session *session); /* what a pause ends with */
-    uint32_t generation;                       /* of the stage on this connection; in every tag */
+    uint32_t generation;                       /* of the tags on this connection, in each of them */
     uint64_t negotiated_ms;                    /* loop time of server.system_time; 0: not yet */
     uint32_t tree;                             /* C$ */
     struct path_state path;                    /* while that stage runs */
@@ -108,6 +108,8 @@ void sessions_abandon(struct stage_runner *runner);
 void session_up(struct session *session);
 /* For steps: the tag of a request; answers to an earlier stage's requests are not handed on. */
 uint64_t session_tag(const struct session *session, uint32_t step);
+/* For steps that begin anew within a stage: answers that are still out are not handed on either. */
+void session_tags_new(struct session *session);
 /* The step of an answer's tag. */
 uint32_t session_step(uint64_t tag);
 /* For steps: calls `action` after a pause instead of waiting for an answer. */

@@ -139,6 +139,9 @@ static void sweep_refused(struct sweep_file *file, uint32_t status)
     case NTSTATUS_CANNOT_DELETE: /* a program that runs */
         file->end = SWEEP_IN_USE;
         return;
+    case NTSTATUS_FILE_IS_A_DIRECTORY:
+        file->end = file->package ? SWEEP_FOLDER : SWEEP_REFUSED;
+        return;
     default:
         file->end = SWEEP_REFUSED;
     }
@@ -203,6 +206,8 @@ static const char *stays_because(const struct sweep_file *file)
     switch (file->end) {
     case SWEEP_OTHER:
         return "other bytes: not this push's";
+    case SWEEP_FOLDER:
+        return "a folder: remove it by hand";
     case SWEEP_IN_USE:
         return "in use";
     case SWEEP_REFUSED:

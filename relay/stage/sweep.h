@@ -15,6 +15,7 @@ enum sweep_end {
     SWEEP_ABSENT, /* not there */
     SWEEP_REMOVED,
     SWEEP_OTHER,   /* has other bytes than the job's package: not ours */
+    SWEEP_FOLDER,  /* a folder: what is in it is not known to be ours alone */
     SWEEP_IN_USE,  /* somebody has it open, or runs it */
     SWEEP_REFUSED, /* any other error: `status` */
 };

@@ -200,10 +200,12 @@ class BadInput(unittest.TestCase):
                 self.assert_refused(self.run_pusher(*words, env=environment), 2, says)
 
     def test_package_commands_that_make_no_sense(self):
+        empty = self.folder / "empty"
+        empty.mkdir()
         for words, said in ((("package",), "add, list, rm or verify"), (("package", "frob"), "'frob'"),
                             (("package", "add"), "usage: pusher package add FILE"),
                             (("package", "add", str(self.folder / "none")), "there is no package"),
-                            (("package", "add", str(self.folder)), "is a directory"),
+                            (("package", "add", str(empty)), "is a folder without files"),
                             (("package", "add", self.package, "--name", "CON"), "Windows takes it for a device"),
                             (("package", "add", self.package, "-o", "json"), "-o json: not for this command"),
                             (("package", "list", "--name", "x"), "--name: not for this command"),

@@ -16,6 +16,9 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+from impacket.smb3structs import FILE_SHARE_READ  # noqa: E402
+from impacket.smbconnection import SMBConnection  # noqa: E402
+
 from pushing import Admin, PushCase, SUCCESS, conserved, rows_by_name  # noqa: E402
 
 
@@ -223,6 +226,103 @@ class WrongPassword(PushCase):
         refused = [line for log in logs for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
                    if "Auth:" in line and "NT_STATUS_WRONG_PASSWORD" in line]
         self.assertEqual(len(refused), reasons.count("LOGON_FAILURE"), refused)
+
+
+class Folders(PushCase):
+    """A package of several files."""
+
+    TARGETS = 4
+
+    FILES = {
+        "setup.exe": b"MZ setup",
+        "data/empty": b"",
+        "data/big.cab": os.urandom(3 << 20),
+        "data/de/messages.txt": "Grüße".encode(),
+        "data-2/x": b"x" * 70000,
+    }
+
+    def suite(self, name="suite"):
+        root = self.folder / name
+        for path, content in self.FILES.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(content)
+        return root
+
+    def push_suite(self, suite, targets, *options):
+        return self.admin.push(suite, targets, "--command", rf"C:\SPDISTRO\{suite.name}\setup.exe", *options)
+
+    def drive(self, host):
+        return pathlib.Path(self.lab.drive(host), "SPDISTRO")
+
+    def assert_suite(self, host, name="suite"):
+        root = self.drive(host) / name
+        found = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+        self.assertEqual({p: len(c) for p, c in found.items()}, {p: len(c) for p, c in self.FILES.items()})
+        self.assertTrue(found == self.FILES)
+        self.assertEqual([p.name for p in self.drive(host).iterdir()], [name])
+
+    def tasks(self, report, host):
+        push = report["push"]["id"]
+        return [t for t in self.lab.check(host, self.folder / "suite" / "setup.exe")["tasks"] if push in t["path"]]
+
+    def test_every_file_is_there_before_the_task(self):
+        for options in ((), ("--verify",)):
+            suite = self.suite()
+            done, report = self.push_suite(suite, self.names()[:2], *options)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assert_report(done, report)
+            for host in self.names()[:2]:
+                self.assert_suite(host)
+                self.assertEqual(len(self.tasks(report, host)), 1)
+                # The next time there is something to overwrite.
+                (self.drive(host) / "suite" / "setup.exe").write_bytes(b"older, and longer than the new one")
+                (self.drive(host) / "suite" / "data" / "big.cab").write_bytes(b"")
+        done, report = self.push_suite(self.suite(), self.names()[:2])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for host in self.names()[:2]:
+            self.assert_suite(host)
+        # What a clean-up can't know to be the push's own stays, and is said to.
+        lab = self.lab.data
+        done = self.admin.run("cleanup", report["push"]["id"], "--user", lab["account"], "--password-file",
+                              lab["password_file"], "-y", "-o", "json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for row in json.loads(done.stdout)["targets"]:
+            self.assertIn("suite stays (a folder", row["detail"])
+        for host in self.names()[:2]:
+            self.assert_suite(host)
+
+    def test_file_in_use_or_in_the_way_is_named(self):
+        host = self.names()[2]
+        done, report = self.push_suite(self.suite(), [host])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with self.lab.network():
+            client = SMBConnection(self.lab.address(host), self.lab.address(host))
+            client.login(self.lab.data["account"], self.lab.data["password"])
+            tree = client.connectTree("C$")
+            handle = client.openFile(tree, r"SPDISTRO\suite\data\de\messages.txt", shareMode=FILE_SHARE_READ)
+        done, report = self.push_suite(self.suite(), [host])
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assert_row(report["targets"][0], "copy", "SHARING_VIOLATION", "0xC0000043")
+        self.assertIn("data/de/messages.txt", report["targets"][0]["detail"])
+        self.assertEqual(self.tasks(report, host), [])
+        client.closeFile(tree, handle)
+        client.getSMBServer().close_session()
+        # A file where a folder has to be.
+        other = self.names()[3]
+        done, report = self.push_suite(self.suite(), [other])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (self.drive(other) / "suite" / "data" / "de" / "messages.txt").unlink()
+        (self.drive(other) / "suite" / "data" / "de").rmdir()
+        (self.drive(other) / "suite" / "data" / "de").write_bytes(b"")
+        done, report = self.push_suite(self.suite(), [other])
+        self.assert_row(report["targets"][0], "copy", "NOT_A_DIRECTORY")
+        self.assertIn("data/de/messages.txt", report["targets"][0]["detail"])
+        self.assertEqual(self.tasks(report, other), [])
+
+    def test_folder_without_a_command_is_refused(self):
+        done = self.admin.run(*self.admin.push_arguments(self.suite(), self.names()))
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn(r"--command 'C:\SPDISTRO\suite\setup.exe'", done.stderr)
 
 
 if __name__ == "__main__":
