@@ -111,7 +111,8 @@ static void print_help(void)
     (void)fputs(
         "Usage: pusher cleanup [OPTIONS] PUSH [--user USER]\n\n"
         "Removes what a push that is over left on the targets it may have touched: the package in\n"
-        "C:\\SPDISTRO (unless another file took its place, or it is in use) and the files of "
+        "C:\\SPDISTRO (unless another file took its place, it is in use or a folder) and the files "
+        "of "
         "--wait.\n"
         "The task is disabled and stays as a mark until Windows deletes it, so that nothing can\n"
         "start twice. The report says for every target what was removed and what stays.\n\n",

@@ -80,7 +80,8 @@ static const struct option_row rows[] = {
      "With --wait: exit codes that are a success, decimal, 0x... or negative, with commas between. "
      "Default: 0,1641,3010."},
     {"cleanup", 0, PUSH_CLEANUP, NULL,
-     "With --wait: remove the package from the target when it has ended there."},
+     "With --wait: remove the package from the target when it has ended there (not a "
+     "folder)."},
     {"max-fail", 0, PUSH_MAX_FAIL, "N|N%",
      "Begin nothing new once more than N targets (or N % of all) have failed; what runs then goes "
      "on to its end. 0: stop at the first. Unreachable targets don't count. With this, as many "
@@ -428,15 +429,17 @@ void push_options_release(struct push_options *options)
 
 void push_options_help(FILE *out)
 {
-    (void)fputs("Usage: pusher push [OPTIONS] PKG -t TARGETS [--user USER] [-- ARGUMENTS]\n"
-                "       pusher push --resume PUSH [--user USER]\n\n"
-                "Copies the package file PKG to C:\\SPDISTRO on every target and has the target's "
-                "own Task\nScheduler run it, with ARGUMENTS: one word is passed as it is, several "
-                "are quoted as Windows\nprograms expect. Each target passes six stages: resolve, "
-                "ping, access, path, copy, schedule.\nThat is a success, unless --wait asks for "
-                "the package's exit code as well.\nAt the end the report goes to standard output; "
-                "every target has exactly one row in it.\n\n",
-                out);
+    (void)fputs(
+        "Usage: pusher push [OPTIONS] PKG -t TARGETS [--user USER] [-- ARGUMENTS]\n"
+        "       pusher push --resume PUSH [--user USER]\n\n"
+        "Copies the package file PKG to C:\\SPDISTRO on every target and has the target's "
+        "own Task\nScheduler run it, with ARGUMENTS: one word is passed as it is, several "
+        "are quoted as Windows\nprograms expect. Each target passes six stages: resolve, "
+        "ping, access, path, copy, schedule.\nThat is a success, unless --wait asks for "
+        "the package's exit code as well.\nPKG may be a folder: all of it is "
+        "copied, and --command says what runs.\nAt the end the report goes to standard output; "
+        "every target has exactly one row in it.\n\n",
+        out);
     options_help(out, &table);
     options_help(out, &operator_table);
     (void)fputc('\n', out);

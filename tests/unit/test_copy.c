@@ -194,6 +194,24 @@ uint64_t session_tag(const struct session *session, uint32_t step)
     return step;
 }
 
+void session_tags_new(struct session *session)
+{
+    (void)session;
+    fail(); /* a package of one file */
+}
+
+int smb_query_security(struct smb_conn *conn, uint64_t tag, struct smb_file file, uint32_t parts,
+                       struct err *err)
+{
+    (void)conn;
+    (void)tag;
+    (void)file;
+    (void)parts;
+    (void)err;
+    fail(); /* the same */
+    return -1;
+}
+
 uint32_t session_step(uint64_t tag)
 {
     return (uint32_t)tag;
