@@ -320,9 +320,10 @@ class Folders(PushCase):
         self.assertEqual(self.tasks(report, other), [])
 
     def test_folder_without_a_command_is_refused(self):
-        done = self.admin.run(*self.admin.push_arguments(self.suite(), self.names()))
-        self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertIn(r"--command 'C:\SPDISTRO\suite\setup.exe'", done.stderr)
+        for name in ("suite", "suite.msi"):  # whose name would say how to run it, were it a file
+            done = self.admin.run(*self.admin.push_arguments(self.suite(name), self.names()))
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(rf"--command 'C:\SPDISTRO\{name}\setup.exe'", done.stderr)
 
 
 if __name__ == "__main__":
