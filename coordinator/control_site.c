@@ -9,6 +9,7 @@
 #include "common/signed/objects.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/core/lint.h"
+#include "coordinator/package_server.h"
 #include "coordinator/routing.h"
 
 /* ---- describing a site ---- */
@@ -146,9 +147,11 @@ void control_site_rm(struct coordinator *c, const struct link_peer *peer,
 
 /* ---- looking ---- */
 
-static void count_relays(const struct coordinator *c, uint16_t no, struct site *site)
+/* What is known of a site while the coordinator runs. */
+static void fill_live(const struct coordinator *c, uint16_t no, struct site *site)
 {
     site->relay_count = site->live_count = 0;
+    site->sent_bytes = package_server_sent(c->package_server, no);
     for (uint16_t i = 0; i < c->relay_count; i++) {
         const struct store_relay *relay = &c->relays[i].stored;
         if (relay->site != no ||
@@ -191,7 +194,7 @@ void control_sites_get(struct coordinator *c, const struct link_peer *peer,
         room -= size;
         struct site *row = &sites->rows[sites->row_count++];
         *row = book->sites[at].site;
-        count_relays(c, book->sites[at].no, row);
+        fill_live(c, book->sites[at].no, row);
     }
     sites->next = at < book->site_count ? at : 0;
     shell_send(c, c->control_link, peer, &answer);
@@ -237,7 +240,7 @@ static int lint(struct coordinator *c, struct message_lint *out, struct err *err
     struct subnet **covered = mem_new(book->site_count + 1U, sizeof *covered);
     for (uint32_t i = 0; i < book->site_count; i++) {
         described[i] = book->sites[i].site;
-        count_relays(c, book->sites[i].no, &described[i]);
+        fill_live(c, book->sites[i].no, &described[i]);
         sites[i].site = &described[i];
         sites[i].subnets = covered[i] = covered_by(c, book->sites[i].no, &sites[i].subnet_count);
     }

@@ -366,6 +366,7 @@ struct site {
     uint64_t wan_rate;    /* bytes per second of packages over its link; 0: unlimited */
     uint32_t relay_count; /* answers only: active and draining ... */
     uint32_t live_count;  /* ... of them live */
+    uint64_t sent_bytes;  /* answers only: of packages over its link, since the coordinator began */
 };
 
 /* SITE_PUT: makes or replaces one. SITE_RM: fails while relays or open pushes need it. */

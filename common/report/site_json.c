@@ -78,6 +78,7 @@ int site_json_list(FILE *out, const struct site *sites, uint32_t count, struct e
         value_member(site, "wan_rate", json_integer((json_int_t)sites[i].wan_rate));
         value_member(site, "relays", json_integer(sites[i].relay_count));
         value_member(site, "live", json_integer(sites[i].live_count));
+        value_member(site, "package_bytes_sent", json_integer((json_int_t)sites[i].sent_bytes));
         result = write_value(out, i == 0 ? "\n" : ",\n", site);
     }
     if (result == 0 && fputs(count == 0 ? "]\n}\n" : "\n]\n}\n", out) < 0)

@@ -10,7 +10,8 @@
 #include "common/model/message.h"
 
 /* {"schema_version": 1, "sites": [{"site", "subnets", "patterns", "default", "wan_rate", "relays",
- * "live"}]}; wan_rate in bytes per second, 0: unlimited. Errors: ERR_IO. */
+ * "live", "package_bytes_sent"}]}; wan_rate in bytes per second, 0: unlimited; the last since the
+ * coordinator began. Errors: ERR_IO. */
 int site_json_list(FILE *out, const struct site *sites, uint32_t count, struct err *err);
 
 /* {"schema_version": 1, "routes": [{"target", "address", "site", "by", "match", "reason"}]}: what

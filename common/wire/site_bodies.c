@@ -21,6 +21,7 @@ static Pusher__Site *put_site(struct coder *c, const struct site *from)
     to->wan_rate = from->wan_rate;
     to->relay_count = from->relay_count;
     to->live_count = from->live_count;
+    to->sent_bytes = from->sent_bytes;
     return to;
 }
 
@@ -39,6 +40,7 @@ static void take_site(struct coder *c, const Pusher__Site *from, struct site *to
     to->wan_rate = from->wan_rate;
     to->relay_count = from->relay_count;
     to->live_count = from->live_count;
+    to->sent_bytes = from->sent_bytes;
 }
 
 void *put_site_put(struct coder *c, const struct message *message)

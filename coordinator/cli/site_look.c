@@ -71,8 +71,9 @@ static void join(struct grid *grid, size_t column, char *const *texts, uint32_t 
     buf_release(&cell);
 }
 
-static void list_row(struct grid *grid, const struct site *site)
+static void list_row(struct grid *grid, const struct site *site, bool sent)
 {
+    size_t column = 4;
     char text[FORMAT_BYTES_SIZE + 8];
     char bytes[FORMAT_BYTES_SIZE];
     grid_row(grid);
@@ -82,8 +83,10 @@ static void list_row(struct grid *grid, const struct site *site)
     grid_text(grid, 2, text);
     (void)snprintf(text, sizeof text, "%s/s", format_bytes(site->wan_rate, bytes));
     grid_text(grid, 3, site->wan_rate > 0 ? text : "");
-    join(grid, 4, site->patterns, site->pattern_count);
-    join(grid, 5, site->subnets, site->subnet_count);
+    if (sent)
+        grid_text(grid, column++, format_bytes(site->sent_bytes, bytes));
+    join(grid, column++, site->patterns, site->pattern_count);
+    join(grid, column, site->subnets, site->subnet_count);
 }
 
 int site_list(struct session *session, const struct site_words *words)
@@ -92,6 +95,11 @@ int site_list(struct session *session, const struct site_words *words)
         {"SITE", false},    {"", false},      {"LIVE/RELAYS", true},
         {"WAN RATE", true}, {"NAMES", false}, {"SUBNETS", false},
     };
+    static const struct grid_column more[] = {
+        {"SITE", false}, {"", false},      {"LIVE/RELAYS", true}, {"WAN RATE", true},
+        {"SENT", true},  {"NAMES", false}, {"SUBNETS", false},
+    };
+    bool sent = words->common.verbose;
     struct message_sites sites;
     struct err err = {0};
     struct grid grid;
@@ -102,9 +110,12 @@ int site_list(struct session *session, const struct site_words *words)
         sites_release(&sites);
         return look_output_written(result, &err);
     }
-    grid_init(&grid, columns, sizeof columns / sizeof *columns);
+    if (sent)
+        grid_init(&grid, more, sizeof more / sizeof *more);
+    else
+        grid_init(&grid, columns, sizeof columns / sizeof *columns);
     for (uint32_t i = 0; i < sites.row_count; i++)
-        list_row(&grid, &sites.rows[i]);
+        list_row(&grid, &sites.rows[i], sent);
     int status = print_grid(&grid, words);
     grid_release(&grid);
     sites_release(&sites);
