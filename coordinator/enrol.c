@@ -122,8 +122,8 @@ int enrol_name_check(const char *name, struct err *err)
     if (length == 0 || length >= LIMIT_SITE_NAME_SIZE || strspn(name, all) != length ||
         strspn(name, letters) == 0)
         return err_set(err, ERR_INVALID,
-                       "a relay's name has 1 to %d letters, digits, '.', '-' and '_', the first of "
-                       "them a letter or digit",
+                       "a name has 1 to %d letters, digits, '.', '-' and '_', the first of them a "
+                       "letter or digit",
                        LIMIT_SITE_NAME_SIZE - 1);
     return 0;
 }

@@ -86,6 +86,10 @@ int files_lock_state(const char *folder, int *lock_fd, struct err *err)
     if (files_path(path, folder, "lock", err) != 0)
         return -1;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 && errno == ENOENT)
+        return err_set(err, ERR_NOT_FOUND,
+                       "there is no state folder %s: pusher-coordinator init --state %s makes it",
+                       folder, folder);
     if (fd < 0)
         return err_set_errno(err, errno, "cannot open %s", path);
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) {

@@ -91,8 +91,14 @@ static int parse_enrolled(struct enrolment *enrolment, const char *text)
 static int load_enrolled(struct enrolment *enrolment, const char *path, struct err *err)
 {
     struct buf text;
+    struct err why = {0};
     buf_init(&text, ENROLLED_SIZE_MAX);
-    int failed = state_file_read(path, &text, err);
+    int failed = state_file_read(path, &text, &why);
+    if (failed && why.code == ERR_NOT_FOUND)
+        (void)err_set(err, ERR_NOT_FOUND, "there is no %s: enrol first (pusher-relay enroll)",
+                      path);
+    else if (failed && err)
+        *err = why;
     if (!failed && (memchr(text.data ? (const char *)text.data : "", '\0', text.size) != NULL ||
                     parse_enrolled(enrolment, buf_cstr(&text)) != 0))
         failed = err_set(err, ERR_INVALID,

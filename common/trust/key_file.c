@@ -86,7 +86,7 @@ static int check_file(int fd, const char *path, struct err *err)
         return err_set(err, ERR_DENIED, "key %s belongs to uid %u, not to us (uid %u)", path,
                        (unsigned)st.st_uid, (unsigned)geteuid());
     if ((st.st_mode & 07777) != 0600 && (st.st_mode & 07777) != 0400)
-        return err_set(err, ERR_DENIED, "key %s has mode %04o, must be 0600", path,
+        return err_set(err, ERR_DENIED, "key %s has mode %04o, must be 0600 (chmod 600)", path,
                        (unsigned)(st.st_mode & 07777));
     return 0;
 }

@@ -101,7 +101,8 @@ static int from_terminal(const char *what, const char *prompt, char *secret, str
     if (fd < 0 || tcgetattr(fd, &before) != 0) {
         if (fd >= 0)
             (void)close(fd);
-        return err_set(err, ERR_INVALID, "no terminal to ask for the %s: --%s-file", what, what);
+        return err_set(err, ERR_INVALID, "no terminal to ask for the %s: give --%s-file FILE", what,
+                       what);
     }
     struct termios silent = before;
     /* Without signals: Ctrl-C in here must not leave the terminal without echo. */

@@ -221,7 +221,7 @@ class Policies(unittest.TestCase):
         self.assertNotIn("canary", key.read_text())
         self.assertIn("with a passphrase", self.good("key", "show"))
         self.refused(8, "passphrase is wrong", "policy", "init", "-q", "--passphrase-file", wrong)
-        self.refused(2, "no terminal to ask for the passphrase", "policy", "init", "-q")
+        self.refused(2, "no terminal to ask for the passphrase: give --passphrase-file FILE", "policy", "init", "-q")
         self.good("policy", "init", "--passphrase-file", right, "-q")
         self.assertEqual(self.good("key", "show", "--public", "--key", key).strip(), self.policy()["signed_by"])
         self.stop()
@@ -273,7 +273,7 @@ class Policies(unittest.TestCase):
         anna, public = self.key("anna")
         for mode in (0o644, 0o640, 0o660, 0o700):
             anna.chmod(mode)
-            self.refused(8, f"mode {mode:04o}, must be 0600", "key", "show", "--key", anna)
+            self.refused(8, f"mode {mode:04o}, must be 0600 (chmod 600)", "key", "show", "--key", anna)
         anna.chmod(0o600)
         whole = anna.read_text()
         anna.write_text(whole[:-10])

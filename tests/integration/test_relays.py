@@ -183,6 +183,20 @@ class Relays(unittest.TestCase):
         self.assertIn("revoked", self.pusher("relay", "approve", "b1", "-y", status=2))
         self.assertFalse(self.row("b1")["live"])
 
+    def test_what_is_not_set_up_says_what_to_do(self):
+        nowhere = str(self.folder / "nowhere")
+        done = self.run_program("pusher-coordinator", "run", "--state", nowhere, "--control", f"ipc://{nowhere}.sock",
+                                "--relays", "tcp://127.0.0.1:*", "--packages", "tcp://127.0.0.1:*")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(f"pusher-coordinator init --state {nowhere}", done.stderr)
+        self.assertEqual(self.run_program("pusher-relay", "init", "--state", str(self.folder / "b1")).returncode, 0)
+        done = self.run_program("pusher-relay", "status", "--state", str(self.folder / "b1"))
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("pusher-relay enroll", done.stderr)
+        self.set_up_coordinator()
+        refusal = self.pusher("site", "add", "pa ris", "--subnet", "10.5.0.0/16", status=2)
+        self.assertIn("site: a name has 1 to 63 letters", refusal)
+
     def test_token_is_good_for_one_relay_and_a_while(self):
         self.set_up_coordinator()
         token = self.token()
