@@ -108,9 +108,9 @@ class BadInput(unittest.TestCase):
 
     # ---- package ----
 
-    def test_package_is_missing_empty_or_a_directory(self):
+    def test_package_is_missing_empty_or_a_folder_without_a_command(self):
         for package, word in ((f"{self.folder}/missing.exe", "missing.exe"), (self.write("e.exe", b""), "empty"),
-                              (str(self.folder), "directory")):
+                              (str(self.folder), "is a folder: say what it runs")):
             with self.subTest(package=package):
                 self.assert_refused(self.push("-t", "pc1", package=package), 2, word)
 

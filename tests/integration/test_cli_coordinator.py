@@ -163,6 +163,29 @@ class Coordinator(PushCase):
         for name in self.names():
             self.assertFalse(os.path.exists(f"{self.lab.drive(name)}/SPDISTRO/{package.name}"))
 
+    def test_folder_goes_whole_and_is_said_to_stay(self):
+        suite = self.folder / "suite"
+        files = {"setup.exe": b"MZ", "data/big.cab": os.urandom(1 << 20), "data/de/empty": b""}
+        for path, content in files.items():
+            (suite / path).parent.mkdir(parents=True, exist_ok=True)
+            (suite / path).write_bytes(content)
+        digest = self.desk.must("package", "add", suite).strip()
+        rows = json.loads(self.desk.must("package", "list", "-o", "json"))["packages"]
+        self.assertEqual([(r["name"], r["directory"]) for r in rows if r["sha256"] == digest], [("suite", True)])
+        known = len(rows)
+        # The same bytes, made anew.
+        done, report = self.desk.push(suite, self.names(), "--command", r"C:\SPDISTRO\suite\setup.exe", *self.account)
+        self.assertEqual(done.returncode, 0, done.stderr + self.desk.trouble())
+        self.assertEqual(len(json.loads(self.desk.must("package", "list", "-o", "json"))["packages"]), known)
+        done = self.desk.run("cleanup", report["push"]["id"], "-y", "-o", "json", *self.account, *self.desk.sign)
+        self.assertEqual(done.returncode, 0, done.stderr + self.desk.trouble())
+        for row in json.loads(done.stdout)["targets"]:
+            self.assertIn("suite stays (a folder", row["detail"])
+        for name in self.names():
+            root = pathlib.Path(self.lab.drive(name), "SPDISTRO", "suite")
+            found = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+            self.assertTrue(found == files, sorted(found))
+
     # ---- what is refused ----
 
     def assert_refused(self, done, status, *words):
