@@ -429,17 +429,18 @@ void push_options_release(struct push_options *options)
 
 void push_options_help(FILE *out)
 {
-    (void)fputs(
-        "Usage: pusher push [OPTIONS] PKG -t TARGETS [--user USER] [-- ARGUMENTS]\n"
-        "       pusher push --resume PUSH [--user USER]\n\n"
-        "Copies the package file PKG to C:\\SPDISTRO on every target and has the target's "
-        "own Task\nScheduler run it, with ARGUMENTS: one word is passed as it is, several "
-        "are quoted as Windows\nprograms expect. Each target passes six stages: resolve, "
-        "ping, access, path, copy, schedule.\nThat is a success, unless --wait asks for "
-        "the package's exit code as well.\nPKG may be a folder: all of it is "
-        "copied, and --command says what runs.\nAt the end the report goes to standard output; "
-        "every target has exactly one row in it.\n\n",
-        out);
+    (void)fputs("Usage: pusher push [OPTIONS] PKG -t TARGETS [--user USER] [-- ARGUMENTS]\n"
+                "       pusher push --resume PUSH [--user USER]\n\n"
+                "Copies the package file PKG to C:\\SPDISTRO on every target and has the target's "
+                "own Task\nScheduler run it, with ARGUMENTS: one word is passed as it is, several "
+                "are quoted as Windows\nprograms expect. Each target passes six stages: resolve, "
+                "ping, access, path, copy, schedule.\nThat is a success, unless --wait asks for "
+                "the package's exit code as well.\nPKG may be a folder: all of it is "
+                "copied, and --command says what runs.\nWith a coordinator PKG may also be the "
+                "name or digest of a package that lies there."
+                "\nAt the end the report goes to standard output; "
+                "every target has exactly one row in it.\n\n",
+                out);
     options_help(out, &table);
     options_help(out, &operator_table);
     (void)fputc('\n', out);

@@ -63,6 +63,26 @@ static int open_package(struct push *push, struct err *err)
     return 0;
 }
 
+/* A word that is no file or folder here may name a package at the coordinator. */
+static int choose_package(struct push *push)
+{
+    struct err err = {0};
+    if (open_package(push, &err) == 0)
+        return GO_ON;
+    if (err.code == ERR_NOT_FOUND && !session_is_private(&push->options.common) &&
+        strchr(push->options.package, '/') == NULL)
+        return remote_find_package(push);
+    complain("%s", err.text);
+    return EXIT_USAGE;
+}
+
+static int digest_package(struct push *push, struct err *err)
+{
+    if (!push->has_package)
+        return 0; /* it is at the coordinator: known since it was found */
+    return package_file_digest(&push->package, push->job.package_digest, err);
+}
+
 static void append(char *to, size_t size, const char *format, uint32_t count)
 {
     size_t used = strlen(to);
@@ -130,16 +150,15 @@ int push_confirm(const struct push *push)
 
 static int dry_run(struct push *push, struct err *err)
 {
-    uint8_t digest[LIMIT_DIGEST_BYTES];
     char text[2 * LIMIT_DIGEST_BYTES + 1];
     char safe[1024];
     if (strcmp(push->options.common.format, "table") != 0) {
         complain("--dry-run -o %s: not in this version", push->options.common.format);
         return EXIT_USAGE;
     }
-    if (package_file_digest(&push->package, digest, err) != 0)
+    if (digest_package(push, err) != 0)
         return complain_err(err);
-    hex_encode(digest, sizeof digest, text);
+    hex_encode(push->job.package_digest, sizeof push->job.package_digest, text);
     (void)printf("# %s  sha256 %s\n", text_printable(safe, sizeof safe, push->package.name), text);
     (void)printf("# runs %s", text_printable(safe, sizeof safe,
                                              push->job.command[0] == '\0' ? "C:\\SPDISTRO\\"
@@ -274,7 +293,10 @@ int push_prepare(struct push *push)
         return complain_err(&err);
     if (push->options.resume)
         return prepare_resume(push);
-    if (open_package(push, &err) != 0 || expand(push, &err) != 0)
+    int answer = choose_package(push);
+    if (answer != GO_ON)
+        return answer;
+    if (expand(push, &err) != 0)
         return usage(&err);
     if (targets_count(push->targets) == 0) {
         complain("no target is left after --exclude");
@@ -282,7 +304,7 @@ int push_prepare(struct push *push)
     }
     if (fill_job(push, &err) != 0 || push_read_password(push, &err) != 0)
         return usage(&err);
-    int answer = push_refuse_unasked(push);
+    answer = push_refuse_unasked(push);
     if (answer != GO_ON)
         return answer;
     say_pool(push);
@@ -294,7 +316,7 @@ int push_prepare(struct push *push)
         answer = push_confirm(push);
     if (answer == GO_ON)
         answer = push_ask_password(push);
-    if (answer == GO_ON && package_file_digest(&push->package, push->job.package_digest, &err) != 0)
+    if (answer == GO_ON && digest_package(push, &err) != 0)
         return complain_err(&err);
     return answer;
 }

@@ -19,9 +19,9 @@
 /* A push on its way; zeroed, then filled step by step, released as a whole. */
 struct push {
     struct push_options options;
-    struct targets *targets; /* NULL with --resume and retry */
-    struct package_file package;
-    bool has_package;
+    struct targets *targets;     /* NULL with --resume and retry */
+    struct package_file package; /* without has_package: name and size of one at the coordinator */
+    bool has_package;            /* a file here */
     bool package_is_folder;
     struct credential *credential; /* secret memory; NULL: the sites' stored accounts */
     struct job job;                /* with --resume and retry: filled from the one before */
@@ -37,8 +37,9 @@ struct push {
 /* Targets that it is about. */
 uint32_t push_count(const struct push *push);
 
-/* Opens the package, expands the targets, says what is going to happen, asks, reads the password,
- * fills the job. Returns PUSH_GO_ON, else the exit status (usage, no targets, dry run done). */
+/* Opens the package, or finds it at the coordinator, expands the targets, says what is going to
+ * happen, asks, reads the password, fills the job. Returns PUSH_GO_ON, else the exit status (usage,
+ * no targets, dry run done). */
 int push_prepare(struct push *push);
 /* The steps of that which other commands share. Each returns PUSH_GO_ON or the exit status, having
  * said why. Without a terminal more than CONFIRM_ABOVE targets are refused without a -y: before

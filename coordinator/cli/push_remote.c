@@ -6,8 +6,11 @@
 #include <time.h>
 
 #include "common/base/buf.h"
+#include "common/base/hex.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/pkg/name.h"
+#include "coordinator/cli/package_send.h"
 #include "coordinator/cli/signing.h"
 #include "coordinator/cli/upload.h"
 
@@ -40,6 +43,60 @@ int remote_say_sites(const struct push *push)
     else if (shares.routed && (shares.count > 1 || shares.nowhere > 0))
         say(&push->options.common, "by site: %s", site_shares_text(&shares, text, sizeof text));
     site_shares_release(&shares);
+    session_close(&session, END_MS);
+    return status;
+}
+
+/* Whether what the coordinator says of a package is fit to be signed. */
+static int check_row(const struct package_row *row, struct err *err)
+{
+    char shown[2 * LIMIT_PACKAGE_NAME_SIZE];
+    (void)text_printable(shown, sizeof shown, row->name);
+    if (row->bytes == 0 || row->bytes > LIMIT_PACKAGE_BYTES_MAX)
+        return err_set(err, ERR_PROTOCOL, "the coordinator's package %s has an odd size", shown);
+    if (row->stored < row->bytes)
+        return err_set(err, ERR_INVALID,
+                       "package %s is not whole at the coordinator: bring it again (pusher package "
+                       "add)",
+                       shown);
+    return package_name_check(row->name, err);
+}
+
+static int nowhere(const char *word, struct err *err)
+{
+    char shown[2 * LIMIT_PACKAGE_NAME_SIZE];
+    return err_set(err, ERR_NOT_FOUND,
+                   "there is no package %s: no file here, and none at the coordinator is called or "
+                   "begins so",
+                   text_printable(shown, sizeof shown, word));
+}
+
+static int find_package(struct push *push, struct session *session, struct err *err)
+{
+    struct package_row row;
+    char hex[2 * LIMIT_DIGEST_BYTES + 1];
+    if (package_find(session, push->options.package, &row, err) != 0)
+        return err->code == ERR_NOT_FOUND ? nowhere(push->options.package, err) : -1;
+    if (check_row(&row, err) != 0)
+        return -1;
+    push->package = (struct package_file){.fd = -1, .bytes = row.bytes};
+    (void)text_copy(push->package.name, sizeof push->package.name, row.name);
+    push->package_is_folder = row.directory;
+    memcpy(push->job.package_digest, row.digest, sizeof row.digest);
+    hex_encode(row.digest, sizeof row.digest, hex);
+    say(&push->options.common, "package at the coordinator, sha256 %s", hex);
+    return 0;
+}
+
+int remote_find_package(struct push *push)
+{
+    struct session session;
+    struct err err = {0};
+    if (session_open_coordinator(&session, &push->options.common, &err) != 0)
+        return session_failed(&session, &err);
+    int status = PUSH_GO_ON;
+    if (find_package(push, &session, &err) != 0)
+        status = session_failed(&session, &err);
     session_close(&session, END_MS);
     return status;
 }

@@ -114,6 +114,12 @@ class BadInput(unittest.TestCase):
             with self.subTest(package=package):
                 self.assert_refused(self.push("-t", "pc1", package=package), 2, word)
 
+    def test_package_that_is_no_file_here_is_looked_for_at_the_coordinator(self):
+        nobody = self.environment | {"PUSHER_COORDINATOR": "ipc:///nonexistent/control.sock"}
+        words = ("-t", "pc1", "--user", "u", "--password-file", self.password)
+        self.assert_refused(self.run_pusher("push", "missing.exe", *words, env=nobody), 7, "no coordinator answers")
+        self.assert_refused(self.run_pusher("push", "./missing.exe", *words, env=nobody), 2, "there is no package")
+
     def test_package_has_a_name_that_windows_cannot_hold(self):
         for name in ("CON.exe", "nul", "a:b.exe", "x.exe.", "x .exe ", "a|b.exe", ".pusher-x.exe", "aux.msi"):
             with self.subTest(name=name):

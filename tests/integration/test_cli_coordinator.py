@@ -60,6 +60,22 @@ class Coordinator(PushCase):
         self.assertIn("closed", shown)
         self.assertIn(" 100%  6/6", self.desk.must("status", report["push"]["id"]))
 
+    def test_push_of_a_package_that_lies_at_the_coordinator(self):
+        package = self.package(name="brought.exe")
+        digest = self.desk.must("package", "add", package).split()[0]
+        for word in ("brought.exe", digest[:12]):
+            with self.subTest(word=word):
+                done, report = self.desk.push(word, self.names(), *self.account)
+                self.assert_pushed(done, report, package, self.names())
+                self.assertIn(digest, done.stderr)
+        shown = self.desk.must("push", "brought.exe", "-t", self.names()[0], *self.account, "--dry-run")
+        self.assertIn(f"# brought.exe  sha256 {digest}", shown)
+        for word in ("neither.exe", "f" * 64):
+            with self.subTest(word=word):
+                done, report = self.desk.push(word, self.names(), *self.account)
+                self.assertEqual((done.returncode, report), (2, None), done.stderr)
+                self.assertIn(f"no package {word}: no file here, and none at the coordinator", done.stderr)
+
     def test_push_with_the_stored_account(self):
         package = self.package(name="stored.exe")
         done, report = self.desk.push(package, self.names())
