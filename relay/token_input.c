@@ -6,14 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
+#include "common/base/quiet.h"
 #include "common/base/text.h"
 #include "common/trust/secret.h"
 
-#define INPUT_SIZE 1024      /* more than any token, white space included */
-#define KEY_INTERRUPT '\003' /* Ctrl-C, with signals off */
+#define INPUT_SIZE 1024 /* more than any token, white space included */
 
 /* One line into zeroed memory of INPUT_SIZE bytes. Without stdio, whose buffer would keep a copy.
  */
@@ -22,12 +21,12 @@ static int read_line(int fd, char *to, struct err *err)
     for (size_t length = 0; length < INPUT_SIZE - 1;) {
         char c = 0;
         ssize_t got = read(fd, &c, 1);
+        if (quiet_ended() || (got == 1 && c == QUIET_INTERRUPT))
+            return err_set_native(err, ERR_TIMEOUT, EINTR, "interrupted");
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
             return err_set_errno(err, errno, "cannot read the token");
-        if (c == KEY_INTERRUPT)
-            return err_set_native(err, ERR_TIMEOUT, EINTR, "interrupted");
         if (got == 0 || c == '\n' || c == '\0')
             return 0;
         to[length++] = c;
@@ -85,24 +84,19 @@ int token_from_file(const char *path, struct token *out, struct err *err)
 int token_from_terminal(struct token *out, struct err *err)
 {
     static const char prompt[] = "Token (pusher relay token SITE shows one): ";
-    struct termios before;
+    struct quiet quiet;
     int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0 || tcgetattr(fd, &before) != 0) {
+    if (fd < 0 || quiet_begin(&quiet, fd) != 0) {
         if (fd >= 0)
             (void)close(fd);
         return err_set(err, ERR_INVALID,
                        "no terminal to ask for the token: --token-file FILE, or - for standard "
                        "input");
     }
-    struct termios silent = before;
-    /* Without signals: Ctrl-C in here must not leave the terminal without echo. */
-    silent.c_lflag &= (tcflag_t) ~(ECHO | ISIG);
-    silent.c_cc[VEOL] = KEY_INTERRUPT; /* it ends the line, so that it is seen at once */
-    (void)tcsetattr(fd, TCSAFLUSH, &silent);
     (void)dprintf(fd, "%s", prompt);
     int failed = token_from_fd(fd, out, err);
-    (void)tcsetattr(fd, TCSAFLUSH, &before);
     (void)dprintf(fd, "\n");
+    quiet_end(&quiet);
     (void)close(fd);
     return failed;
 }

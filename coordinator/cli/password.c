@@ -7,29 +7,29 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
+#include "common/base/quiet.h"
 #include "common/base/text.h"
 #include "common/base/utf16.h"
 
-#define KEY_INTERRUPT 0x03 /* Ctrl-C, with signals off */
-
-/* Reads up to the end of a line. Returns the character that ended it: '\n', EOF, KEY_INTERRUPT;
+/* Reads up to the end of a line. Returns the character that ended it: '\n', EOF, QUIET_INTERRUPT;
  * -2: too long, -3: read error. No stdio: its buffer would keep a copy. */
 static int line_read(int fd, bool keys, char *secret, size_t *length)
 {
     for (*length = 0;;) {
         char c = 0;
         ssize_t got = read(fd, &c, 1);
+        if (keys && quiet_ended())
+            return QUIET_INTERRUPT;
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
             return -3;
         if (got == 0)
             return EOF;
-        if (keys && c == KEY_INTERRUPT)
-            return KEY_INTERRUPT;
+        if (keys && c == QUIET_INTERRUPT)
+            return QUIET_INTERRUPT;
         if (c == '\n' || c == '\0')
             return '\n';
         if (*length == LIMIT_SECRET_SIZE - 1)
@@ -95,26 +95,21 @@ static int from_file(const char *what, const char *path, char *secret, struct er
 /* `prompt` is printable. */
 static int from_terminal(const char *what, const char *prompt, char *secret, struct err *err)
 {
-    struct termios before;
+    struct quiet quiet;
     size_t length = 0;
     int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0 || tcgetattr(fd, &before) != 0) {
+    if (fd < 0 || quiet_begin(&quiet, fd) != 0) {
         if (fd >= 0)
             (void)close(fd);
         return err_set(err, ERR_INVALID, "no terminal to ask for the %s: give --%s-file FILE", what,
                        what);
     }
-    struct termios silent = before;
-    /* Without signals: Ctrl-C in here must not leave the terminal without echo. */
-    silent.c_lflag &= (tcflag_t) ~(ECHO | ISIG);
-    silent.c_cc[VEOL] = KEY_INTERRUPT; /* it ends the line, so that it is seen at once */
-    (void)tcsetattr(fd, TCSAFLUSH, &silent);
     (void)dprintf(fd, "%s: ", prompt);
     int end = line_read(fd, true, secret, &length);
-    (void)tcsetattr(fd, TCSAFLUSH, &before);
     (void)dprintf(fd, "\n");
+    quiet_end(&quiet);
     (void)close(fd);
-    if (end == KEY_INTERRUPT)
+    if (end == QUIET_INTERRUPT)
         return err_set_native(err, ERR_TIMEOUT, EINTR, "interrupted");
     return check(secret, length, end, what, "terminal", err);
 }

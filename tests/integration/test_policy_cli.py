@@ -11,9 +11,11 @@ import pathlib
 import pty
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import termios
 import time
 import unittest
 
@@ -262,6 +264,22 @@ class Policies(unittest.TestCase):
         self.assertEqual(status, 0, shown)
         self.assertNotIn("canary", shown)
         self.assertEqual(self.policy()["version"], 1)
+
+    def test_a_signal_at_a_passphrase_leaves_the_terminal_as_it_was(self):
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(BIN / "pusher", ["pusher", "key", "new"], self.environment)
+        shown = b""
+        while not re.search(rb"phrase [^\r\n]*: $", shown):
+            shown += os.read(terminal, 4096)
+        self.assertFalse(termios.tcgetattr(terminal)[3] & termios.ECHO)
+        os.kill(pid, signal.SIGTERM)
+        with contextlib.suppress(OSError):  # EIO: it ended
+            while os.read(terminal, 4096):
+                pass
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), -signal.SIGTERM)
+        self.assertTrue(termios.tcgetattr(terminal)[3] & termios.ECHO)
+        os.close(terminal)
 
     def write(self, name, text, mode):
         path = self.folder / name
