@@ -19,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from impacket.smb3structs import FILE_SHARE_READ  # noqa: E402
 from impacket.smbconnection import SMBConnection  # noqa: E402
 
+from sitecase import wait_for  # noqa: E402
 from pushing import Admin, PushCase, SUCCESS, conserved, rows_by_name  # noqa: E402
 
 
@@ -231,7 +232,7 @@ class WrongPassword(PushCase):
 class Folders(PushCase):
     """A package of several files."""
 
-    TARGETS = 4
+    TARGETS = 5
 
     FILES = {
         "setup.exe": b"MZ setup",
@@ -263,7 +264,7 @@ class Folders(PushCase):
 
     def tasks(self, report, host):
         push = report["push"]["id"]
-        return [t for t in self.lab.check(host, self.folder / "suite" / "setup.exe")["tasks"] if push in t["path"]]
+        return [t for t in self.lab.check(host, None)["tasks"] if push in t["path"]]
 
     def test_every_file_is_there_before_the_task(self):
         for options in ((), ("--verify",)):
@@ -318,6 +319,26 @@ class Folders(PushCase):
         self.assert_row(report["targets"][0], "copy", "NOT_A_DIRECTORY")
         self.assertIn("data/de/messages.txt", report["targets"][0]["detail"])
         self.assertEqual(self.tasks(report, other), [])
+
+    def test_connection_cut_in_the_middle_leaves_whole_files_and_no_task(self):
+        host = self.names()[4]
+        suite = self.suite("cut")
+        self.lab.fault(host, "cut:1500000")
+        self.addCleanup(self.lab.fault, host, None)
+        done, report = self.push_suite(suite, [host])
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assert_row(report["targets"][0], "copy", "CONN_LOST")
+        self.assertEqual(self.tasks(report, host), [])
+        root = self.drive(host) / "cut"
+        found = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+        self.assertTrue(found == {"data-2/x": self.FILES["data-2/x"]}, sorted(found))  # what comes before the big one
+        self.lab.fault(host, None)
+        done, report = self.push_suite(suite, [host])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+        self.assertTrue(found == self.FILES, sorted(found))
+        # A file server that still has to see that its client is gone deletes the temporary file when it does.
+        wait_for(lambda: not list(self.drive(host).glob(".pusher-*")), "a temporary file stays")
 
     def test_folder_without_a_command_is_refused(self):
         for name in ("suite", "suite.msi"):  # whose name would say how to run it, were it a file
