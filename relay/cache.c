@@ -26,6 +26,7 @@ struct fetch {
     bool insist;  /* the next request to the coordinator says so */
     bool alone;   /* from the coordinator, to the end: too many peers were wrong */
     bool at_peer; /* `peer` is asked; else the coordinator */
+    bool unknown; /* the peer was not known here when it was to be asked last */
     bool not_yet; /* the peer had no more than we have when it answered last */
     bool mixed;   /* the part holds bytes of `giver` */
     uint8_t peer[LIMIT_KEY_BYTES];
@@ -72,6 +73,7 @@ static void leave_peer(struct cache *cache, bool insist)
 {
     struct fetch *fetch = cache->first;
     fetch->at_peer = false;
+    fetch->unknown = false;
     fetch->not_yet = false;
     fetch->insist = fetch->insist || insist;
     fetch->unanswered = 0;
@@ -104,18 +106,16 @@ static uint64_t window(const struct fetch *fetch)
     return unsure ? LIMIT_CHUNK_BYTES : (uint64_t)CHUNKS_IN_FLIGHT * LIMIT_CHUNK_BYTES;
 }
 
+/* What tells of a peer comes over another link than what sends us there, and again when that link
+ * is made anew: a peer that is not known is waited for as long as one that doesn't answer. */
 static void ask(struct cache *cache, uint64_t now_ms)
 {
-    const struct fetch *fetch = cache->first;
+    struct fetch *fetch = cache->first;
     uint64_t end = cache->stored + window(fetch);
-    while (cache->asked < fetch->bytes && cache->asked + LIMIT_CHUNK_BYTES <= end) {
-        if (request(cache))
-            continue;
-        if (!fetch->at_peer)
-            break;
-        leave_peer(cache, true); /* this peer is not known here */
-        end = cache->stored + window(fetch);
-    }
+    bool sent = true;
+    while (sent && cache->asked < fetch->bytes && cache->asked + LIMIT_CHUNK_BYTES <= end)
+        sent = request(cache);
+    fetch->unknown = fetch->at_peer && !sent;
     cache->retry_ms = now_ms + (fetch->at_peer ? PEER_PAUSE_MS : cache->pause_ms);
 }
 
@@ -355,7 +355,8 @@ void cache_tick(struct cache *cache, uint64_t now_ms)
     struct fetch *fetch = cache->first;
     if (!fetch || now_ms < cache->retry_ms)
         return;
-    if (fetch->at_peer && cache->asked > cache->stored && ++fetch->unanswered >= PEER_TRIES)
+    bool waited = fetch->unknown || cache->asked > cache->stored;
+    if (fetch->at_peer && waited && ++fetch->unanswered >= PEER_TRIES)
         leave_peer(cache, true);
     cache->asked = cache->stored;
     if (!fetch->at_peer)

@@ -345,6 +345,35 @@ static void silent_peer_left_after_three_tries_insisting(void **state)
     saw(place, "small done\n");
 }
 
+static void peer_that_is_told_of_later_is_asked_then(void **state)
+{
+    struct place *place = *state;
+    place->unknown = 7;
+    cache_fetch(place->cache, place->small, SMALL_BYTES, 0);
+    serve_nothing(place, 0, 7, SMALL_BYTES, 0);
+    assert_int_equal(place->asked_count, 1);
+    assert_int_equal(cache_due_ms(place->cache), 2000);
+    place->unknown = 0;
+    cache_tick(place->cache, 2000);
+    assert_int_equal(place->asked_count, 2);
+    assert_int_equal(place->whom[1], 7);
+    serve_by(place, 7, &place->asked[1], SMALL_BYTES, 0);
+    saw(place, "small done\n");
+}
+
+static void peer_forgotten_while_it_has_nothing_new_is_left(void **state)
+{
+    struct place *place = *state;
+    go_to_peer(place);
+    serve_nothing(place, 7, 0, SMALL_BYTES, 0);
+    place->unknown = 7;
+    for (uint64_t now_ms = 250; now_ms <= 4250; now_ms += 2000)
+        cache_tick(place->cache, now_ms);
+    assert_int_equal(place->asked_count, 2);
+    cache_tick(place->cache, 6250);
+    assert_asks_coordinator(place, true);
+}
+
 static void insisting_goes_one_request_at_a_time(void **state)
 {
     struct place *place = *state;
@@ -352,6 +381,10 @@ static void insisting_goes_one_request_at_a_time(void **state)
     cache_fetch(place->cache, place->large, LARGE_BYTES, 0);
     assert_int_equal(place->asked_count, 8);
     serve_nothing(place, 0, 7, LARGE_BYTES, 0);
+    cache_tick(place->cache, 2000);
+    cache_tick(place->cache, 4000);
+    assert_int_equal(place->asked_count, 8);
+    cache_tick(place->cache, 6000);
     assert_int_equal(place->asked_count, 9);
     assert_asks_coordinator(place, true);
     struct message_chunk_request request = place->asked[8];
@@ -456,6 +489,8 @@ int main(void)
         CASE(cancelled_package_makes_room_for_the_next),
         CASE(package_comes_from_the_peer_that_the_coordinator_names),
         CASE(silent_peer_left_after_three_tries_insisting),
+        CASE(peer_that_is_told_of_later_is_asked_then),
+        CASE(peer_forgotten_while_it_has_nothing_new_is_left),
         CASE(insisting_goes_one_request_at_a_time),
         CASE(peer_that_fetches_too_is_asked_often_then_the_coordinator),
         CASE(peer_without_the_package_left_at_once),
