@@ -144,6 +144,21 @@ class Packages(unittest.TestCase):
         report = self.wait_ended(push)
         self.assertEqual({row["relay"] for row in report["targets"]} - {source, None}, {peer})
 
+    def test_killed_coordinator_does_not_send_the_package_anew(self):
+        path, size, digest = self.package(24)
+        self.set_up("512K")
+        push = self.begin(path)
+        wait_for(lambda: all(self.stored(relay, digest)[0] > 2 * MEGABYTE for relay in RELAYS) and self.follower(),
+                 self.desk.trouble)
+        self.desk.kill("coordinator")
+        there = min(self.stored(relay, digest)[0] for relay in RELAYS)
+        self.desk.start_coordinator()
+        self.desk.must("site", "set", "lyon", "--wan-rate", "3M")
+        self.wait_whole(digest)
+        self.assertLess(self.sent(), (size - there) * 1.5, self.desk.trouble())
+        self.silence_ends()
+        self.wait_ended(push)
+
     def test_results_do_not_wait_behind_package_bytes(self):
         small, _, small_digest = self.package(1, "small.bin")
         big, size, big_digest = self.package(40, "big.bin")
