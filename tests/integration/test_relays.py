@@ -329,7 +329,7 @@ class Relays(unittest.TestCase):
         try:
             while True:
                 shown += os.read(terminal, 4096)
-                if keys and re.search(rb"(key|\[y/N\]|one\)|deploy):? $", shown):
+                if keys and re.search(rb"(key|\[y/N\]|one\)|deploy|go on):? $", shown):
                     os.write(terminal, keys.pop(0))
         except OSError:  # EIO: it ended
             pass
@@ -348,6 +348,16 @@ class Relays(unittest.TestCase):
         status, shown = self.on_terminal("pusher-relay", "enroll", "--state", self.folder / "b2", "--name", "b2",
                                          "--coordinator", self.endpoints[0], keys=[b"\x03"])
         self.assertEqual(status, 130, shown)
+        package = self.folder / "setup.exe"
+        package.write_bytes(b"MZ")
+        push = ("pusher", "push", package, "-t", "10.1.3.0/24", "--user", "deploy")
+        status, shown = self.on_terminal(*push, keys=[b"25\n"])
+        self.assertEqual(status, 2, shown)
+        self.assertIn("not confirmed", shown)
+        self.assertIn(self.on_terminal(*push, keys=[b"\x03"])[0], (130, -signal.SIGINT))
+        status, shown = self.on_terminal(*push, keys=[b"254\n", b"\x03"])
+        self.assertEqual(status, 130, shown)
+        self.assertEqual(json.loads(self.pusher("list", "-o", "json"))["pushes"], [])
 
     def test_coordinators_key_is_changed_without_losing_a_relay(self):
         self.set_up_coordinator()
