@@ -19,6 +19,7 @@ struct member {
 struct account {
     uint8_t digest[LIMIT_DIGEST_BYTES];
     uint64_t counter;
+    uint16_t first;    /* the relay that asked for it first */
     uint32_t failures; /* at all relays */
     bool open;         /* a logon has succeeded */
     uint16_t holder;   /* DISPATCH_RELAY_NONE: nobody's turn */
@@ -51,17 +52,30 @@ void permits_free(struct permits *permits)
     free(permits);
 }
 
-/* A place for a new account: a forgotten one, a fresh one, or the one that is longest unused. */
-static struct account *make_room(struct permits *permits, uint64_t now_ms)
+static struct account *older(struct account *a, struct account *b)
+{
+    return a == NULL || b->asked_ms < a->asked_ms ? b : a;
+}
+
+/* A place for a new account: a forgotten one, a fresh one, or the one that is longest unused. A
+ * relay that names many takes the places of its own. */
+static struct account *make_room(struct permits *permits, uint64_t now_ms, uint16_t relay)
 {
     struct account *oldest = NULL;
+    struct account *own = NULL;
+    uint32_t own_count = 0;
     for (uint32_t i = 0; i < permits->account_count; i++) {
         struct account *account = &permits->accounts[i];
         if (now_ms - account->asked_ms >= PERMITS_MEMORY_MS)
             return account;
-        if (oldest == NULL || account->asked_ms < oldest->asked_ms)
-            oldest = account;
+        oldest = older(oldest, account);
+        if (account->first == relay) {
+            own = older(own, account);
+            own_count++;
+        }
     }
+    if (own_count >= PERMITS_OF_RELAY_MAX)
+        return own;
     if (permits->account_count == PERMITS_ACCOUNTS_MAX)
         return oldest;
     permits->accounts =
@@ -71,7 +85,7 @@ static struct account *make_room(struct permits *permits, uint64_t now_ms)
     return fresh;
 }
 
-static struct account *account_of(struct permits *permits, uint64_t now_ms,
+static struct account *account_of(struct permits *permits, uint64_t now_ms, uint16_t relay,
                                   const struct message_permit_get *said)
 {
     for (uint32_t i = 0; i < permits->account_count; i++) {
@@ -81,9 +95,10 @@ static struct account *account_of(struct permits *permits, uint64_t now_ms,
             now_ms - account->asked_ms < PERMITS_MEMORY_MS)
             return account;
     }
-    struct account *account = make_room(permits, now_ms);
+    struct account *account = make_room(permits, now_ms, relay);
     free(account->members);
-    *account = (struct account){.counter = said->counter, .holder = DISPATCH_RELAY_NONE};
+    *account =
+        (struct account){.counter = said->counter, .first = relay, .holder = DISPATCH_RELAY_NONE};
     memcpy(account->digest, said->account, sizeof account->digest);
     return account;
 }
@@ -147,7 +162,7 @@ static void pass_on(struct account *account, uint64_t now_ms, const struct membe
 size_t permits_take(struct permits *permits, uint64_t now_ms, uint16_t relay, uint64_t epoch,
                     const struct message_permit_get *said, const struct permits_answer **answers)
 {
-    struct account *account = account_of(permits, now_ms, said);
+    struct account *account = account_of(permits, now_ms, relay, said);
     struct member *asker = member_of(account, relay, epoch);
     bool was_settled = settled(account);
     uint16_t held_before = account->holder;

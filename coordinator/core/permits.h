@@ -19,6 +19,7 @@
 #define PERMITS_HOLD_MS 15000U     /* longer than a relay uses a permit that isn't renewed */
 #define PERMITS_MEMORY_MS 1800000U /* an account nobody asks for is forgotten after */
 #define PERMITS_ACCOUNTS_MAX 1024U /* then the one that was asked for the longest time ago is */
+#define PERMITS_OF_RELAY_MAX 64U   /* named first by one relay; then the oldest of those is */
 
 struct permits;
 

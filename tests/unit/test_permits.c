@@ -126,11 +126,23 @@ static void permits_flood_of_accounts_stays_bounded(void **state)
     (void)state;
     (void)say(0, 1, 3, false, false);
     for (uint64_t counter = 2; counter < 2 + PERMITS_ACCOUNTS_MAX; counter++) {
-        now_ms++;
-        assert_int_equal(say(0, counter, 0, false, false), GRANTED);
+        now_ms++; /* of many relays, each with a few */
+        assert_int_equal(say((uint16_t)(counter / 8), counter, 0, false, false), GRANTED);
     }
-    assert_int_equal(say(0, 1 + PERMITS_ACCOUNTS_MAX, 1, false, false), GRANTED);
+    assert_int_equal(say((1 + PERMITS_ACCOUNTS_MAX) / 8, 1 + PERMITS_ACCOUNTS_MAX, 1, false, false),
+                     GRANTED);
     assert_int_equal(say(0, 1, 0, false, false), GRANTED); /* the oldest was forgotten */
+}
+
+static void permits_flood_of_one_relay_leaves_the_others_theirs(void **state)
+{
+    (void)state;
+    assert_int_equal(say(1, 1, 2, false, false), GRANTED);
+    for (uint64_t counter = 2; counter < 2 + 2 * PERMITS_ACCOUNTS_MAX; counter++) {
+        now_ms++;
+        (void)say(2, counter, 0, false, false);
+    }
+    assert_int_equal(say(3, 1, 1, false, false), REFUSED); /* two were counted, and this one */
 }
 
 int main(void)
@@ -143,6 +155,7 @@ int main(void)
         TEST(permits_silent_holder_loses_it),
         TEST(permits_corrected_password_begins_anew),
         TEST(permits_flood_of_accounts_stays_bounded),
+        TEST(permits_flood_of_one_relay_leaves_the_others_theirs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
