@@ -153,8 +153,7 @@ static bool on_event(void *context)
 static int set_client_options(struct link_client *client, zsock_t *socket)
 {
     uint32_t min_ms = redial_ms_min(client);
-    if (net_option_int(socket, ZMQ_IMMEDIATE, 1) != 0 ||
-        net_option_int(socket, ZMQ_RECONNECT_IVL, (int)(min_ms + random_below(min_ms))) != 0 ||
+    if (net_option_int(socket, ZMQ_RECONNECT_IVL, (int)(min_ms + random_below(min_ms))) != 0 ||
         net_option_int(socket, ZMQ_RECONNECT_IVL_MAX, (int)redial_ms_max(client)) != 0)
         return -1;
     if (client->key.secret == NULL)

@@ -194,6 +194,7 @@ static int set_common_options(zsock_t *socket, const char *endpoint)
 {
     static const int options[][2] = {
         {ZMQ_LINGER, 0},
+        {ZMQ_IMMEDIATE, 1},
         {ZMQ_HANDSHAKE_IVL, 5000},
         {ZMQ_HEARTBEAT_IVL, 0},
         {ZMQ_BACKLOG, 4096},

@@ -3,6 +3,7 @@
 #include <czmq.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -160,6 +161,23 @@ static void socket_of_any_link_has_every_guard(void **state)
     }
 }
 
+/* Nothing is kept for a peer that isn't there yet: what was true when it was sent would be told
+ * when it no longer is. Seen failing with IMMEDIATE taken out: the message is taken, and waits. */
+static void message_before_the_connection_is_refused(void **state)
+{
+    const struct server *server = *state;
+    struct err err = {0};
+    zsock_t *socket = net_socket_new(ZMQ_DEALER, "tcp://127.0.0.1:1", &server->key, &err);
+    assert_non_null(socket);
+    void *raw = zsock_resolve(socket);
+    assert_int_equal(
+        zmq_setsockopt(raw, ZMQ_CURVE_SERVERKEY, server->key.public_key, LIMIT_KEY_BYTES), 0);
+    assert_int_equal(zmq_connect(raw, "tcp://127.0.0.1:1"), 0);
+    assert_int_equal(zmq_send(raw, "late", 4, ZMQ_DONTWAIT), -1);
+    assert_int_equal(zmq_errno(), EAGAIN);
+    zsock_destroy(&socket);
+}
+
 /* Whoever connects and says nothing is cut off. Seen failing with HANDSHAKE_IVL taken out (30 s)
  * and with 0 (never). */
 static void connection_without_handshake_is_cut(void **state)
@@ -229,6 +247,7 @@ int main(void)
 #define TRAP_TEST(name) cmocka_unit_test_setup_teardown(name, start_net, stop_net)
     const struct CMUnitTest tests[] = {
         TRAP_TEST(socket_of_any_link_has_every_guard),
+        TRAP_TEST(message_before_the_connection_is_refused),
         TRAP_TEST(connection_without_handshake_is_cut),
         TRAP_TEST(peer_with_the_id_of_another_takes_nothing_over),
         TRAP_TEST(message_for_nobody_is_an_error),
