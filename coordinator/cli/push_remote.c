@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "common/base/buf.h"
@@ -13,6 +14,7 @@
 #include "coordinator/cli/package_send.h"
 #include "coordinator/cli/signing.h"
 #include "coordinator/cli/upload.h"
+#include "coordinator/cli/verbs.h"
 
 #define END_MS 1000U
 #define SITES_TEXT_SIZE 512
@@ -71,6 +73,19 @@ static int nowhere(const char *word, struct err *err)
                    text_printable(shown, sizeof shown, word));
 }
 
+/* A name, and the first digits, are what the coordinator makes of them: whoever signs says that
+ * these are the bytes that are meant. -y is about how many targets there are. */
+static int vouch(const struct push *push, const char *hex, struct err *err)
+{
+    bool yes = false;
+    if (strcasecmp(push->options.package, hex) == 0 || push->options.dry_run)
+        return 0;
+    if (verb_confirm("Is this the package's SHA-256?",
+                     "name the package by all 64 digits of its SHA-256", &yes, err) != 0)
+        return -1;
+    return yes ? 0 : err_set(err, ERR_INVALID, "not confirmed, nothing was started");
+}
+
 static int find_package(struct push *push, struct session *session, struct err *err)
 {
     struct package_row row;
@@ -85,7 +100,7 @@ static int find_package(struct push *push, struct session *session, struct err *
     memcpy(push->job.package_digest, row.digest, sizeof row.digest);
     hex_encode(row.digest, sizeof row.digest, hex);
     say(&push->options.common, "package at the coordinator, sha256 %s", hex);
-    return 0;
+    return vouch(push, hex, err);
 }
 
 int remote_find_package(struct push *push)
