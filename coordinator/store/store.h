@@ -330,7 +330,7 @@ int store_old_each(struct store *store, uint64_t key,
                    int (*each)(void *context, uint32_t target_no), void *context, struct err *err);
 
 /* A push's rows counted by site and relay, in the order of their names; *parts is to be freed. Goes
- * through all rows: for a million of them that takes a good part of a second. */
+ * through all rows: for a million of them that takes a third of a second. */
 int store_parts(struct store *store, uint64_t key, struct push_part **parts, uint32_t *part_count,
                 struct err *err);
 

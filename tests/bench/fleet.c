@@ -660,6 +660,18 @@ static struct push_summary status(struct fleet *fleet, const struct job *job, do
     return summary;
 }
 
+/* How long the table by site and relay takes, which begins every report. */
+static double parts(struct fleet *fleet, const struct job *job)
+{
+    struct message get = {.kind = MESSAGE_PARTS_GET};
+    struct message answer;
+    double from = now_s();
+    push_id_text(&job->push, get.parts_get.push.prefix);
+    call(fleet, &get, MESSAGE_PARTS, &answer, true);
+    message_release(&answer);
+    return now_s() - from;
+}
+
 /* CPU seconds of the coordinator so far. */
 static double daemon_cpu_s(const struct fleet *fleet)
 {
@@ -729,6 +741,7 @@ static bool run(struct fleet *fleet)
     for (int i = 0; i < 9; i++)
         summary = status(fleet, &job, &status_s[i]);
     qsort(status_s, 9, sizeof status_s[0], compare);
+    double parts_s = parts(fleet, &job);
     uint32_t dead = fleet->target_count / 10;
     bool right = summary.state == PUSH_CLOSED &&
                  totals_submitted(&summary.totals) == fleet->target_count &&
@@ -739,11 +752,12 @@ static bool run(struct fleet *fleet)
         "{\"relays\": %u, \"sites\": %u, \"targets\": %u, \"upload_s\": %.3f, \"commit_s\": %.3f, "
         "\"plan_s\": %.3f, \"first_window_s\": %.3f, \"merge_s\": %.3f, \"results_per_s\": %.0f, "
         "\"cpu_s\": %.2f, \"cpu_us_per_target\": %.2f, \"peak_mb\": %.1f, \"summary_ms\": %.2f, "
+        "\"parts_ms\": %.2f, "
         "\"rows_sent\": %" PRIu64 ", \"right\": %s}\n",
         fleet->relay_count, fleet->site_count, fleet->target_count, commit_from - upload_from,
         committed - commit_from, planned - commit_from, fleet->first_window_s - commit_from,
         merge_s, fleet->target_count / merge_s, cpu, 1e6 * cpu / fleet->target_count,
-        (double)daemon_peak_kb(fleet) / 1024, 1000 * status_s[4], fleet->rows_sent,
+        (double)daemon_peak_kb(fleet) / 1024, 1000 * status_s[4], 1000 * parts_s, fleet->rows_sent,
         right ? "true" : "false");
     return right;
 }
