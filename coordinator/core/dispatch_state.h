@@ -38,6 +38,7 @@ struct dispatch_relay {
     bool live;                     /* epoch and leases hold */
     uint64_t instance;             /* of its last HELLO */
     uint64_t epoch_first;          /* of that instance; 0: none */
+    bool answered;                 /* that process has spoken in an epoch of its own */
     bool heard;                    /* since the core started */
     uint64_t heard_ms;             /* last message of the right epoch, or HELLO */
     uint32_t credit;               /* as it said, capped */

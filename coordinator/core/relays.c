@@ -102,7 +102,10 @@ void on_relay_standing(struct dispatch_turn *turn, const struct dispatch_relay_s
  * A process that another one replaced is gone, or will be in a moment: what it has sent may still
  * come, in one burst when the connection ends. When it goes on speaking after a heartbeat's time,
  * twice and half a heartbeat apart, two processes have the same keys. It never gets an epoch
- * again, whatever life of its own it says HELLO in. */
+ * again, whatever life of its own it says HELLO in.
+ *
+ * That goes for one whose replacer has spoken in the epoch it was given. Else the replacer may be
+ * the one that is gone, and what replaced was a late HELLO: then the other one comes back. */
 
 /* Instances of one process count up; those of others are random. */
 #define LIVES_MAX (1U << 20)
@@ -133,7 +136,8 @@ static void note_replaced(struct dispatch_relay *relay, uint64_t now_ms)
 static void suspect(struct dispatch_turn *turn, uint16_t relay_no, struct dispatch_replaced *other)
 {
     const struct dispatch_config *config = &turn->core->config;
-    if (turn->now_ms < other->at_ms + config->heartbeat_ms)
+    if (!turn->core->relays[relay_no].answered ||
+        turn->now_ms < other->at_ms + config->heartbeat_ms)
         return;
     if (other->suspect_ms == 0) {
         other->suspect_ms = turn->now_ms;
@@ -187,6 +191,8 @@ struct dispatch_relay *relay_of_epoch(struct dispatch *core, uint16_t relay_no, 
         core->counts[DISPATCH_COUNT_EPOCH]++;
         return NULL;
     }
+    if (relay != NULL)
+        relay->answered = true;
     return relay;
 }
 
@@ -212,8 +218,13 @@ static void new_epoch(struct dispatch_turn *turn, uint16_t relay_no, uint64_t in
     memset(relay->running, 0, sizeof relay->running);
     relay->awaiting = 0;
     bool other = !is_present(relay, instance);
-    if (other)
+    if (other) {
+        struct dispatch_replaced *back = replaced_instance(relay, instance);
+        if (back != NULL)
+            *back = (struct dispatch_replaced){0};
         note_replaced(relay, turn->now_ms);
+        relay->answered = false;
+    }
     set_live(turn->core, relay_no, true);
     relay->instance = instance;
     /* Rises even when the store was restored from an old copy. */
@@ -231,9 +242,10 @@ static bool is_overtaken(struct dispatch_turn *turn, uint16_t relay_no, uint64_t
     if (is_present(relay, instance))
         return relay->instance - instance < LIVES_MAX && instance != relay->instance;
     struct dispatch_replaced *replaced = replaced_instance(relay, instance);
-    if (replaced != NULL)
-        suspect(turn, relay_no, replaced);
-    return replaced != NULL;
+    if (replaced == NULL || !relay->answered)
+        return false;
+    suspect(turn, relay_no, replaced);
+    return true;
 }
 
 void on_hello(struct dispatch_turn *turn, uint16_t relay_no, const struct message_hello *hello)

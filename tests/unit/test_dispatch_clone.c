@@ -140,8 +140,9 @@ static void one_process_that_restarts_is_not_a_clone(void **state)
                 process.epoch = 0;
                 say_hello(&story, &process);
                 for (int late = 0; late < 3 && killed.epoch != 0; late++) {
-                    say_heartbeat(&story, &killed);
-                    say_hello(&story, &killed);
+                    struct process ghost = killed; /* no answer reaches it any more */
+                    say_heartbeat(&story, &ghost);
+                    say_hello(&story, &ghost);
                 }
             }
             live_on(&story, &process);
@@ -203,12 +204,42 @@ static void lapse_is_not_a_clone(void **state)
     story_end(&story);
 }
 
+/* Its HELLO, sent before it died, is heard after that of its successor. */
+static void late_hello_of_a_process_never_heard_makes_no_clone_of_the_live_one(void **state)
+{
+    (void)state;
+    struct story story = story_of_relay();
+    struct process live = {.instance = 5000000000, .holds = true};
+    struct process dead = {.instance = 1000000000};
+    say_hello(&story, &live);
+    say_hello(&story, &dead);
+    assert_true(epoch_of(&story, 0) == dead.epoch);
+    for (int s = 0; s < 120; s++) {
+        live_on(&story, &live);
+        story.now_ms += 1000;
+        tick(&story);
+        assert_false(cloned(&story));
+    }
+    assert_true(epoch_of(&story, 0) == live.epoch); /* it came back, and is heard */
+    assert_true(live.heard_ms + 2 * HEARTBEAT_MS > story.now_ms);
+    /* A second process is noticed all the same. */
+    for (int s = 0; s < 120 && !cloned(&story); s++) {
+        live_on(&story, &live);
+        live_on(&story, &dead);
+        story.now_ms += 1000;
+        tick(&story);
+    }
+    assert_true(cloned(&story));
+    story_end(&story);
+}
+
 static void clone_stops_both_and_is_persisted_once(void **state)
 {
     (void)state;
     struct story story = story_of_one_push(2, 2);
     struct process first = {.instance = 11, .epoch = epoch_of(&story, 0)};
     hello(&story, 0, 5000000000, 2);
+    heartbeat(&story, 0, 2);
     story.now_ms += HEARTBEAT_MS;
     say_heartbeat(&story, &first);
     assert_false(cloned(&story));
@@ -234,6 +265,7 @@ int main(void)
         cmocka_unit_test(one_process_that_restarts_is_not_a_clone),
         cmocka_unit_test(late_burst_of_a_killed_process_is_not_a_clone),
         cmocka_unit_test(lapse_is_not_a_clone),
+        cmocka_unit_test(late_hello_of_a_process_never_heard_makes_no_clone_of_the_live_one),
         cmocka_unit_test(clone_stops_both_and_is_persisted_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
