@@ -201,6 +201,8 @@ class Init:
             os.waitpid(pid, 0)
             del self.children[pid]
         self._start("dnsmasq", dns.write(self.lab))
+        if self.running:  # whoever asks next gets its answer, not a closed port
+            self._wait_for_ports()
 
     def _between_wanted(self):
         rows = [faults.split(target["fault"])[0] for target in self.lab["targets"] if target["fault"]]
@@ -293,7 +295,6 @@ class Init:
                 self._start_holder()
             if row.dns:
                 self._restart_dns()
-                self._wait_for_ports()
         self._write_fault_tables()
 
     # -- control socket -------------------------------------------------------------------------------------------
