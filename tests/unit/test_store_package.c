@@ -8,55 +8,8 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <unistd.h>
 
-#include "coordinator/store/store.h"
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        struct err failure = {0};                                                                  \
-        struct err *failed = &failure;                                                             \
-        if ((call) != 0)                                                                           \
-            fail_msg("%s", failure.text);                                                          \
-    } while (0)
-
-struct place {
-    char folder[64];
-    char path[96];
-    struct store *store;
-};
-
-static void reopen(struct place *place)
-{
-    store_close(place->store);
-    OK(store_open(&place->store, place->path, failed));
-}
-
-static int set_up(void **state)
-{
-    struct place *place = calloc(1, sizeof *place);
-    (void)snprintf(place->folder, sizeof place->folder, "/tmp/pusher-package-XXXXXX");
-    assert_non_null(mkdtemp(place->folder));
-    (void)snprintf(place->path, sizeof place->path, "%s/store.db", place->folder);
-    OK(store_open(&place->store, place->path, failed));
-    *state = place;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct place *place = *state;
-    static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
-    store_close(place->store);
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        char path[128];
-        (void)snprintf(path, sizeof path, "%s%s", place->path, ends[i]);
-        (void)unlink(path);
-    }
-    assert_int_equal(rmdir(place->folder), 0);
-    free(place);
-    return 0;
-}
+#include "tests/unit/store_place.h"
 
 static struct package_row row_of(uint8_t first, const char *name, uint64_t added_ms)
 {
@@ -65,7 +18,7 @@ static struct package_row row_of(uint8_t first, const char *name, uint64_t added
     return row;
 }
 
-static void put(struct place *place, uint8_t first, const char *name, uint64_t added_ms)
+static void put(struct store_place *place, uint8_t first, const char *name, uint64_t added_ms)
 {
     struct package_row row = row_of(first, name, added_ms);
     OK(store_package_put(place->store, &row, failed));
@@ -73,7 +26,7 @@ static void put(struct place *place, uint8_t first, const char *name, uint64_t a
 }
 
 /* All packages, "DIGEST NAME BYTES ADDED[ in use]" a line each. */
-static const char *shown(struct place *place)
+static const char *shown(struct store_place *place)
 {
     static char text[1024];
     struct package_row rows[8];
@@ -90,7 +43,7 @@ static const char *shown(struct place *place)
 }
 
 /* A push of the package whose digest begins so. */
-static uint64_t push(struct place *place, uint8_t first, enum job_action action)
+static uint64_t push(struct store_place *place, uint8_t first, enum job_action action)
 {
     static uint8_t id;
     const uint8_t digest[LIMIT_DIGEST_BYTES] = {first};
@@ -124,17 +77,17 @@ static uint64_t push(struct place *place, uint8_t first, enum job_action action)
 
 static void packages_are_listed_newest_first_also_after_a_restart(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     put(place, 1, "old.exe", 100);
     put(place, 2, "new.exe", 200);
     assert_string_equal(shown(place), "2 new.exe 20 200\n1 old.exe 10 100\n");
-    reopen(place);
+    store_place_reopen(place);
     assert_string_equal(shown(place), "2 new.exe 20 200\n1 old.exe 10 100\n");
 }
 
 static void package_brought_again_takes_the_new_name_and_keeps_its_time(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     struct package_row row = row_of(1, "tool", 300);
     put(place, 1, "setup.exe", 100);
     row.directory = true;
@@ -144,7 +97,7 @@ static void package_brought_again_takes_the_new_name_and_keeps_its_time(void **s
 
 static void open_push_needs_its_package(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     struct package_row row;
     put(place, 1, "setup.exe", 100);
     put(place, 2, "other.exe", 90);
@@ -160,7 +113,7 @@ static void open_push_needs_its_package(void **state)
 
 static void clean_up_needs_no_package(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     put(place, 1, "setup.exe", 100);
     (void)push(place, 1, JOB_CLEANUP);
     assert_string_equal(shown(place), "1 setup.exe 10 100\n");
@@ -168,7 +121,7 @@ static void clean_up_needs_no_package(void **state)
 
 static void package_dropped_is_unknown(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     struct package_row row = row_of(1, "", 0);
     struct err err = {0};
     put(place, 1, "setup.exe", 100);
@@ -181,7 +134,7 @@ static void package_dropped_is_unknown(void **state)
 
 static void list_stops_at_its_room(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     struct package_row rows[2];
     uint32_t count = 0;
     for (uint8_t i = 1; i <= 5; i++)
@@ -191,7 +144,7 @@ static void list_stops_at_its_room(void **state)
     assert_int_equal(rows[0].digest[0], 5);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, store_place_set_up, store_place_tear_down)
 
 int main(void)
 {

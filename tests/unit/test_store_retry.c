@@ -8,55 +8,8 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <unistd.h>
 
-#include "coordinator/store/store.h"
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        struct err failure = {0};                                                                  \
-        struct err *failed = &failure;                                                             \
-        if ((call) != 0)                                                                           \
-            fail_msg("%s", failure.text);                                                          \
-    } while (0)
-
-struct place {
-    char folder[64];
-    char path[96];
-    struct store *store;
-};
-
-static void reopen(struct place *place)
-{
-    store_close(place->store);
-    OK(store_open(&place->store, place->path, failed));
-}
-
-static int set_up(void **state)
-{
-    struct place *place = calloc(1, sizeof *place);
-    (void)snprintf(place->folder, sizeof place->folder, "/tmp/pusher-retry-XXXXXX");
-    assert_non_null(mkdtemp(place->folder));
-    (void)snprintf(place->path, sizeof place->path, "%s/store.db", place->folder);
-    OK(store_open(&place->store, place->path, failed));
-    *state = place;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct place *place = *state;
-    static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
-    store_close(place->store);
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        char path[128];
-        (void)snprintf(path, sizeof path, "%s%s", place->path, ends[i]);
-        (void)unlink(path);
-    }
-    assert_int_equal(rmdir(place->folder), 0);
-    free(place);
-    return 0;
-}
+#include "tests/unit/store_place.h"
 
 static const uint8_t digest[LIMIT_DIGEST_BYTES] = {0xaa};
 static const uint8_t some_key[LIMIT_KEY_BYTES] = {1, 2, 3};
@@ -79,7 +32,7 @@ static struct store_push push_of(uint32_t generation, const char *job)
                                .sealed_credential_size = 6};
 }
 
-static void end(struct place *place, uint64_t key, uint32_t no, enum target_state state,
+static void end(struct store_place *place, uint64_t key, uint32_t no, enum target_state state,
                 enum reason reason, const char *detail)
 {
     struct outcome outcome = {.state = state, .stage = STAGE_PING, .reason = reason};
@@ -89,7 +42,7 @@ static void end(struct place *place, uint64_t key, uint32_t no, enum target_stat
 }
 
 /* Five targets: scheduled, failed, unreachable, unknown, scheduled with a reboot; closed. */
-static uint64_t closed_push(struct place *place)
+static uint64_t closed_push(struct store_place *place)
 {
     char name[] = "pc-0";
     char *names[] = {name};
@@ -125,7 +78,7 @@ static int note_number(void *context, uint32_t target_no)
     return 0;
 }
 
-static struct push_summary summary_of(struct place *place, uint64_t key)
+static struct push_summary summary_of(struct store_place *place, uint64_t key)
 {
     struct push_summary summary;
     OK(store_summary(place->store, key, &summary, failed));
@@ -134,7 +87,7 @@ static struct push_summary summary_of(struct place *place, uint64_t key)
 
 static void retry_queues_what_fits_as_a_new_generation(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     uint64_t key = closed_push(place);
     const struct store_retry which = {1U << TARGET_FAILED | 1U << TARGET_UNREACHABLE, REASON_NONE};
     struct store_push push = push_of(2, "job 2");
@@ -144,7 +97,7 @@ static void retry_queues_what_fits_as_a_new_generation(void **state)
     assert_string_equal(chosen, "1 2 ");
     OK(store_push_retry(place->store, key, &push, &which, failed));
     OK(store_commit(place->store, failed));
-    reopen(place);
+    store_place_reopen(place);
     struct push_summary summary = summary_of(place, key);
     assert_int_equal(summary.state, PUSH_OPEN);
     assert_int_equal(summary.generation, 2);
@@ -171,7 +124,7 @@ static void retry_queues_what_fits_as_a_new_generation(void **state)
 
 static void retried_row_is_as_if_never_tried(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     uint64_t key = closed_push(place);
     const struct store_retry which = {1U << TARGET_FAILED, REASON_DISK_FULL};
     struct store_push push = push_of(2, "job 2");
@@ -192,7 +145,7 @@ static void retried_row_is_as_if_never_tried(void **state)
 
 static void retry_by_another_reason_chooses_nobody(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     uint64_t key = closed_push(place);
     const struct store_retry which = {1U << TARGET_FAILED, REASON_BAD_SHARE};
     char chosen[32] = "";
@@ -202,7 +155,7 @@ static void retry_by_another_reason_chooses_nobody(void **state)
 
 static void push_that_is_not_over_is_not_retried(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     uint64_t key = closed_push(place);
     const struct store_retry which = {1U << TARGET_FAILED, REASON_NONE};
     struct store_push push = push_of(2, "job 2");
@@ -214,7 +167,7 @@ static void push_that_is_not_over_is_not_retried(void **state)
 
 static void doubted_failure_counts_when_it_is_certain(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     uint64_t key = closed_push(place);
     char doubted[32] = "";
     OK(store_doubted_each(place->store, key, ending, note_number, doubted, failed));
@@ -238,7 +191,7 @@ static void doubted_failure_counts_when_it_is_certain(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, store_place_set_up, store_place_tear_down)
         CASE(retry_queues_what_fits_as_a_new_generation),
         CASE(retried_row_is_as_if_never_tried),
         CASE(retry_by_another_reason_chooses_nobody),

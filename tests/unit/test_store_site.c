@@ -8,57 +8,11 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <unistd.h>
 
-#include "coordinator/store/store.h"
+#include "tests/unit/store_place.h"
 
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        struct err failure = {0};                                                                  \
-        struct err *failed = &failure;                                                             \
-        if ((call) != 0)                                                                           \
-            fail_msg("%s", failure.text);                                                          \
-    } while (0)
-
-struct place {
-    char folder[64];
-    char path[96];
-    struct store *store;
-};
-
-static void reopen(struct place *place)
-{
-    store_close(place->store);
-    OK(store_open(&place->store, place->path, failed));
-}
-
-static int set_up(void **state)
-{
-    struct place *place = calloc(1, sizeof *place);
-    (void)snprintf(place->folder, sizeof place->folder, "/tmp/pusher-site-XXXXXX");
-    assert_non_null(mkdtemp(place->folder));
-    (void)snprintf(place->path, sizeof place->path, "%s/store.db", place->folder);
-    OK(store_open(&place->store, place->path, failed));
-    *state = place;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct place *place = *state;
-    static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
-    store_close(place->store);
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        char path[128];
-        (void)snprintf(path, sizeof path, "%s%s", place->path, ends[i]);
-        (void)unlink(path);
-    }
-    assert_int_equal(rmdir(place->folder), 0);
-    free(place);
-    return 0;
-}
-
-static uint16_t put(struct place *place, const char *name, const char *subnet, const char *pattern)
+static uint16_t put(struct store_place *place, const char *name, const char *subnet,
+                    const char *pattern)
 {
     char subnet_text[64];
     char pattern_text[64];
@@ -79,7 +33,7 @@ static uint16_t put(struct place *place, const char *name, const char *subnet, c
 }
 
 /* All sites in a line each: NAME subnets patterns, "*" for the default one. */
-static const char *shown(struct place *place)
+static const char *shown(struct store_place *place)
 {
     static char text[1024];
     struct store_site *sites = NULL;
@@ -106,7 +60,7 @@ static const uint8_t digest[LIMIT_DIGEST_BYTES] = {7};
 static const uint8_t job[] = "signed job";
 
 /* A push of the names, not committed by store_commit. */
-static uint64_t push(struct place *place, uint8_t id, bool routing, uint16_t site,
+static uint64_t push(struct store_place *place, uint8_t id, bool routing, uint16_t site,
                      char *const *names, uint32_t count)
 {
     uint64_t key = 0;
@@ -136,18 +90,18 @@ static void free_names(struct store_unrouted *rows, uint32_t count)
 
 static void site_described_again_replaces_what_was_said(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     assert_int_equal(put(place, "nice", "10.2.0.0/16", "n-*"), 0);
     assert_int_equal(put(place, "lyon", "10.1.0.0/16", NULL), 1);
     assert_string_equal(shown(place), "1 lyon* 10.1.0.0/16\n0 nice 10.2.0.0/16 n-*\n");
     assert_int_equal(put(place, "nice", NULL, "nic-*"), 0);
-    reopen(place);
+    store_place_reopen(place);
     assert_string_equal(shown(place), "1 lyon* 10.1.0.0/16\n0 nice nic-*\n");
 }
 
 static void site_removed_keeps_its_number(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     uint16_t no = 0;
     struct err err = {0};
     assert_int_equal(put(place, "nice", "10.2.0.0/16", "n-*"), 0);
@@ -164,7 +118,7 @@ static void site_removed_keeps_its_number(void **state)
 
 static void site_that_only_rows_name_is_not_listed(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     uint16_t no = 9;
     OK(store_site(place->store, "local", &no, failed));
     assert_int_equal(no, 0);
@@ -173,7 +127,7 @@ static void site_that_only_rows_name_is_not_listed(void **state)
 
 static void site_in_use_counts_relays_and_pushes(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     const uint8_t key[LIMIT_KEY_BYTES] = {1};
     char *names[] = {(char *)(uintptr_t) "a"};
     struct store_relay relay;
@@ -201,7 +155,7 @@ static void site_in_use_counts_relays_and_pushes(void **state)
 
 static void push_being_routed_is_seen_and_survives_a_restart(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     char *names[] = {(char *)(uintptr_t) "a", (char *)(uintptr_t) "b"};
     char site[LIMIT_SITE_NAME_SIZE];
     uint64_t keys[4];
@@ -209,7 +163,7 @@ static void push_being_routed_is_seen_and_survives_a_restart(void **state)
     struct push_summary summary;
     uint64_t key = push(place, 1, true, STORE_SITE_NONE, names, 2);
     OK(store_commit(place->store, failed));
-    reopen(place);
+    store_place_reopen(place);
     OK(store_push_keys(place->store, STORE_PUSHES_OPEN, keys, 4, &count, failed));
     assert_int_equal(count, 1);
     assert_true(keys[0] == key);
@@ -227,7 +181,7 @@ static void push_being_routed_is_seen_and_survives_a_restart(void **state)
 
 static void unrouted_targets_come_in_pages_until_they_have_a_site(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     char *names[] = {(char *)(uintptr_t) "a", (char *)(uintptr_t) "b", (char *)(uintptr_t) "c",
                      (char *)(uintptr_t) "d"};
     struct store_unrouted rows[2];
@@ -262,7 +216,7 @@ static void unrouted_targets_come_in_pages_until_they_have_a_site(void **state)
 
 static void row_without_site_is_reported_as_such(void **state)
 {
-    struct place *place = *state;
+    struct store_place *place = *state;
     char *names[] = {(char *)(uintptr_t) "a", (char *)(uintptr_t) "b"};
     struct report_row rows[4];
     struct store_page page = {.rows = rows, .row_max = 4};
@@ -282,16 +236,20 @@ static void row_without_site_is_reported_as_such(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(site_described_again_replaces_what_was_said, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(site_removed_keeps_its_number, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(site_that_only_rows_name_is_not_listed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(site_in_use_counts_relays_and_pushes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(push_being_routed_is_seen_and_survives_a_restart, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(site_described_again_replaces_what_was_said,
+                                        store_place_set_up, store_place_tear_down),
+        cmocka_unit_test_setup_teardown(site_removed_keeps_its_number, store_place_set_up,
+                                        store_place_tear_down),
+        cmocka_unit_test_setup_teardown(site_that_only_rows_name_is_not_listed, store_place_set_up,
+                                        store_place_tear_down),
+        cmocka_unit_test_setup_teardown(site_in_use_counts_relays_and_pushes, store_place_set_up,
+                                        store_place_tear_down),
+        cmocka_unit_test_setup_teardown(push_being_routed_is_seen_and_survives_a_restart,
+                                        store_place_set_up, store_place_tear_down),
         cmocka_unit_test_setup_teardown(unrouted_targets_come_in_pages_until_they_have_a_site,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(row_without_site_is_reported_as_such, set_up, tear_down),
+                                        store_place_set_up, store_place_tear_down),
+        cmocka_unit_test_setup_teardown(row_without_site_is_reported_as_such, store_place_set_up,
+                                        store_place_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
