@@ -9,6 +9,28 @@ static_assert(PUSHER__RUN_AS__RUN_AS_USER == RUN_AS_COUNT - 1, "accounts");
 static_assert(PUSHER__PING_MODE__PING_SKIP == PING_MODE_COUNT - 1, "ping modes");
 static_assert(PUSHER__TIME_ZONE__TIME_TARGET == TIME_ZONE_COUNT - 1, "time zones");
 
+/* The end of every encoding but a secret's: packs what was put, if it was, and gives up the coder.
+ */
+static int encoded(struct coder *c, const ProtobufCMessage *packed, struct buf *out,
+                   const char *what)
+{
+    struct err *err = c->err;
+    if (packed != NULL)
+        coder_pack(c, packed, out);
+    bool ok = coder_ok(c);
+    coder_release(c, false);
+    return ok ? 0 : err_wrap(err, "cannot encode %s", what);
+}
+
+/* The end of every decoding but a secret's. */
+static int decoded(struct coder *c, const char *what)
+{
+    struct err *err = c->err;
+    bool ok = coder_ok(c);
+    coder_release(c, false);
+    return ok ? 0 : err_wrap(err, "cannot decode %s", what);
+}
+
 static Pusher__Job *put_job(struct coder *c, const struct job *from)
 {
     Pusher__Job *to = coder_message(c, PART(job));
@@ -92,11 +114,7 @@ int wire_encode_job(const struct job *job, struct buf *out, struct err *err)
     struct coder c;
     coder_init(&c, false, err);
     const Pusher__Job *packed = put_job(&c, job);
-    if (packed != NULL)
-        coder_pack(&c, &packed->base, out);
-    bool ok = coder_ok(&c);
-    coder_release(&c, false);
-    return ok ? 0 : err_wrap(err, "cannot encode job");
+    return encoded(&c, packed == NULL ? NULL : &packed->base, out, "job");
 }
 
 int wire_decode_job(const uint8_t *bytes, size_t size, struct job *out, struct err *err)
@@ -107,12 +125,10 @@ int wire_decode_job(const uint8_t *bytes, size_t size, struct job *out, struct e
     const Pusher__Job *packed = coder_unpack(&c, PART(job), bytes, size);
     if (packed != NULL)
         take_job(&c, packed, out);
-    bool ok = coder_ok(&c);
-    coder_release(&c, false);
-    if (ok)
+    if (decoded(&c, "job") == 0)
         return 0;
     memset(out, 0, sizeof *out);
-    return err_wrap(err, "cannot decode job");
+    return -1;
 }
 
 int wire_encode_credential(const struct credential *credential, struct buf *out, struct err *err)
@@ -152,11 +168,7 @@ int wire_encode_outcome(const struct outcome *outcome, struct buf *out, struct e
     struct coder c;
     coder_init(&c, false, err);
     const Pusher__Outcome *packed = put_outcome(&c, outcome);
-    if (packed != NULL)
-        coder_pack(&c, &packed->base, out);
-    bool ok = coder_ok(&c);
-    coder_release(&c, false);
-    return ok ? 0 : err_wrap(err, "cannot encode outcome");
+    return encoded(&c, packed == NULL ? NULL : &packed->base, out, "outcome");
 }
 
 int wire_decode_outcome(const uint8_t *bytes, size_t size, struct outcome *out, struct err *err)
@@ -167,12 +179,10 @@ int wire_decode_outcome(const uint8_t *bytes, size_t size, struct outcome *out, 
     const Pusher__Outcome *packed = coder_unpack(&c, PART(outcome), bytes, size);
     if (packed != NULL)
         take_outcome(&c, packed, out);
-    bool ok = coder_ok(&c);
-    coder_release(&c, false);
-    if (ok)
+    if (decoded(&c, "outcome") == 0)
         return 0;
     memset(out, 0, sizeof *out);
-    return err_wrap(err, "cannot decode outcome");
+    return -1;
 }
 
 static void put_subnets(struct coder *c, const struct subnet *from, uint32_t count,
@@ -317,11 +327,7 @@ int wire_encode_policy(const struct policy *policy, struct buf *out, struct err 
     struct coder c;
     coder_init(&c, false, err);
     const Pusher__Policy *packed = put_policy(&c, policy);
-    if (packed != NULL)
-        coder_pack(&c, &packed->base, out);
-    bool ok = coder_ok(&c);
-    coder_release(&c, false);
-    return ok ? 0 : err_wrap(err, "cannot encode policy");
+    return encoded(&c, packed == NULL ? NULL : &packed->base, out, "policy");
 }
 
 int wire_decode_policy(const uint8_t *bytes, size_t size, struct policy *out, struct err *err)
@@ -332,12 +338,10 @@ int wire_decode_policy(const uint8_t *bytes, size_t size, struct policy *out, st
     const Pusher__Policy *packed = coder_unpack(&c, PART(policy), bytes, size);
     if (packed != NULL)
         take_policy(&c, packed, out);
-    bool ok = coder_ok(&c);
-    coder_release(&c, false);
-    if (ok)
+    if (decoded(&c, "policy") == 0)
         return 0;
     policy_release(out);
-    return err_wrap(err, "cannot decode policy");
+    return -1;
 }
 
 int wire_encode_certificate(const struct certificate *certificate, struct buf *out, struct err *err)
@@ -345,11 +349,7 @@ int wire_encode_certificate(const struct certificate *certificate, struct buf *o
     struct coder c;
     coder_init(&c, false, err);
     const Pusher__Certificate *packed = put_certificate(&c, certificate);
-    if (packed != NULL)
-        coder_pack(&c, &packed->base, out);
-    bool ok = coder_ok(&c);
-    coder_release(&c, false);
-    return ok ? 0 : err_wrap(err, "cannot encode certificate");
+    return encoded(&c, packed == NULL ? NULL : &packed->base, out, "certificate");
 }
 
 int wire_decode_certificate(const uint8_t *bytes, size_t size, struct certificate *out,
@@ -361,12 +361,10 @@ int wire_decode_certificate(const uint8_t *bytes, size_t size, struct certificat
     const Pusher__Certificate *packed = coder_unpack(&c, PART(certificate), bytes, size);
     if (packed != NULL)
         take_certificate(&c, packed, out);
-    bool ok = coder_ok(&c);
-    coder_release(&c, false);
-    if (ok)
+    if (decoded(&c, "certificate") == 0)
         return 0;
     certificate_release(out);
-    return err_wrap(err, "cannot decode certificate");
+    return -1;
 }
 
 int wire_encode_site_credential(const struct site_credential *credential, struct buf *out,
@@ -375,11 +373,7 @@ int wire_encode_site_credential(const struct site_credential *credential, struct
     struct coder c;
     coder_init(&c, false, err);
     const Pusher__SiteCredential *packed = put_site_credential(&c, credential);
-    if (packed != NULL)
-        coder_pack(&c, &packed->base, out);
-    bool ok = coder_ok(&c);
-    coder_release(&c, false);
-    return ok ? 0 : err_wrap(err, "cannot encode site credential");
+    return encoded(&c, packed == NULL ? NULL : &packed->base, out, "site credential");
 }
 
 int wire_decode_site_credential(const uint8_t *bytes, size_t size, struct site_credential *out,
@@ -391,10 +385,8 @@ int wire_decode_site_credential(const uint8_t *bytes, size_t size, struct site_c
     const Pusher__SiteCredential *packed = coder_unpack(&c, PART(site_credential), bytes, size);
     if (packed != NULL)
         take_site_credential(&c, packed, out);
-    bool ok = coder_ok(&c);
-    coder_release(&c, false);
-    if (ok)
+    if (decoded(&c, "site credential") == 0)
         return 0;
     site_credential_release(out);
-    return err_wrap(err, "cannot decode site credential");
+    return -1;
 }
