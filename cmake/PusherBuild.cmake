@@ -3,6 +3,7 @@
 option(PUSHER_WERROR "Treat warnings as errors" OFF)
 set(PUSHER_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them (address,undefined or thread)")
 option(PUSHER_COVERAGE "Count covered lines" OFF)
+option(PUSHER_FUZZ "Instrument for libFuzzer (clang)" OFF)
 
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq)
@@ -36,6 +37,10 @@ if(PUSHER_SANITIZE)
 else()
     target_compile_definitions(pusher_flags INTERFACE
         $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2>)
+endif()
+if(PUSHER_FUZZ)
+    target_compile_options(pusher_flags INTERFACE -fsanitize=fuzzer-no-link)
+    target_link_options(pusher_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 if(PUSHER_COVERAGE)
     target_compile_options(pusher_flags INTERFACE --coverage)
