@@ -59,6 +59,7 @@ struct coordinator_options {
     uint32_t lease_ms;     /* see model/message.h */
     uint32_t heartbeat_ms;
     uint64_t disk_reserve; /* bytes held back on the state folder's disk */
+    bool restored;         /* store.db is an old copy */
 };
 
 /* A message that waits for the commit. */
@@ -129,6 +130,7 @@ struct coordinator {
     struct key_pair curve;
     struct reserve *reserve; /* of the state folder's disk */
     struct store *store;
+    uint64_t restored_key; /* pushes up to this one come from an old copy of the store; 0: none */
     struct dispatch *core;
     struct permits *permits;
     struct dispatch_effects effects;

@@ -33,6 +33,7 @@ enum option_key {
     OPTION_CONTROL_MODE,
     OPTION_CONTROL_GROUP,
     OPTION_FINISH,
+    OPTION_RESTORED,
 };
 
 static const struct argp_option options[] = {
@@ -58,6 +59,9 @@ static const struct argp_option options[] = {
      "run: held back on the disk of --state: when it runs full, no new push is taken and what is "
      "open "
      "ends (67108864)",
+     0},
+    {"restored", OPTION_RESTORED, NULL, 0,
+     "run: store.db was put back from a backup: whatever it says no relay had may have been had",
      0},
     {"finish", OPTION_FINISH, NULL, 0,
      "rotate-key: take the new key; the coordinator must not be running", 0},
@@ -121,6 +125,8 @@ static void check(const struct argp_state *state, struct arguments *arguments)
         argp_error(state, "--state is needed");
     if (arguments->finish && strcmp(arguments->command, "rotate-key") != 0)
         argp_error(state, "--finish belongs to rotate-key");
+    if (run->restored && strcmp(arguments->command, "run") != 0)
+        argp_error(state, "--restored belongs to run");
     if (strcmp(arguments->command, "run") != 0)
         return;
     if (run->control == NULL || run->relays == NULL || run->packages == NULL)
@@ -156,6 +162,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case OPTION_FINISH:
         arguments->finish = true;
+        return 0;
+    case OPTION_RESTORED:
+        run->restored = true;
         return 0;
     case OPTION_RELAYS:
         run->relays = value;

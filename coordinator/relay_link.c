@@ -54,6 +54,10 @@ static void note_hello(struct coordinator *c, struct relay_slot *slot,
                     hello->protocol_version, MESSAGE_PROTOCOL_VERSION);
         return;
     }
+    if (hello->epoch > stored->epoch)
+        log_error("relay %u was given an epoch that the store doesn't know: the store is an old "
+                  "copy. Rows that ended since this start may be wrong: see --restored",
+                  stored->relay);
     (void)text_copy(slot->serve, sizeof slot->serve, hello->serve);
     note_said(c, slot, hello);
     if (trust_has_sites(c))

@@ -317,6 +317,7 @@ int shell_open_push(struct coordinator *c, uint64_t key, struct err *err)
         .relay_count = relay_count,
         .history = history,
         .history_count = recovery.lease_count,
+        .restored = key <= c->restored_key,
     };
     if (result == 0)
         result = note_targets(c, key, &event.push_opened, err);
@@ -399,8 +400,29 @@ static int recover_sites(struct coordinator *c, struct err *err)
     return relays_recover(c, STORE_RELAY_NONE, err);
 }
 
+/* Also a push that is closed in the copy: it may have been tried again since. */
+static int note_restored(struct coordinator *c, struct err *err)
+{
+    static const enum store_which kinds[] = {STORE_PUSHES_OPEN, STORE_PUSHES_UNKNOWN,
+                                             STORE_PUSHES_CLOSED};
+    for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
+        uint32_t count = 0;
+        uint64_t *keys = shell_push_keys(c, kinds[kind], UINT32_MAX, &count, err);
+        if (keys == NULL)
+            return -1;
+        for (uint32_t i = 0; i < count; i++)
+            if (keys[i] > c->restored_key)
+                c->restored_key = keys[i];
+        free(keys);
+    }
+    log_warning("the store is an old copy: whatever it says no relay had may have been had");
+    return 0;
+}
+
 static int recover(struct coordinator *c, struct err *err)
 {
+    if (c->options.restored && note_restored(c, err) != 0)
+        return -1;
     if (store_upload_sweep(c->store, err) != 0 ||
         (trust_has_sites(c) ? recover_sites(c, err) : recover_private(c, err)) != 0 ||
         routing_start(c, err) != 0 || recover_ended(c, err) != 0 ||

@@ -92,7 +92,7 @@ static void distrust_older(struct shell *shell, const struct job *job)
 }
 
 /* A job that this relay has seen replaced or closed is of the past, whoever brings it again. */
-static void refuse_old(struct shell *shell, struct vetted_job *vetted)
+static void refuse_old(struct shell *shell, struct vetted_job *vetted, bool *forgotten)
 {
     struct spool_job known = {.push = vetted->job.push, .generation = vetted->job.generation};
     uint32_t newest = 0;
@@ -111,6 +111,7 @@ static void refuse_old(struct shell *shell, struct vetted_job *vetted)
     if (!found || (!known.closed && vetted->job.counter >= known.counter))
         return;
     vetted->accepted = false;
+    *forgotten = known.closed;
     (void)text_copy(vetted->refusal, sizeof vetted->refusal,
                     known.closed ? "this push is closed already"
                                  : "a newer signed job of this push was seen");
@@ -258,7 +259,7 @@ void shell_on_job(struct shell *shell, const struct message_job *message)
         .wait_until_unix_ms = wait_until_s < INT64_MAX / 1000 ? wait_until_s * 1000 : INT64_MAX,
     };
     if (vetted.accepted)
-        refuse_old(shell, &vetted);
+        refuse_old(shell, &vetted, &event.forgotten);
     bool known =
         vetted.accepted && agent_knows_job(shell->agent, &job->push, job->generation, job->counter);
     if (!known && !shell->failed) {

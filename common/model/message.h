@@ -99,6 +99,8 @@ struct message_hello {
     uint64_t policy_version;               /* newest it has; 0: none (private mode) */
     uint64_t certificate_serial;           /* newest it has; 0: none */
     char serve[LIMIT_ENDPOINT_SIZE];       /* where peers of its site fetch packages; "": nowhere */
+    uint64_t epoch; /* newest that this process was given; 0: none. A coordinator that never gave
+                       out one as high has an old copy for its store */
 };
 
 /* A relay that isn't known yet, on a connection made with a token's key. */

@@ -17,6 +17,7 @@ void *put_hello(struct coder *c, const struct message *message)
     to->policy_version = from->policy_version;
     to->certificate_serial = from->certificate_serial;
     to->serve = put_text(c, from->serve, sizeof from->serve, "serve");
+    to->epoch = from->epoch;
     return to;
 }
 
@@ -32,6 +33,7 @@ void take_hello(struct coder *c, const void *body, struct message *message)
     to->policy_version = from->policy_version;
     to->certificate_serial = from->certificate_serial;
     take_text(c, from->serve, to->serve, sizeof to->serve, "serve");
+    to->epoch = from->epoch;
 }
 
 void *put_welcome(struct coder *c, const struct message *message)

@@ -17,6 +17,11 @@
  * then fails on the way, its row is unknown_effect with its stage, reason and a detail that ends
  * with DISPATCH_DOUBT_TEXT; the first relay is asked as soon as it is back (a LEASE to it alone).
  * What it did counts; when it did nothing, PERSIST_CERTAIN lets the recorded failure count.
+ *
+ * An old copy. When the store was put back to an earlier state, what it says was never leased may
+ * have been. The caller says so (PUSH_OPENED's `restored`), or a relay shows it: its HELLO names an
+ * epoch that this store never gave out. From then on every relay of a site that was let in may have
+ * had each target of the site that has no terminal row; PERSIST_LEASE makes that durable.
  */
 #ifndef PUSHER_COORDINATOR_CORE_DISPATCH_H
 #define PUSHER_COORDINATOR_CORE_DISPATCH_H
@@ -108,6 +113,7 @@ struct dispatch_push_opened {
     size_t relay_count;
     const struct dispatch_history *history;
     size_t history_count;
+    bool restored; /* the store is an old copy: see there */
 };
 
 struct dispatch_event {
@@ -229,6 +235,7 @@ enum dispatch_count {
     DISPATCH_COUNT_LEASES_LOST,  /* leases taken back from a silent or restarted relay */
     DISPATCH_COUNT_LEASES_AGAIN, /* leases sent again */
     DISPATCH_COUNT_PROGRESS,     /* rows that said SCHEDULED of a target that is waited for */
+    DISPATCH_COUNT_OLD_COPY,     /* HELLOs that showed that the store is an old copy */
     DISPATCH_COUNT_COUNT,
 };
 

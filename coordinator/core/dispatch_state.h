@@ -112,14 +112,19 @@ void on_heartbeat(struct dispatch_turn *turn, uint16_t relay_no,
                   const struct message_heartbeat *heartbeat);
 /* NULL, and counted, unless the relay is let in and speaks in its present epoch. */
 struct dispatch_relay *relay_of_epoch(struct dispatch *core, uint16_t relay, uint64_t epoch);
+/* Whether it may be in anybody's debt: it is, or may come to be, let in. */
+bool relay_counts(const struct dispatch_relay *relay);
 /* It is silent, or out: whatever it holds goes back. */
 void relay_gone(struct dispatch_turn *turn, uint16_t relay);
 /* The first relay of a site; DISPATCH_RELAY_NONE: none. The next one: next_of_site. */
 uint16_t relay_first_of_site(const struct dispatch *core, uint16_t site);
 
 /* recover.c: a ledger as the event describes it. */
-struct ledger *recover_ledger(const struct dispatch_turn *turn,
+struct ledger *recover_ledger(struct dispatch_turn *turn,
                               const struct dispatch_push_opened *opened);
+/* The store that the ledger came from is an old copy: whatever has no terminal row may have been
+ * leased to any relay of its site. Once a ledger. */
+void recover_suspect(struct dispatch_turn *turn, struct ledger *ledger);
 /* When what it schedules starts, as the job says. */
 void recover_start_until(struct ledger *ledger, const char *start_until);
 

@@ -315,6 +315,18 @@ void ledger_return(struct ledger *ledger, uint32_t no, bool lost)
     list_append(ledger, &ledger->queues[target->site].returned, no);
 }
 
+void ledger_suspect(struct ledger *ledger, uint32_t no, uint32_t attempt)
+{
+    struct ledger_target *target = &ledger->targets[no];
+    if (target->phase == LEDGER_FINAL)
+        return;
+    target->recovered = true;
+    if (target->attempt < attempt)
+        target->attempt = attempt;
+    if (target->phase == LEDGER_FRESH)
+        ledger_return(ledger, no, false);
+}
+
 void ledger_settle(struct ledger *ledger, uint32_t no, bool unknown)
 {
     struct ledger_target *target = &ledger->targets[no];

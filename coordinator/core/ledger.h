@@ -100,6 +100,7 @@ struct ledger {
     uint32_t failed_count;       /* of settled: FAILED */
     uint32_t fail_stop_count;    /* nothing fresh is leased once so many failed; 0: no threshold */
     bool starts_later;           /* wait: what is registered starts at a set time, not at once */
+    bool suspect;                /* the store is an old copy: see ledger_suspect */
     struct ledger_target *targets; /* owned; target_count */
     struct past past;              /* relays that targets were taken from */
     struct ledger_list doubted;    /* phase UNKNOWN, and doubted */
@@ -113,6 +114,10 @@ struct ledger {
 struct ledger *ledger_new(uint64_t key, const struct push_id *push, uint32_t target_count,
                           const uint16_t *sites);
 void ledger_free(struct ledger *ledger);
+
+/* The target may have been leased to any relay of its site that has a recovered_mark, under an
+ * attempt up to `attempt`. One that is settled for good is left alone. */
+void ledger_suspect(struct ledger *ledger, uint32_t no, uint32_t attempt);
 
 /* The relay's share, made on first use. */
 struct ledger_share *ledger_share(struct ledger *ledger, uint16_t relay);

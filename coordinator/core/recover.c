@@ -108,8 +108,37 @@ static void recover_targets(const struct dispatch *core, struct ledger *ledger,
     free(lists.next);
 }
 
-struct ledger *recover_ledger(const struct dispatch_turn *turn,
-                              const struct dispatch_push_opened *opened)
+/* Attempts rise as epochs do: none that was given out after the copy was made is as high. */
+static uint32_t attempt_after(const struct dispatch_turn *turn)
+{
+    return (uint32_t)(turn->now_unix_ms / 1000);
+}
+
+void recover_suspect(struct dispatch_turn *turn, struct ledger *ledger)
+{
+    const struct dispatch *core = turn->core;
+    uint32_t attempt = attempt_after(turn);
+    if (ledger->suspect)
+        return;
+    ledger->suspect = true;
+    ledger->lost_not_before_ms = turn->now_ms + core->config.grace_ms;
+    ledger->settle_at_ms = turn->now_ms + core->config.grace_ms;
+    for (uint16_t relay = 0; relay < core->relay_count; relay++) {
+        if (!relay_counts(&core->relays[relay]) ||
+            ledger_queue_of(ledger, core->relays[relay].site) == NULL)
+            continue;
+        struct ledger_share *share = ledger_share(ledger, relay);
+        share->recovered_mark = share->mark = ledger->target_count;
+        if (share->attempt_max < attempt)
+            share->attempt_max = attempt;
+        turn_of_push(turn, DISPATCH_PERSIST_LEASE, ledger)->history =
+            (struct dispatch_history){relay, share->mark, share->attempt_max};
+    }
+    for (uint32_t no = 0; no < ledger->target_count; no++)
+        ledger_suspect(ledger, no, attempt);
+}
+
+struct ledger *recover_ledger(struct dispatch_turn *turn, const struct dispatch_push_opened *opened)
 {
     const struct dispatch *core = turn->core;
     struct ledger *ledger =
@@ -133,5 +162,7 @@ struct ledger *recover_ledger(const struct dispatch_turn *turn,
     for (size_t i = 0; opened->relays != NULL && i < opened->relay_count; i++)
         if (opened->relays[i] != DISPATCH_RELAY_NONE)
             ledger_share(ledger, opened->relays[i])->barred = false;
+    if (opened->restored)
+        recover_suspect(turn, ledger);
     return ledger;
 }

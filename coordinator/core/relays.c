@@ -11,6 +11,12 @@ static bool let_in(const struct dispatch_relay *relay)
     return relay->standing == RELAY_ACTIVE || relay->standing == RELAY_DRAINING;
 }
 
+/* Who was put out stays out: what it may have been leased is in any copy of the store. */
+bool relay_counts(const struct dispatch_relay *relay)
+{
+    return relay->known && (let_in(relay) || relay->standing == RELAY_PENDING);
+}
+
 uint16_t relay_first_of_site(const struct dispatch *core, uint16_t site)
 {
     return site < core->site_count ? core->sites[site].first_relay : DISPATCH_RELAY_NONE;
@@ -211,6 +217,21 @@ static void send_ended(struct dispatch_turn *turn, uint16_t relay)
     }
 }
 
+/* Leases that nothing here tells of may be out: what this core has given out since it started is
+ * taken back, and goes out again under attempts that are above those. */
+static void see_old_copy(struct dispatch_turn *turn, uint16_t relay_no, uint64_t epoch)
+{
+    struct dispatch *core = turn->core;
+    core->relays[relay_no].epoch = epoch;
+    core->counts[DISPATCH_COUNT_OLD_COPY]++;
+    for (uint32_t i = 0; i < core->push_count; i++) {
+        if (core->pushes[i]->suspect)
+            continue;
+        lease_revoke_push(turn, core->pushes[i]);
+        recover_suspect(turn, core->pushes[i]);
+    }
+}
+
 static void new_epoch(struct dispatch_turn *turn, uint16_t relay_no, uint64_t instance)
 {
     struct dispatch_relay *relay = &turn->core->relays[relay_no];
@@ -261,6 +282,8 @@ void on_hello(struct dispatch_turn *turn, uint16_t relay_no, const struct messag
         turn->core->counts[DISPATCH_COUNT_REPLACED]++;
         return;
     }
+    if (hello->epoch > relay->epoch)
+        see_old_copy(turn, relay_no, hello->epoch);
     bool reconnect = relay->live && relay->instance == hello->instance;
     relay->heard = true;
     relay->heard_ms = turn->now_ms;

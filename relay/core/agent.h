@@ -76,6 +76,7 @@ struct agent_job {
     uint32_t generation;
     bool accepted;
     char refusal[LIMIT_DETAIL_SIZE]; /* when refused: why, for the row */
+    bool forgotten;                  /* refused: was closed here, what was done for it is lost */
     uint64_t counter;                /* operator's; a higher one replaces the job, lifts a STOP */
     int64_t not_after_unix_ms;       /* nothing is registered after this */
     uint32_t job_no;                 /* the shell's number for it, unique while it is known */

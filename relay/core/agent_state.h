@@ -136,8 +136,10 @@ struct push_slot {
     bool refused; /* the job of its leases: the first one, under STOP a newer one, or the accepted
                      one since its signer lost the operators' trust */
     char refusal[LIMIT_DETAIL_SIZE];
+    bool forgotten;            /* refused: CLOSE was heard in an earlier life of the push */
     uint32_t job;              /* current one, or ENTRY_NONE */
     uint64_t counter;          /* highest accepted */
+    uint64_t job_epoch;        /* in which that came; 0: not certain */
     int64_t not_after_unix_ms; /* of that */
 };
 
@@ -187,7 +189,8 @@ struct agent {
     uint64_t now_ms, now_unix_ms;  /* of the event */
     struct agent_effects *effects; /* of the step; borrowed */
 
-    uint64_t epoch; /* 0: none */
+    uint64_t epoch;        /* 0: none */
+    uint64_t epoch_newest; /* of this process */
     uint32_t lease_ms, heartbeat_ms;
     uint64_t lease_from_ms;
     bool lease_valid;

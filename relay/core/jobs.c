@@ -95,6 +95,7 @@ static void accept_job(struct agent *agent, uint32_t push_index, const struct ag
     uint32_t before = push->job;
     push->job = add_job(agent, push_index, job);
     push->counter = job->counter;
+    push->job_epoch = agent->hello_out ? 0 : agent->epoch;
     push->not_after_unix_ms = job->not_after_unix_ms;
     push->refused = false;
     push->wait_on = false;
@@ -129,6 +130,7 @@ void on_job(struct agent *agent, const struct agent_job *job)
         accept_job(agent, index, job);
     } else if (!job->accepted && push && refusal_counts(push, job)) {
         push->refused = true;
+        push->forgotten = job->forgotten;
         push->wait_on = push->stopped && job->counter > push->stop_counter;
         (void)text_copy(push->refusal, sizeof push->refusal, job->refusal);
     } else {
@@ -147,12 +149,19 @@ bool agent_knows_job(const struct agent *agent, const struct push_id *push, uint
 }
 
 /* A STOP of an earlier job than ours is late: obeyed, it would never be lifted, since the job that
- * lifts it is here already. */
+ * lifts it is here already. Not so when our job is of an earlier epoch: then the coordinator has
+ * lost that job, and what resumes the push has a higher counter than either. */
+static bool stop_is_late(const struct agent *agent, const struct push_slot *push, uint64_t counter)
+{
+    return counter != 0 && counter < push->counter &&
+           (push->job_epoch == 0 || push->job_epoch == agent->epoch);
+}
+
 void on_stop(struct agent *agent, const struct message_push_ref *ref)
 {
     uint32_t push = push_find(agent, &ref->push, ref->generation);
     if (agent->epoch == 0 || ref->epoch != agent->epoch || push == ENTRY_NONE ||
-        (ref->counter != 0 && ref->counter < agent->pushes[push].counter)) {
+        stop_is_late(agent, &agent->pushes[push], ref->counter)) {
         agent->ignored++;
         return;
     }

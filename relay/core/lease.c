@@ -38,6 +38,7 @@ static void say_hello(struct agent *agent)
     effect->hello = agent->config.hello;
     effect->hello.protocol_version = MESSAGE_PROTOCOL_VERSION;
     effect->hello.credit = note_credit(agent);
+    effect->hello.epoch = agent->epoch_newest;
 }
 
 static void say_heartbeat(struct agent *agent)
@@ -102,7 +103,7 @@ void on_welcome(struct agent *agent, const struct message_welcome *welcome)
     }
     if (welcome->epoch != agent->epoch) {
         lose_leases(agent);
-        agent->epoch = welcome->epoch;
+        agent->epoch = agent->epoch_newest = welcome->epoch;
         agent->sequence = 0;
     }
     results_requeue(agent);
@@ -218,6 +219,8 @@ static void refuse_target(struct agent *agent, uint32_t push, const struct lease
     struct outcome outcome = {
         .state = TARGET_FAILED, .stage = STAGE_COUNT, .reason = REASON_JOB_REFUSED};
     (void)text_copy(outcome.detail, sizeof outcome.detail, why);
+    if (agent->pushes[push].forgotten)
+        outcome.state = TARGET_UNKNOWN_EFFECT; /* it may have been registered before CLOSE */
     if (index == ENTRY_NONE) {
         index = table_add(&agent->table, push, from->target_no);
     } else if (agent->table.entries[index].intent) {

@@ -1,0 +1,78 @@
+/* The agent core under a coordinator whose store was put back to an earlier state. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/base/text.h"
+#include "tests/unit/agent_world.h"
+
+/* The coordinator lost job 2, and in its new epoch stops job 1, which is all that it knows. */
+static void stop_of_an_earlier_job_in_a_new_epoch_is_obeyed(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    world.quiet = true;
+    struct agent_job job = job_of(&push_a, 2);
+    give_job(&world, &job);
+    step_kind(&world, AGENT_LINK_UP);
+    welcome(&world, 60);
+    lease(&world, &push_a, 0, 1, 1);
+    forget_trace(&world);
+    stop_job(&world, &push_a, 1);
+    pass(&world, "At0");
+    saw(&world, "drop At0\ncancelled A#0.1\n");
+    job = job_of(&push_a, 3); /* what resumes it is above either */
+    give_job(&world, &job);
+    forget_trace(&world);
+    lease(&world, &push_a, 0, 1, 2);
+    saw(&world, "run At0 resolve\n");
+    world_release(&world);
+}
+
+static void job_of_a_closed_push_leaves_its_targets_unknown(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    world.quiet = true;
+    struct agent_job job = job_of(&push_b, 1);
+    job.accepted = false;
+    job.forgotten = true;
+    (void)text_copy(job.refusal, sizeof job.refusal, "this push is closed already");
+    give_job(&world, &job);
+    forget_trace(&world);
+    lease(&world, &push_b, 0, 1, 1);
+    saw(&world, "outcome B/1 #0.1 unknown_effect - JOB_REFUSED\nresults B#0.1\n");
+    world_release(&world);
+}
+
+static void hello_names_the_newest_epoch(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    uint64_t before = world.epoch;
+    step_kind(&world, AGENT_LINK_UP);
+    assert_int_equal(world.effects.items[0].kind, AGENT_SEND_HELLO);
+    assert_int_equal(world.effects.items[0].hello.epoch, before);
+    welcome(&world, before + 5);
+    step_kind(&world, AGENT_LINK_UP);
+    assert_int_equal(world.effects.items[0].hello.epoch, before + 5);
+    world_release(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stop_of_an_earlier_job_in_a_new_epoch_is_obeyed),
+        cmocka_unit_test(job_of_a_closed_push_leaves_its_targets_unknown),
+        cmocka_unit_test(hello_names_the_newest_epoch),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
