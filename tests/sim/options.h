@@ -10,11 +10,11 @@
 #include <stdint.h>
 
 enum {
-    RELAYS = 8,      /* relays at most */
-    SITES = 4,       /* sites at most */
-    PUSHES = 3,      /* pushes at most */
-    GENERATIONS = 3, /* of each push: the first, and retries */
-    TARGETS = 64,    /* targets of a push at most */
+    RELAYS = 8,                   /* relays at most */
+    SITES = 4,                    /* sites at most */
+    PUSHES = 3,                   /* pushes at most */
+    GENERATIONS = 3,              /* of each push: the first, and retries */
+    TARGETS = 64,                 /* targets of a push at most */
     SLOTS = PUSHES * GENERATIONS, /* a generation of a push each, the first ones first */
 };
 
@@ -25,6 +25,7 @@ struct options {
     /* size */
     uint16_t relay_count, site_count;
     uint32_t push_count, target_count;
+    uint32_t generation_count;    /* a push is retried until it has so many */
     uint32_t credit, credit_step; /* of relay r: credit + r * credit_step */
 
     /* pushes */
@@ -41,10 +42,10 @@ struct options {
 
     /* the network */
     uint32_t lost_percent, twice_percent, late_percent;
-    uint32_t late_ms;            /* at most; a relay's own pulses come within a heartbeat's time */
-    uint32_t cut_percent;        /* relays that hear and are heard by nobody for a while */
-    uint32_t one_way_percent;    /* ... of them, in one direction only */
-    uint32_t cut_ms;             /* at most */
+    uint32_t late_ms;         /* at most; a relay's own pulses come within a heartbeat's time */
+    uint32_t cut_percent;     /* relays that hear and are heard by nobody for a while */
+    uint32_t one_way_percent; /* ... of them, in one direction only */
+    uint32_t cut_ms;          /* at most */
 
     /* the processes */
     uint32_t core_dies_one_in;   /* steps of the coordinator's core */
@@ -54,14 +55,14 @@ struct options {
     uint32_t long_down_percent;  /* crashes of a relay that last up to a minute */
 
     /* targets */
-    uint32_t stage_fails_percent;   /* PING, ACCESS, COPY and the like */
-    uint32_t unknown_percent;       /* SCHEDULE, and a look: nobody knows what became of it */
-    uint32_t refused_percent;       /* SCHEDULE: refused */
+    uint32_t stage_fails_percent; /* PING, ACCESS, COPY and the like */
+    uint32_t unknown_percent;     /* SCHEDULE, and a look: nobody knows what became of it */
+    uint32_t refused_percent;     /* SCHEDULE: refused */
     uint32_t never_starts_percent, never_ends_percent; /* of what waits */
 
     /* the operator */
     uint32_t operator_one_in; /* turns of the world */
-    uint32_t standing_percent, revoke_percent, cancel_percent;
+    uint32_t standing_percent, drain_percent, cancel_percent;
 };
 
 /* The worlds of the old seeds: everything on, 24 targets, in one of two kinds. */

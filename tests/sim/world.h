@@ -1,6 +1,6 @@
 /* Both cores in one process, in virtual time: the plain state that the simulator's files share.
  *
- * world.c turns it: what is due next happens, and so on, until the end. queue.c holds what is on
+ * world.c turns it: what is due next happens, and so on, until the end. flow.c holds what is on
  * its way, network.c carries messages through the real codec, coordinator.c and relay.c are the
  * shells around the cores, store.c and journal.c what they keep, target.c is the machines' truth,
  * operator.c the person, invariants/ watch. Nothing here reads a clock or a random source: a world
@@ -44,8 +44,8 @@ struct item {
     uint32_t job_no;              /* PACKAGE_HERE */
 };
 
-/* What is on its way, the earliest first; queue.h. */
-struct queue {
+/* What is on its way, the earliest first; flow.h. */
+struct flow {
     struct item **items; /* owned, each too; a heap, but in classic worlds a plain list */
     uint32_t count, capacity;
     uint64_t next_number;
@@ -92,8 +92,8 @@ struct store {
 /* The machines' own truth about one task. */
 struct task {
     bool registered;
-    uint32_t calls;                /* that would have registered it */
-    uint64_t starts_ms, ends_ms;   /* with `wait` */
+    uint32_t calls;              /* that would have registered it */
+    uint64_t starts_ms, ends_ms; /* with `wait` */
     uint32_t exit_code;
 };
 
@@ -110,12 +110,13 @@ struct world {
     struct dispatch_effects effects;
     struct store store;
     struct relay relays[RELAYS];
-    struct queue queue;
+    struct flow flow;
     uint32_t job_no;
     uint16_t site_of[TARGETS];
     struct task tasks[SLOTS][TARGETS];
 
     FILE *trace;          /* NULL: none */
+    bool listened;        /* somebody wants trace lines */
     const char *violated; /* name of the first invariant that broke; NULL: none */
     char violation[512];  /* what it says */
     uint64_t violated_ms;
@@ -165,11 +166,5 @@ void violation(struct world *world, const char *invariant, const char *format, .
         if (!(condition))                                                                          \
             violation(world, invariant, __VA_ARGS__);                                              \
     } while (0)
-
-/* ---- trace.c ---- */
-
-/* One line: time, who, what. `who` is "coordinator", "r2", "target", "operator", "network". */
-void trace(struct world *world, const char *who, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -1,0 +1,199 @@
+/* See coordinator.h. */
+#include "tests/sim/coordinator.h"
+
+#include "tests/sim/invariants/invariants.h"
+#include "tests/sim/network.h"
+#include "tests/sim/store.h"
+#include "tests/sim/trace.h"
+
+static void send_lease(struct world *w, const struct dispatch_effect *e)
+{
+    struct message message = {.kind = MESSAGE_LEASE};
+    struct lease_entry entries[TARGETS];
+    char names[TARGETS][16];
+    int slot = slot_of(&e->push, e->generation);
+    if (e->lease_count > TARGETS) {
+        violation(w, "effect.sane", "a lease of %u targets", e->lease_count);
+        return;
+    }
+    for (uint32_t i = 0; i < e->lease_count; i++) {
+        const struct dispatch_lease *lease = &w->effects.leases[e->lease_first + i];
+        scope_lease(w, slot, e->relay, lease->target_no);
+        (void)snprintf(names[i], sizeof names[i], "%d-%u", slot, lease->target_no);
+        entries[i] = (struct lease_entry){lease->target_no, lease->attempt, names[i]};
+    }
+    message.lease = (struct message_lease){.epoch = e->epoch,
+                                           .push = e->push,
+                                           .generation = e->generation,
+                                           .entries = entries,
+                                           .entry_count = e->lease_count};
+    network_post(w, TO_RELAY, e->relay, &message);
+}
+
+/* Stands for the signed job: which push, and the operator's counter. */
+static void send_job(struct world *w, const struct dispatch_effect *e)
+{
+    struct message message = {.kind = MESSAGE_JOB};
+    int slot = slot_of(&e->push, e->generation);
+    uint8_t job[2] = {(uint8_t)slot, (uint8_t)w->store.counter[slot]};
+    message.job.signed_job = job;
+    message.job.signed_job_size = sizeof job;
+    network_post(w, TO_RELAY, e->relay, &message);
+}
+
+static void carry_out(struct world *w, const struct dispatch_effect *e)
+{
+    struct message message = {.kind = MESSAGE_NONE};
+    if (e->kind == DISPATCH_SEND_WELCOME) {
+        message.kind = MESSAGE_WELCOME;
+        message.welcome = (struct message_welcome){e->epoch, LEASE_MS, HEARTBEAT_MS, e->instance};
+    } else if (e->kind == DISPATCH_SEND_HEARTBEAT_ACK) {
+        message.kind = MESSAGE_HEARTBEAT_ACK;
+        message.heartbeat_ack = (struct message_heartbeat_ack){e->epoch, e->sent_boottime_ms};
+    } else if (e->kind == DISPATCH_SEND_RESULTS_ACK) {
+        message.kind = MESSAGE_RESULTS_ACK;
+        message.results_ack = (struct message_results_ack){e->epoch, e->sequence};
+    } else if (e->kind == DISPATCH_SEND_STOP || e->kind == DISPATCH_SEND_CLOSE) {
+        message.kind = e->kind == DISPATCH_SEND_STOP ? MESSAGE_STOP : MESSAGE_CLOSE;
+        message.push_ref = (struct message_push_ref){e->epoch, e->push, e->generation, e->counter};
+    } else if (e->kind == DISPATCH_SEND_LEASE) {
+        send_lease(w, e);
+    } else if (e->kind == DISPATCH_SEND_JOB) {
+        send_job(w, e);
+    } else if (e->kind == DISPATCH_ARM_TIMER) {
+        w->timer_ms = e->at_ms > w->now_ms ? e->at_ms : w->now_ms + 1;
+    }
+    if (message.kind != MESSAGE_NONE)
+        network_post(w, TO_RELAY, e->relay, &message);
+}
+
+/* A core that asks for what can't be is wrong, but mustn't take the simulator along. */
+static bool sane(struct world *w, const struct dispatch_effect *e)
+{
+    bool of_relay = e->relay < w->options.relay_count || e->relay == DISPATCH_RELAY_NONE;
+    bool of_push = e->generation == 0 || (e->generation <= GENERATIONS && e->push.bytes[0] >= 1 &&
+                                          e->push.bytes[0] <= PUSHES);
+    bool fine = of_relay && of_push && e->target_no < w->options.target_count &&
+                e->history.relay < w->options.relay_count;
+    REQUIRE(w, fine, "effect.sane", "effect %d: relay %u, generation %u, target %u", (int)e->kind,
+            e->relay, e->generation, e->target_no);
+    return fine;
+}
+
+/* Which steps a crash may follow. Classic worlds know of few. */
+static bool may_die(const struct world *w, const struct dispatch_event *event)
+{
+    return !w->healed && (!w->options.classic || event->kind == DISPATCH_HELLO ||
+                          event->kind == DISPATCH_HEARTBEAT || event->kind == DISPATCH_RESULTS ||
+                          event->kind == DISPATCH_TICK);
+}
+
+/* Returns whether the process is still there. */
+static bool step(struct world *w, struct dispatch_event *event)
+{
+    event->now_ms = world_boot_ms(w);
+    event->now_unix_ms = world_unix_ms(w);
+    dispatch_step(w->core, event, &w->effects);
+    w->events++;
+    bool dies = may_die(w, event) && one_in(w, w->options.core_dies_one_in);
+    bool kept = !dies || chance(w, w->options.core_kept_percent);
+    for (size_t i = 0; kept && i < w->effects.count; i++)
+        if (sane(w, &w->effects.items[i]))
+            store_persist(w, &w->effects.items[i]);
+    size_t sent = !kept ? 0 : dies ? below(w, (uint32_t)w->effects.count + 1) : w->effects.count;
+    for (size_t i = 0; i < sent; i++)
+        if (sane(w, &w->effects.items[i]))
+            carry_out(w, &w->effects.items[i]);
+    if (dies)
+        TRACE(w, "coordinator", "dies %s its commit", kept ? "after" : "before");
+    return !dies;
+}
+
+static bool tell_known(struct world *w, uint16_t relay)
+{
+    struct dispatch_event known = {.kind = DISPATCH_RELAY_KNOWN};
+    known.relay_known =
+        (struct dispatch_relay_known){relay, site_of_relay(w, relay), w->store.epoch[relay]};
+    struct dispatch_event standing = {.kind = DISPATCH_RELAY_STANDING};
+    standing.relay_standing = (struct dispatch_relay_standing){relay, w->store.standing[relay]};
+    return step(w, &known) && step(w, &standing);
+}
+
+static bool tell_ended(struct world *w, int slot)
+{
+    struct dispatch_event ended = {.kind = DISPATCH_PUSH_ENDED};
+    ended.push_ended.push = id_of(slot);
+    ended.push_ended.generation = generation_of(slot);
+    return step(w, &ended);
+}
+
+static bool tell_opened(struct world *w, int slot)
+{
+    struct store_opened opened;
+    store_open(w, slot, &opened);
+    return step(w, &opened.event);
+}
+
+static bool try_to_start(struct world *w)
+{
+    const struct dispatch_config config = {LEASE_MS, HEARTBEAT_MS, GRACE_MS, RESEND_MS};
+    dispatch_free(w->core);
+    w->core = dispatch_new(&config);
+    w->core_life++;
+    w->timer_ms = w->now_ms;
+    TRACE(w, "coordinator", "starts");
+    for (uint16_t relay = 0; relay < w->options.relay_count; relay++)
+        if (!tell_known(w, relay))
+            return false;
+    for (int slot = 0; slot < SLOTS; slot++)
+        if (is_newest(w, slot) &&
+            !(store_slot_open(w, slot) ? tell_opened(w, slot) : tell_ended(w, slot)))
+            return false;
+    return true;
+}
+
+void coordinator_start(struct world *w)
+{
+    while (!try_to_start(w))
+        ;
+}
+
+void coordinator_step(struct world *w, struct dispatch_event *event)
+{
+    if (!step(w, event))
+        coordinator_start(w);
+}
+
+void coordinator_hears(struct world *w, const struct item *item)
+{
+    struct message message;
+    struct dispatch_event event = {.relay = item->relay};
+    if (!network_open(w, item, &message))
+        return;
+    if (message.kind == MESSAGE_HELLO) {
+        event.kind = DISPATCH_HELLO;
+        event.hello = &message.hello;
+    } else if (message.kind == MESSAGE_HEARTBEAT) {
+        event.kind = DISPATCH_HEARTBEAT;
+        event.heartbeat = &message.heartbeat;
+    } else {
+        event.kind = DISPATCH_RESULTS;
+        event.results = &message.results;
+    }
+    coordinator_step(w, &event);
+    credit_held(w, item->relay);
+    message_release(&message);
+}
+
+void coordinator_tell_standing(struct world *w, uint16_t relay)
+{
+    struct dispatch_event event = {.kind = DISPATCH_RELAY_STANDING};
+    event.relay_standing = (struct dispatch_relay_standing){relay, w->store.standing[relay]};
+    coordinator_step(w, &event);
+}
+
+void coordinator_tell_retry(struct world *w, int slot)
+{
+    if (!tell_ended(w, slot) || !tell_opened(w, slot + PUSHES))
+        coordinator_start(w);
+}

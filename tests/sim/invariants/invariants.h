@@ -1,0 +1,59 @@
+/* What must hold, one file for each; the file's comment says what it means. Called where something
+ * is about to be noted or done; what breaks is a violation() named as the file is.
+ *
+ * They know the truth of all sides: the machines' tasks, the journals, the store. */
+#ifndef PUSHER_SIM_INVARIANTS_H
+#define PUSHER_SIM_INVARIANTS_H
+
+#include "tests/sim/world.h"
+
+/* start_once.c */
+void start_once_run(struct world *world, uint16_t relay, int slot, uint32_t target_no,
+                    const struct agent_effect *effect);
+
+/* row_final.c */
+void row_final_outcome(struct world *world, int slot, const struct dispatch_effect *effect);
+void row_final_certain(struct world *world, int slot, const struct dispatch_effect *effect);
+void row_final_closed(struct world *world, int slot);
+
+/* row_truth.c */
+void row_truth_outcome(struct world *world, int slot, const struct dispatch_effect *effect);
+/* Such a row says that the task has ended, or that nobody knows. */
+bool row_truth_tells_end(enum target_state state, enum reason reason);
+
+/* row_relays.c */
+void row_relays_outcome(struct world *world, int slot, const struct dispatch_effect *effect);
+
+/* threshold.c */
+void threshold_outcome(struct world *world, int slot, const struct dispatch_effect *effect);
+void threshold_lease(struct world *world, int slot, const struct dispatch_history *history);
+
+/* epoch.c */
+void epoch_rises(struct world *world, const struct dispatch_effect *effect);
+void epoch_standing(struct world *world, const struct dispatch_effect *effect);
+
+/* credit.c */
+void credit_held(struct world *world, uint16_t relay);
+
+/* scope.c */
+void scope_lease(struct world *world, int slot, uint16_t relay, uint32_t target_no);
+void scope_run(struct world *world, uint16_t relay, int slot, uint32_t target_no);
+
+/* deadline.c */
+void deadline_run(struct world *world, uint16_t relay, int slot, uint32_t target_no,
+                  const struct agent_effect *effect);
+
+/* result_kept.c */
+void result_kept_outcome(struct world *world, uint16_t relay, int slot, uint32_t target_no);
+void result_kept_acked(struct world *world, uint16_t relay, int slot, uint32_t target_no);
+void result_kept_forget(struct world *world, uint16_t relay, int slot);
+void result_kept_said(struct world *world, uint16_t relay, bool journalled);
+void result_kept_end(struct world *world);
+
+/* progress.c */
+void progress_look(struct world *world);
+
+/* terminal.c */
+void terminal_end(struct world *world);
+
+#endif

@@ -1,0 +1,60 @@
+/* result.kept: no result that a relay holds is dropped. It is journalled once, said as it is
+ * journalled, acknowledged only when the coordinator's store has the row's end, and forgotten only
+ * when that is known for good. At the end, what the only relay of a site holds is what the row
+ * says. */
+#include "tests/sim/invariants/invariants.h"
+#include "tests/sim/trace.h"
+
+#define NAME "result.kept"
+
+void result_kept_outcome(struct world *w, uint16_t relay, int slot, uint32_t no)
+{
+    REQUIRE(w, !w->relays[relay].journal.rows[slot][no].outcome, NAME,
+            "r%u journals another outcome of %s t%u", relay, slot_word(slot), no);
+}
+
+void result_kept_acked(struct world *w, uint16_t relay, int slot, uint32_t no)
+{
+    (void)w;
+    (void)relay;
+    (void)slot;
+    (void)no;
+}
+
+void result_kept_said(struct world *w, uint16_t relay, bool journalled)
+{
+    REQUIRE(w, journalled, NAME, "r%u says what its journal doesn't hold", relay);
+}
+
+void result_kept_forget(struct world *w, uint16_t relay, int slot)
+{
+    if (!is_newest(w, slot))
+        return;
+    for (uint32_t no = 0; no < w->options.target_count; no++) {
+        enum target_state row = w->store.rows[slot][no];
+        REQUIRE(w, (row_ended(w, row) && row != TARGET_UNKNOWN_EFFECT) || w->store.old[slot][no],
+                NAME, "r%u forgets %s, where t%u is %s", relay, slot_word(slot), no,
+                target_state_word(row));
+    }
+}
+
+static void check_row(struct world *w, int slot, uint32_t no)
+{
+    for (uint16_t r = 0; r < w->options.relay_count; r++) {
+        const struct journal_row *known = &w->relays[r].journal.rows[slot][no];
+        REQUIRE(w, !known->outcome || known->value.state == w->store.rows[slot][no], NAME,
+                "%s t%u is %s, r%u holds %s", slot_word(slot), no,
+                target_state_word(w->store.rows[slot][no]), r,
+                target_state_word(known->value.state));
+    }
+}
+
+void result_kept_end(struct world *w)
+{
+    if (w->options.relay_count != w->options.site_count)
+        return;
+    for (int slot = 0; slot < SLOTS; slot++)
+        for (uint32_t no = 0; no < w->options.target_count; no++)
+            if (is_newest(w, slot) && !w->store.old[slot][no])
+                check_row(w, slot, no);
+}

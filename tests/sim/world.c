@@ -1,0 +1,242 @@
+/* See world.h: a world begins, turns and ends. */
+#include "tests/sim/world.h"
+
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "tests/sim/coordinator.h"
+#include "tests/sim/flow.h"
+#include "tests/sim/invariants/invariants.h"
+#include "tests/sim/operator.h"
+#include "tests/sim/relay.h"
+#include "tests/sim/trace.h"
+
+uint32_t below(struct world *w, uint32_t bound)
+{
+    if (bound == 0)
+        return 0;
+    w->random ^= w->random << 13;
+    w->random ^= w->random >> 7;
+    w->random ^= w->random << 17;
+    return (uint32_t)((w->random >> 20) % bound);
+}
+
+bool chance(struct world *w, uint32_t percent)
+{
+    return percent > 0 && below(w, 100) < percent;
+}
+
+bool one_in(struct world *w, uint32_t count)
+{
+    return count > 0 && below(w, count) == 0;
+}
+
+uint64_t world_boot_ms(const struct world *w)
+{
+    return w->now_ms;
+}
+
+uint64_t world_unix_ms(const struct world *w)
+{
+    return UNIX_START_MS + w->now_ms;
+}
+
+uint64_t wait_until_ms(const struct world *w)
+{
+    return w->options.not_after_ms + WAIT_MORE_MS;
+}
+
+bool row_ended(const struct world *w, enum target_state row)
+{
+    return target_state_terminal(row) && !(w->options.wait && row == TARGET_SCHEDULED);
+}
+
+struct push_id id_of(int slot)
+{
+    struct push_id id = {{(uint8_t)(slot % PUSHES + 1)}};
+    return id;
+}
+
+uint32_t generation_of(int slot)
+{
+    return (uint32_t)(slot / PUSHES + 1);
+}
+
+int slot_of(const struct push_id *id, uint32_t generation)
+{
+    return id->bytes[0] - 1 + (int)(generation - 1) * PUSHES;
+}
+
+uint64_t key_of(int slot)
+{
+    return (uint64_t)(slot % PUSHES) + 1;
+}
+
+bool is_newest(const struct world *w, int slot)
+{
+    return w->store.generation[slot % PUSHES] == generation_of(slot);
+}
+
+uint16_t site_of_relay(const struct world *w, uint16_t relay)
+{
+    return relay % w->options.site_count;
+}
+
+uint32_t credit_of(const struct world *w, uint16_t relay)
+{
+    return w->options.credit + relay * w->options.credit_step;
+}
+
+bool has_twin(const struct world *w, uint16_t relay)
+{
+    for (uint16_t other = 0; other < w->options.relay_count; other++)
+        if (other != relay && other != w->lost_relay &&
+            site_of_relay(w, other) == site_of_relay(w, relay) &&
+            w->store.standing[other] == RELAY_ACTIVE)
+            return true;
+    return false;
+}
+
+static void draw_cut(struct world *w, uint16_t relay)
+{
+    const struct options *o = &w->options;
+    w->cut_from_ms[relay] = chance(w, o->cut_percent) ? below(w, (uint32_t)o->chaos_ms) : NEVER_MS;
+    w->cut_until_ms[relay] = w->cut_from_ms[relay] + below(w, o->cut_ms);
+    bool one_way = chance(w, o->one_way_percent);
+    bool up = one_way && chance(w, 50);
+    w->cut_up[relay] = !one_way || up;
+    w->cut_down[relay] = !one_way || !up;
+}
+
+struct world *world_new(const struct options *options, uint64_t seed, FILE *file)
+{
+    struct world *w = mem_new(1, sizeof *w);
+    w->options = *options;
+    w->seed = seed;
+    w->trace = file;
+    w->listened = file != NULL;
+    w->random = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
+    w->lost_relay = options->relay_count;
+    flow_init(&w->flow, options->classic);
+    dispatch_effects_init(&w->effects);
+    for (uint32_t no = 0; no < options->target_count; no++)
+        w->site_of[no] = (uint16_t)below(w, options->site_count);
+    for (uint32_t push = 0; push < options->push_count; push++)
+        w->store.counter[push] = w->store.generation[push] = 1;
+    for (uint16_t r = 0; r < options->relay_count; r++) {
+        w->store.standing[r] = RELAY_ACTIVE;
+        draw_cut(w, r);
+    }
+    if (chance(w, options->lost_relay_percent) && has_twin(w, 0))
+        w->lost_relay = 0;
+    return w;
+}
+
+void world_free(struct world *w)
+{
+    if (w == NULL)
+        return;
+    flow_release(&w->flow);
+    for (uint16_t r = 0; r < w->options.relay_count; r++) {
+        agent_free(w->relays[r].agent);
+        agent_effects_release(&w->relays[r].effects);
+    }
+    dispatch_free(w->core);
+    dispatch_effects_release(&w->effects);
+    free(w);
+}
+
+static void deliver(struct world *w, struct item *item)
+{
+    struct relay *relay = &w->relays[item->relay];
+    bool own = relay->agent != NULL && item->life == relay->life;
+    bool connected = item->core_life == w->core_life; /* else the coordinator's end ended it */
+    switch (item->kind) {
+    case TO_COORDINATOR:
+        if (connected)
+            coordinator_hears(w, item);
+        break;
+    case TO_RELAY:
+        if (connected && relay->agent != NULL)
+            relay_hears(w, item);
+        break;
+    case STAGE_END:
+    case PORT_ANSWERED:
+        if (own)
+            relay_stage_ends(w, item);
+        break;
+    case PACKAGE_HERE:
+        if (own)
+            relay_package_here(w, item);
+        break;
+    }
+}
+
+static uint64_t timers_due_ms(const struct world *w)
+{
+    uint64_t at_ms = w->timer_ms;
+    for (uint16_t r = 0; r < w->options.relay_count; r++) {
+        const struct relay *relay = &w->relays[r];
+        uint64_t due_ms = relay->agent != NULL ? relay->timer_ms : relay->up_at_ms;
+        if (due_ms < at_ms)
+            at_ms = due_ms;
+    }
+    return at_ms;
+}
+
+static void timers(struct world *w)
+{
+    if (w->timer_ms <= w->now_ms) {
+        struct dispatch_event tick = {.kind = DISPATCH_TICK};
+        w->timer_ms = w->now_ms + HEARTBEAT_MS;
+        coordinator_step(w, &tick);
+    }
+    for (uint16_t r = 0; r < w->options.relay_count; r++) {
+        struct relay *relay = &w->relays[r];
+        if (relay->agent == NULL && relay->up_at_ms <= w->now_ms) {
+            relay_start(w, r);
+        } else if (relay->agent != NULL && relay->timer_ms <= w->now_ms) {
+            struct agent_event tick = {.kind = AGENT_TICK};
+            relay->timer_ms = w->now_ms + 60000;
+            relay_step(w, r, &tick);
+        }
+    }
+}
+
+static void turn(struct world *w)
+{
+    uint64_t timers_ms = timers_due_ms(w);
+    uint64_t item_ms = flow_due_ms(&w->flow);
+    uint64_t at_ms = item_ms < timers_ms ? item_ms : timers_ms;
+    if (at_ms > w->now_ms)
+        w->now_ms = at_ms;
+    if (w->now_ms > w->options.chaos_ms)
+        w->healed = true;
+    if (item_ms < timers_ms) {
+        struct item *item = flow_take(&w->flow);
+        deliver(w, item);
+        item_free(item);
+    } else {
+        timers(w);
+    }
+    if (!w->healed && one_in(w, w->options.operator_one_in))
+        operator_acts(w);
+    if (w->options.settled_ms > 0 && w->now_ms >= w->options.settled_ms && !w->looked) {
+        w->looked = true;
+        progress_look(w);
+    }
+}
+
+bool world_run(struct world *w)
+{
+    coordinator_start(w);
+    for (uint16_t r = 0; r < w->options.relay_count; r++)
+        relay_start(w, r);
+    while (w->now_ms < w->options.end_ms && w->violated == NULL)
+        turn(w);
+    if (w->violated == NULL)
+        terminal_end(w);
+    if (w->violated == NULL)
+        result_kept_end(w);
+    return w->violated == NULL;
+}
