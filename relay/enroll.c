@@ -369,7 +369,7 @@ int enroll_status(const char *folder, struct err *err)
         return -1;
     }
     const struct certificate *certificate = &enrolment.certificate;
-    const char *flaw = certificate_flaw(certificate, (int64_t)time(NULL));
+    const char *flaw = certificate_flaw(certificate, &enrolment.policy, (int64_t)time(NULL));
     enrolment_fingerprint(&enrolment, &state, fingerprint);
     (void)printf("name         %s\nsite         %s\nfingerprint  %s\ncoordinator  %s\n"
                  "packages     %s\npolicy       version %llu\ncertificate  ",

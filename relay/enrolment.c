@@ -326,7 +326,8 @@ void enrolment_fingerprint(const struct enrolment *enrolment, const struct relay
     relay_fingerprint(state->curve.public_key, state->seal.public_key, enrolment->name, text);
 }
 
-const char *certificate_flaw(const struct certificate *certificate, int64_t now_unix_s)
+const char *certificate_flaw(const struct certificate *certificate, const struct policy *policy,
+                             int64_t now_unix_s)
 {
     if (certificate->serial == 0)
         return "no operator has approved this relay yet";
@@ -334,5 +335,8 @@ const char *certificate_flaw(const struct certificate *certificate, int64_t now_
         return "this relay's certificate is not valid yet: check its clock";
     if (now_unix_s >= certificate->not_after_unix_s)
         return "this relay's certificate has expired: approve it again (pusher relay approve)";
+    if (policy_revokes(policy, certificate->curve_key))
+        return "this relay's certificate is revoked: enrol again with a new token "
+               "(pusher-relay enroll --again)";
     return NULL;
 }

@@ -58,7 +58,8 @@ int enrolment_take(struct enrolment *enrolment, const struct relay_state *state,
 void enrolment_fingerprint(const struct enrolment *enrolment, const struct relay_state *state,
                            char text[FINGERPRINT_TEXT_SIZE]);
 
-/* Why the certificate lets nothing be done now; NULL when it does. */
-const char *certificate_flaw(const struct certificate *certificate, int64_t now_unix_s);
+/* Why the certificate lets nothing be done now, under this policy; NULL when it does. */
+const char *certificate_flaw(const struct certificate *certificate, const struct policy *policy,
+                             int64_t now_unix_s);
 
 #endif

@@ -98,6 +98,14 @@ int peers_take(struct peers *peers, const struct message_peer *message, const st
     return failed;
 }
 
+void peers_revoke(struct peers *peers, const struct policy *policy)
+{
+    for (uint32_t i = peers->count; i > 0; i--) {
+        if (policy_revokes(policy, peers->items[i - 1].key))
+            remove_peer(peers, &peers->items[i - 1]);
+    }
+}
+
 void peers_forget(struct peers *peers)
 {
     if (peers->count == 0)

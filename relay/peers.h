@@ -44,6 +44,8 @@ void peers_release(struct peers *peers);
  * one known), ERR_PROTOCOL (no certificate), ERR_LIMIT. */
 int peers_take(struct peers *peers, const struct message_peer *message, const struct policy *policy,
                const struct certificate *own, struct err *err);
+/* Removes those whose certificates the policy revokes. */
+void peers_revoke(struct peers *peers, const struct policy *policy);
 /* Nobody is known any more: the coordinator tells all again after a HELLO. */
 void peers_forget(struct peers *peers);
 

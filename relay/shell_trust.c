@@ -59,7 +59,7 @@ void shell_ask_again(struct shell *shell)
 static void judge(struct shell *shell)
 {
     const struct enrolment *enrolment = shell->config->enrolment;
-    const char *flaw = certificate_flaw(&enrolment->certificate, now_unix_s());
+    const char *flaw = certificate_flaw(&enrolment->certificate, &enrolment->policy, now_unix_s());
     if (shell->halted == (flaw != NULL))
         return;
     shell->halted = flaw != NULL;
@@ -110,6 +110,8 @@ static void on_policy(struct shell *shell, const uint8_t key[LIMIT_KEY_BYTES])
     log_info("policy version %llu: %u operators, %u names and %u subnets that nobody touches",
              (unsigned long long)policy->version, policy->operator_count, policy->never_name_count,
              policy->never_subnet_count);
+    judge(shell);
+    peers_revoke(&shell->peers, policy);
     shell_distrust_jobs(shell);
     for (uint32_t i = 0; i < policy->coordinator_count; i++) {
         if (key_equal(policy->coordinators[i], key)) {

@@ -25,7 +25,7 @@
 static int check_enrolled(const struct vet_config *config, const struct job *job,
                           const uint8_t *signer, struct err *err)
 {
-    const char *flaw = certificate_flaw(config->certificate, config->now_unix_s);
+    const char *flaw = certificate_flaw(config->certificate, config->policy, config->now_unix_s);
     if (flaw)
         return err_set(err, ERR_DENIED, "%s", flaw);
     if (job->policy_version == 0)

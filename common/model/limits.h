@@ -23,6 +23,7 @@
 #define LIMIT_CHUNK_BYTES 131072U  /* package bytes in one message */
 #define LIMIT_POLICY_OPERATORS 64U /* operators' keys in a policy */
 #define LIMIT_POLICY_COORDINATORS 8U /* coordinator's keys in a policy */
+#define LIMIT_POLICY_REVOKED 1024U   /* relays' keys that a policy revokes */
 #define LIMIT_NEVER_ENTRIES 4096U    /* never-touch: names, and subnets; 64 KiB bound them, too */
 #define LIMIT_SITE_SUBNETS 1024U     /* of one site, and of one certificate */
 #define LIMIT_SITE_PATTERNS 256U     /* name patterns of one site */

@@ -12,6 +12,7 @@ void policy_release(struct policy *policy)
         free(policy->never_names[i]);
     free(policy->never_names);
     free(policy->never_subnets);
+    free(policy->revoked);
     memset(policy, 0, sizeof *policy);
 }
 
@@ -19,6 +20,15 @@ bool policy_has_operator(const struct policy *policy, const uint8_t key[LIMIT_KE
 {
     for (uint32_t i = 0; i < policy->operator_count; i++) {
         if (memcmp(policy->operators[i], key, LIMIT_KEY_BYTES) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool policy_revokes(const struct policy *policy, const uint8_t curve_key[LIMIT_KEY_BYTES])
+{
+    for (uint32_t i = 0; i < policy->revoked_count; i++) {
+        if (memcmp(policy->revoked[i], curve_key, LIMIT_KEY_BYTES) == 0)
             return true;
     }
     return false;

@@ -14,8 +14,9 @@
 #include "common/model/limits.h"
 #include "common/model/subnet.h"
 
-/* Who may sign, who the coordinator is, and what nobody ever touches. Version n + 1 is good when an
- * operator of version n signed it; version 1 is pinned at the first set-up or by a relay's token.
+/* Who may sign, who the coordinator is, which relays are none any more, what nobody ever touches.
+ * Version n + 1 is good when an operator of version n signed it; version 1 is pinned at the first
+ * set-up or by a relay's token.
  */
 struct policy {
     uint64_t version;                                           /* from 1 */
@@ -29,10 +30,15 @@ struct policy {
     uint32_t never_name_count;
     struct subnet *never_subnets; /* owned */
     uint32_t never_subnet_count;
+    uint8_t (*revoked)[LIMIT_KEY_BYTES]; /* owned; CURVE keys of relays whose certificates are void
+                                          */
+    uint32_t revoked_count;
 };
 
 void policy_release(struct policy *policy);
 bool policy_has_operator(const struct policy *policy, const uint8_t key[LIMIT_KEY_BYTES]);
+/* Whether certificates for this relay's CURVE key are void. */
+bool policy_revokes(const struct policy *policy, const uint8_t curve_key[LIMIT_KEY_BYTES]);
 /* Whether the name (as the operator gave it), or its first label, fits a pattern; an address given
  * as name is looked up among the subnets. */
 bool policy_never_name(const struct policy *policy, const char *name);

@@ -46,6 +46,9 @@ int policy_json(FILE *out, const struct policy *policy, const uint8_t signer[LIM
                  value_keys(policy->coordinators, policy->coordinator_count));
     value_member(object, "never_names", names);
     value_member(object, "never_subnets", subnets);
+    value_member(
+        object, "revoked",
+        value_keys((const uint8_t(*)[LIMIT_KEY_BYTES])policy->revoked, policy->revoked_count));
     value_member(whole, "schema_version", json_integer(1));
     value_member(whole, "policy", object);
     int result = json_dumpf(whole, out, VALUE_DUMP_FLAGS);

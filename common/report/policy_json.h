@@ -9,7 +9,7 @@
 #include "common/model/signed_objects.h"
 
 /* {"schema_version": 1, "policy": {"version", "made", "signed_by", "operators", "coordinators",
- * "never_names", "never_subnets"}}; keys are 64 hexadecimal digits. Errors: ERR_IO. */
+ * "never_names", "never_subnets", "revoked"}}; keys are 64 hexadecimal digits. Errors: ERR_IO. */
 int policy_json(FILE *out, const struct policy *policy, const uint8_t signer[LIMIT_KEY_BYTES],
                 struct err *err);
 

@@ -149,6 +149,15 @@ static int certificate_check(const struct certificate *certificate, struct err *
     return 0;
 }
 
+static int standing_check(const struct policy *policy, const struct certificate *certificate,
+                          struct err *err)
+{
+    return policy_revokes(policy, certificate->curve_key)
+               ? err_set(err, ERR_DENIED, "the certificate of relay %s is revoked by policy %llu",
+                         certificate->relay, (unsigned long long)policy->version)
+               : 0;
+}
+
 int certificate_make(const struct certificate *certificate, const struct key_pair *operator_key,
                      struct buf *out, struct err *err)
 {
@@ -169,7 +178,7 @@ int certificate_look(const uint8_t *bytes, size_t size, const struct policy *pol
         return err_wrap(err, "certificate");
     if (wire_decode_certificate(view.payload, view.payload_size, out, err) != 0)
         return -1;
-    if (certificate_check(out, err) == 0)
+    if (certificate_check(out, err) == 0 && standing_check(policy, out, err) == 0)
         return 0;
     certificate_release(out);
     return -1;

@@ -250,6 +250,8 @@ static Pusher__Policy *put_policy(struct coder *c, const struct policy *from)
               LIMIT_TARGET_NAME_SIZE, &to->never_names, &to->n_never_names, "never-touch name");
     put_subnets(c, from->never_subnets, from->never_subnet_count, LIMIT_NEVER_ENTRIES,
                 &to->never_subnets, &to->n_never_subnets);
+    put_keys(c, (const uint8_t(*)[LIMIT_KEY_BYTES])from->revoked, from->revoked_count,
+             LIMIT_POLICY_REVOKED, &to->revoked, &to->n_revoked);
     return to;
 }
 
@@ -265,6 +267,10 @@ static void take_policy(struct coder *c, const Pusher__Policy *from, struct poli
                LIMIT_TARGET_NAME_SIZE, &to->never_names, &to->never_name_count, "never-touch name");
     take_subnets(c, from->never_subnets, from->n_never_subnets, LIMIT_NEVER_ENTRIES,
                  &to->never_subnets, &to->never_subnet_count);
+    to->revoked = take_array(c, from->n_revoked, LIMIT_POLICY_REVOKED, sizeof *to->revoked,
+                             &to->revoked_count, "revoked keys");
+    for (uint32_t i = 0; i < to->revoked_count; i++)
+        take_bytes(c, from->revoked[i], to->revoked[i], LIMIT_KEY_BYTES, "revoked key");
 }
 
 static Pusher__Certificate *put_certificate(struct coder *c, const struct certificate *from)

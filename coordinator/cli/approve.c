@@ -32,13 +32,15 @@ struct approving {
 
 /* ---- what it would get ---- */
 
-static int check_standing(const struct relay_row *row, struct err *err)
+static int check_standing(const struct policy *policy, const struct relay_row *row, struct err *err)
 {
-    if (row->standing == RELAY_REVOKED || row->standing == RELAY_CLONED)
+    bool revoked = policy_revokes(policy, row->curve_key);
+    if (revoked || row->standing == RELAY_REVOKED || row->standing == RELAY_CLONED)
         return err_set(err, ERR_INVALID,
                        "relay %s is %s: its keys are never let in again. Empty its state folder "
                        "and enrol it anew (pusher relay token %s)",
-                       row->name, relay_standing_word(row->standing), row->site);
+                       row->name, relay_standing_word(revoked ? RELAY_REVOKED : row->standing),
+                       row->site);
     return 0;
 }
 
@@ -115,7 +117,7 @@ static int prepare(struct approving *approving, struct err *err)
     if (policy_state_fetch(approving->session, &approving->policy, err) != 0 ||
         fleet_fetch(approving->session, &approving->fleet, err) != 0 ||
         fleet_find(&approving->fleet, approving->said->relay, &approving->row, err) != 0 ||
-        check_standing(approving->row, err) != 0)
+        check_standing(&approving->policy.newest, approving->row, err) != 0)
         return -1;
     const struct relay_row *row = approving->row;
     (void)text_copy(certificate->relay, sizeof certificate->relay, row->name);

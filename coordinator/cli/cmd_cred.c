@@ -90,8 +90,8 @@ static int check_set(void *context, struct err *err)
 
 /* ---- who keeps what ---- */
 
-/* Of an operator who isn't one any more. */
-static void leave_out(const uint8_t *bytes, size_t size)
+/* Of an operator who is none any more, or of a relay that is revoked. */
+static void leave_out(const struct policy *policy, const uint8_t *bytes, size_t size)
 {
     struct signed_view view;
     struct certificate found;
@@ -100,9 +100,12 @@ static void leave_out(const uint8_t *bytes, size_t size)
         wire_decode_certificate(view.payload, view.payload_size, &found, NULL) != 0)
         return;
     text_printable(relay, sizeof relay, found.relay);
-    complain("relay %s: whoever signed its certificate is no operator now, it is left out (pusher "
-             "relay approve %s)",
-             relay, relay);
+    if (policy_revokes(policy, found.curve_key))
+        complain("relay %s: the policy revokes it, it is left out", relay);
+    else
+        complain("relay %s: whoever signed its certificate is no operator now, it is left out "
+                 "(pusher relay approve %s)",
+                 relay, relay);
     certificate_release(&found);
 }
 
@@ -113,7 +116,7 @@ static int note_certificate(void *context, const uint8_t *bytes, size_t size, st
     struct keepers *keepers = context;
     struct certificate found;
     if (certificate_look(bytes, size, keepers->policy, &found, NULL) != 0) {
-        leave_out(bytes, size);
+        leave_out(keepers->policy, bytes, size);
         return 0;
     }
     if (*keepers->site != '\0' && strcmp(found.site, keepers->site) != 0) {

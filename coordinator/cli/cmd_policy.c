@@ -82,6 +82,8 @@ static int look_show(struct trust_call *call, struct err *err)
     print_keys("operators", policy->operators, policy->operator_count);
     print_keys("coordinator", policy->coordinators, policy->coordinator_count);
     (void)printf("%-12s %u %s\n", "never touch", never, never == 1 ? "entry" : "entries");
+    (void)printf("%-12s %u %s\n", "revoked", policy->revoked_count,
+                 policy->revoked_count == 1 ? "relay" : "relays");
     return 0;
 }
 

@@ -17,6 +17,7 @@
 #include "coordinator/cli/fleet.h"
 #include "coordinator/cli/look.h"
 #include "coordinator/cli/policy_state.h"
+#include "coordinator/cli/revoke.h"
 #include "coordinator/cli/values.h"
 #include "coordinator/cli/verbs.h"
 
@@ -25,13 +26,21 @@
 #define EXPIRES_S (365U * 86400U)
 #define KEY_DIGITS 16 /* of a key in the table: enough to name it by */
 
-enum relay_option { RELAY_VALID = 1, RELAY_FINGERPRINT, RELAY_SUBNET, RELAY_EXPIRES, RELAY_YES };
+enum relay_option {
+    RELAY_VALID = 1,
+    RELAY_FINGERPRINT,
+    RELAY_SUBNET,
+    RELAY_EXPIRES,
+    RELAY_YES,
+    RELAY_NO_SIGN
+};
 
 struct relay_words {
     struct verb_words words; /* first */
     struct approval approval;
     uint32_t valid_s;
     bool yes;
+    bool no_sign; /* revoke at the coordinator alone */
 };
 
 static int add_subnet(struct approval *approval, const char *value, struct err *err)
@@ -65,6 +74,9 @@ static int option(void *context, int key, const char *value, struct err *err)
                    : err_wrap(err, "--expires");
     case RELAY_YES:
         relay->yes = true;
+        return 0;
+    case RELAY_NO_SIGN:
+        relay->no_sign = true;
         return 0;
     }
     return err_set(err, ERR_INTERNAL, "option %d is not handled", key);
@@ -235,6 +247,25 @@ static int set_standing(struct session *session, const struct relay_row *row,
     return 0;
 }
 
+/* It is cut off by now, whatever comes of the policy. */
+static int revoke_everywhere(struct session *session, const struct relay_words *relay,
+                             const struct relay_row *row, struct err *err)
+{
+    say(session->common,
+        "it knew the account of its site: change the password there, then pusher cred set %s",
+        row->site);
+    if (relay->no_sign) {
+        say(session->common,
+            "its certificate is still good wherever the coordinator isn't asked: an operator ends "
+            "that with pusher relay revoke %s",
+            row->name);
+        return 0;
+    }
+    if (revoke_sign(session, row, &relay->words.operator_key, err) == 0)
+        return 0;
+    return err_wrap(err, "cut off at the coordinator, but not revoked by the policy");
+}
+
 static int change(struct session *session, const struct relay_words *relay,
                   enum relay_standing standing, struct err *err)
 {
@@ -257,9 +288,7 @@ static int change(struct session *session, const struct relay_words *relay,
     if (result == 0)
         result = set_standing(session, row, standing, err);
     if (result == 0 && standing == RELAY_REVOKED)
-        say(session->common,
-            "it knew the account of its site: change the password there, then pusher cred set %s",
-            row->site);
+        result = revoke_everywhere(session, relay, row, err);
     fleet_release(&fleet);
     return result;
 }
@@ -300,6 +329,8 @@ int command_relay(int argc, char *const *argv)
     };
     static const struct option_row revoke_rows[] = {
         {"yes", 'y', RELAY_YES, NULL, "Don't ask."},
+        {"no-sign", 0, RELAY_NO_SIGN, NULL,
+         "Without an operator's key: only the coordinator cuts it off."},
     };
 #define ROWS(rows)                                                                                 \
     {                                                                                              \
@@ -347,10 +378,11 @@ int command_relay(int argc, char *const *argv)
          .option = option,
          .run = run_activate},
         {.name = "revoke",
-         .usage = "pusher relay revoke NAME|KEY [-y]",
+         .usage = "pusher relay revoke NAME|KEY [-y] [--no-sign]",
          .about = "The relay is cut off at once, for good. What it holds is given to others when "
-                  "its lease is over.",
+                  "its lease is over.\nA new policy makes its certificate void for everybody.",
          .options = ROWS(revoke_rows),
+         .signs = true,
          .word_min = 1,
          .word_max = 1,
          .option = option,

@@ -18,6 +18,9 @@ void policy_clone(const struct policy *from, struct policy *to)
     if (from->never_subnet_count > 0)
         memcpy(to->never_subnets, from->never_subnets,
                from->never_subnet_count * sizeof *to->never_subnets);
+    to->revoked = mem_new(from->revoked_count + 1, sizeof *to->revoked);
+    if (from->revoked_count > 0)
+        memcpy(to->revoked, from->revoked, from->revoked_count * sizeof *to->revoked);
 }
 
 /* ---- keys ---- */
@@ -97,6 +100,21 @@ int policy_remove_coordinator(struct policy *policy, const uint8_t key[LIMIT_KEY
                               struct err *err)
 {
     return remove_key(coordinators_of(policy), key, err);
+}
+
+int policy_revoke(struct policy *policy, const uint8_t curve_key[LIMIT_KEY_BYTES], bool *changed,
+                  struct err *err)
+{
+    *changed = !policy_revokes(policy, curve_key);
+    if (!*changed)
+        return 0;
+    if (policy->revoked_count == LIMIT_POLICY_REVOKED)
+        return err_set(err, ERR_LIMIT, "a policy has room for %u revoked relays",
+                       LIMIT_POLICY_REVOKED);
+    policy->revoked =
+        mem_resize(policy->revoked, policy->revoked_count + 1, sizeof *policy->revoked);
+    memcpy(policy->revoked[policy->revoked_count++], curve_key, LIMIT_KEY_BYTES);
+    return 0;
 }
 
 /* ---- never touch ---- */

@@ -23,6 +23,10 @@ int policy_remove_operator(struct policy *policy, const uint8_t key[LIMIT_KEY_BY
 int policy_remove_coordinator(struct policy *policy, const uint8_t key[LIMIT_KEY_BYTES],
                               struct err *err);
 
+/* *changed: false when it was revoked already. Errors: ERR_LIMIT. */
+int policy_revoke(struct policy *policy, const uint8_t curve_key[LIMIT_KEY_BYTES], bool *changed,
+                  struct err *err);
+
 /* A subnet, an address, or a pattern of names. *changed: false when it was there already (removal:
  * when there was none). Errors: ERR_INVALID: it is none of them, or would fit everything, or only
  * looks as if it protected addresses; ERR_LIMIT. */

@@ -4,6 +4,7 @@
 Usage: test_relays.py [unittest arguments]     $PUSHER_BIN: folder of the programs (build/dev/bin).
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -126,6 +127,9 @@ class Relays(unittest.TestCase):
         named = [row for row in rows if row["relay"] == name]
         return named[-1] if named else None
 
+    def policy(self):
+        return json.loads(self.pusher("policy", "show", "-o", "json"))["policy"]
+
     def approved(self, name, site="berlin"):
         self.enroll(name, self.token(site))
         self.pusher("relay", "approve", name, "--fingerprint", self.fingerprint(name))
@@ -171,7 +175,12 @@ class Relays(unittest.TestCase):
         self.assertEqual(self.row("b1")["standing"], "active")
 
         self.assertIn("-y", self.pusher("relay", "revoke", "b1", status=2))
+        self.assertEqual(self.policy()["revoked"], [])
         self.pusher("relay", "revoke", "b1", "-y")
+        self.assertEqual(self.policy()["revoked"], [self.row("b1")["key"]])
+        version = self.policy()["version"]
+        self.pusher("relay", "revoke", "b1", "-y")
+        self.assertEqual(self.policy()["version"], version)
         self.assertEqual(self.row("b1")["standing"], "revoked")
         self.live("b1", False)
         heard = self.row("b1")["silent_ms"]
@@ -182,6 +191,32 @@ class Relays(unittest.TestCase):
         self.assertIn("revoked", self.pusher("relay", "activate", "b1", status=2))
         self.assertIn("revoked", self.pusher("relay", "approve", "b1", "-y", status=2))
         self.assertFalse(self.row("b1")["live"])
+
+    def test_revoked_relay_stays_revoked_at_a_coordinator_that_forgets_it(self):
+        """As one in wrong hands would: the signed policy says so to everybody else."""
+        self.set_up_coordinator()
+        self.approved("b1")
+        self.pusher("relay", "revoke", "b1", "-y", "--no-sign")
+        self.assertEqual(self.policy()["revoked"], [])
+        key = self.folder / ".config/pusher/operator.key"
+        key.rename(self.folder / "away.key")
+        self.assertIn("not revoked by the policy", self.pusher("relay", "revoke", "b1", "-y", status=2))
+        (self.folder / "away.key").rename(key)
+        self.pusher("relay", "revoke", "b1", "-y")
+        self.end(self.coordinator)
+        with contextlib.closing(sqlite3.connect(self.folder / "coordinator" / "store.db")) as store:
+            store.execute("UPDATE relay SET standing = 1")
+            store.commit()
+        self.start_coordinator()
+        self.assertEqual(self.row("b1")["standing"], "active")
+        password = self.folder / "password"
+        password.write_text(PASSWORD)
+        password.chmod(0o600)
+        refusal = self.pusher("cred", "set", "berlin", "--user", "LAB\\admin", "--password-file", str(password), status=2)
+        self.assertIn("the policy revokes it", refusal)
+        self.assertIn("b1 is revoked", self.pusher("relay", "approve", "b1", "-y", status=2))
+        self.run_relay("b1")
+        self.until(lambda: "b1 is revoked by policy 2" in (self.folder / "b1.log").read_text(), "the relay refuses it itself")
 
     def test_what_is_not_set_up_says_what_to_do(self):
         nowhere = str(self.folder / "nowhere")

@@ -583,6 +583,44 @@ static void peers_that_nobody_signed_for_the_site_kept_out(void **state)
     key_pair_release(&other);
 }
 
+/* Until then good, now of a relay that was stolen. */
+static void revoked_relays_jobs_certificates_and_peers_refused(void **state)
+{
+    struct place *place = *state;
+    struct peers peers = {0};
+    struct subnet subnet;
+    struct key_pair other = {0};
+    struct buf object;
+    uint8_t revoked[2][LIMIT_KEY_BYTES];
+    struct certificate certificate = certificate_of(place, &subnet, 2);
+    struct policy policy = policy_of(place, place->enrolment.policy.version + 1);
+    key_pair_generate(&other, KEY_CURVE);
+    memcpy(certificate.curve_key, other.public_key, LIMIT_KEY_BYTES);
+    make_good(place);
+    expect_accepted(place);
+    assert_int_equal(peer_of(place, &peers, &certificate, &place->operator_key, other.public_key),
+                     0);
+    memcpy(revoked[0], other.public_key, LIMIT_KEY_BYTES);
+    memcpy(revoked[1], place->state.curve.public_key, LIMIT_KEY_BYTES);
+    policy.revoked = revoked;
+    policy.revoked_count = 2;
+    buf_init(&object, OBJECT_BYTES_MAX);
+    assert_int_equal(policy_make(&policy, &place->operator_key, &object, NULL), 0);
+    take(place, &object, ENROLMENT_POLICY);
+    expect_refused(place, NOW_S, "this relay's certificate is revoked");
+    peers_revoke(&peers, &place->enrolment.policy);
+    assert_false(peers_admit(&peers, other.public_key, NOW_S));
+    assert_int_not_equal(
+        peer_of(place, &peers, &certificate, &place->operator_key, other.public_key), 0);
+    certificate = certificate_of(place, &subnet, place->enrolment.certificate.serial + 1);
+    buf_reset(&object);
+    assert_int_equal(certificate_make(&certificate, &place->operator_key, &object, NULL), 0);
+    expect_object_refused(place, &object, "revoked");
+    buf_release(&object);
+    key_pair_release(&other);
+    peers_release(&peers);
+}
+
 static uint32_t tries_in_all;
 
 static int count_and_teardown(void **state)
@@ -617,6 +655,7 @@ int main(int argc, char **argv)
         CASE(moved_targets_refused),
         CASE(peers_of_the_same_site_let_in),
         CASE(peers_that_nobody_signed_for_the_site_kept_out),
+        CASE(revoked_relays_jobs_certificates_and_peers_refused),
         cmocka_unit_test(enough_was_tried),
     };
     if (argc > 2)

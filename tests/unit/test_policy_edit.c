@@ -115,6 +115,35 @@ static void clone_shares_nothing_with_the_original(void **state)
     policy_release(&clone);
 }
 
+static void relay_is_revoked_once(void **state)
+{
+    (void)state;
+    struct policy policy = {0};
+    struct policy clone;
+    struct err err = {0};
+    uint8_t key[LIMIT_KEY_BYTES] = {0};
+    bool changed = false;
+    for (uint32_t i = 0; i < LIMIT_POLICY_REVOKED; i++) {
+        memcpy(key, &i, sizeof i);
+        assert_false(policy_revokes(&policy, key));
+        OK(policy_revoke(&policy, key, &changed, &err));
+        assert_true(changed && policy_revokes(&policy, key));
+    }
+    OK(policy_revoke(&policy, key, &changed, &err));
+    assert_false(changed);
+    key[31] = 1;
+    assert_int_equal(policy_revoke(&policy, key, &changed, &err), -1);
+    assert_int_equal(err.code, ERR_LIMIT);
+    policy_clone(&policy, &clone);
+    memset(policy.revoked[7], 0xff, LIMIT_KEY_BYTES);
+    key[31] = 0;
+    memcpy(key, &(uint32_t){7}, sizeof(uint32_t));
+    assert_true(policy_revokes(&clone, key));
+    assert_false(policy_revokes(&policy, key));
+    policy_release(&policy);
+    policy_release(&clone);
+}
+
 static void never_touch_entry_that_protects_nothing_is_refused(void **state)
 {
     (void)state;
@@ -146,6 +175,7 @@ int main(void)
         cmocka_unit_test(lists_of_keys_are_full_at_their_limits),
         cmocka_unit_test(never_touch_list_is_full_at_its_limit),
         cmocka_unit_test(clone_shares_nothing_with_the_original),
+        cmocka_unit_test(relay_is_revoked_once),
         cmocka_unit_test(never_touch_entry_that_protects_nothing_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

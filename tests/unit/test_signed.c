@@ -326,6 +326,25 @@ static void certificate_of_somebody_else_is_refused(void **state)
     expect_refused(w, open_certificate(w, NULL), ERR_DENIED, "no operator of policy 1");
 }
 
+static void certificate_of_a_revoked_relay_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct subnet subnet = branch_subnet();
+    struct certificate certificate = certificate_of(w, &subnet);
+    uint8_t revoked[2][LIMIT_KEY_BYTES] = {{0}};
+    w->policy.revoked = revoked;
+    w->policy.revoked_count = 2;
+    memset(revoked[0], 0xee, LIMIT_KEY_BYTES);
+    make_certificate(w, &w->operators[0]);
+    OK(open_certificate(w, NULL));
+    memcpy(revoked[1], certificate.curve_key, LIMIT_KEY_BYTES);
+    expect_refused(w, open_certificate(w, NULL), ERR_DENIED, "revoked by policy 1");
+    w->policy.revoked_count = 1;
+    OK(open_certificate(w, NULL));
+    w->policy.revoked = NULL;
+    w->policy.revoked_count = 0;
+}
+
 static void certificate_with_any_byte_altered_is_refused(void **state)
 {
     struct world *w = *state;
@@ -602,6 +621,7 @@ int main(void)
         TEST(certificate_is_read_as_it_was_made),
         TEST(certificate_counts_between_its_times),
         TEST(certificate_of_somebody_else_is_refused),
+        TEST(certificate_of_a_revoked_relay_is_refused),
         TEST(certificate_with_any_byte_altered_is_refused),
         TEST(certificate_that_makes_no_sense_is_neither_made_nor_taken),
         TEST(site_credential_opens_at_its_relay_only),

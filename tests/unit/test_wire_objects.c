@@ -33,6 +33,10 @@ static void fill_policy(struct policy *policy, uint32_t entries)
     policy->never_names = new_texts(entries, 16);
     policy->never_subnet_count = entries;
     policy->never_subnets = new_subnets(entries);
+    policy->revoked_count = entries < LIMIT_POLICY_REVOKED ? entries : LIMIT_POLICY_REVOKED;
+    policy->revoked = mem_new(policy->revoked_count, sizeof *policy->revoked);
+    for (uint32_t i = 0; i < policy->revoked_count; i++)
+        memset(policy->revoked[i], (int)i, LIMIT_KEY_BYTES);
 }
 
 static void same_policy(const struct policy *a, const struct policy *b)
@@ -43,6 +47,10 @@ static void same_policy(const struct policy *a, const struct policy *b)
     assert_int_equal(x.never_subnet_count, y.never_subnet_count);
     for (uint32_t i = 0; i < x.never_subnet_count; i++)
         SAME(&x.never_subnets[i], &y.never_subnets[i]);
+    assert_int_equal(x.revoked_count, y.revoked_count);
+    for (uint32_t i = 0; i < x.revoked_count; i++)
+        SAME(&x.revoked[i], &y.revoked[i]);
+    x.revoked = y.revoked;
     x.never_names = y.never_names;
     x.never_subnets = y.never_subnets;
     SAME(&x, &y);
@@ -120,6 +128,8 @@ static void policy_of_a_hostile_encoder_is_refused(void **state)
         {6, "10.0.0.0/8", 10, LIMIT_NEVER_ENTRIES + 1, "too many"},
         {6, "10.0.0.1/8", 10, 1, "is none"},
         {6, "", 0, 1, "is none"},
+        {7, "0123456789abcdef0123456789abcdef", 32, LIMIT_POLICY_REVOKED + 1, "too many"},
+        {7, "0123456789abcdef0123456789abcde", 31, 1, "revoked key"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct policy policy;
@@ -133,6 +143,7 @@ static void policy_of_a_hostile_encoder_is_refused(void **state)
             fail_msg("%zu: %s", i, err.text);
         assert_null(policy.never_names);
         assert_null(policy.never_subnets);
+        assert_null(policy.revoked);
         buf_release(&bytes);
     }
 }
