@@ -92,6 +92,10 @@ static enum err_code code_of(int sqlite_code)
 static int db_fail(const struct spool *spool, struct err *err)
 {
     int code = sqlite3_extended_errcode(spool->db);
+    /* Closing copies the WAL into the file, and syncs both: not after a sync has failed, since the
+     * second one of the same bytes says that all is well whatever became of them. */
+    if ((code & 0xff) == SQLITE_IOERR)
+        (void)sqlite3_db_config(spool->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     if ((code & 0xff) == SQLITE_BUSY)
         return err_set_native(err, ERR_EXISTS, code,
                               "journal %s is in use: another pusher-relay runs on this state",

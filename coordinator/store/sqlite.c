@@ -427,6 +427,10 @@ void store_close(struct store *store)
         return;
     for (int i = 0; i < SQL_COUNT; i++)
         (void)sqlite3_finalize(store->statements[i]);
+    /* Closing copies the WAL into the file, and syncs both: not after a sync has failed, since the
+     * second one of the same bytes says that all is well whatever became of them. */
+    if (store->failed)
+        (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     (void)sqlite3_close(store->db); /* rolls an open transaction back */
     free(store->deltas);
     free(store->path);

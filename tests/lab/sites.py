@@ -157,7 +157,7 @@ class Sites:
         return answer
 
     def link(self, name, **settings):
-        """Changes a branch's line: cut, loss (0 to 1), rate (bytes a second, 0: as fast as it goes), delay_ms, jitter_ms."""
+        """Changes a branch's line: cut (True, or one way: "up" or "down"), loss (0 to 1), rate (bytes a second, 0: as fast as it goes), delay_ms, jitter_ms."""
         self._ask(do="set", link=name, **settings)
 
     def counters(self):

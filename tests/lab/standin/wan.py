@@ -62,9 +62,12 @@ class Way:
         self.packets = self.bytes = self.lost = 0
         self.ports = collections.Counter()
 
+    def cut(self):
+        return self.link.cut in (True, "up" if self.upwards else "down")
+
     def take(self, packet, now, chance):
         link = self.link
-        if link.cut:
+        if self.cut():
             self.lost += 1
             return
         self.free_at = max(self.free_at, now)
@@ -89,7 +92,7 @@ class Way:
         """Writes what has arrived; returns when the next will have."""
         while self.queue and self.queue[0][0] <= now:
             packet = self.queue.popleft()[1]
-            if self.link.cut:
+            if self.cut():
                 self.lost += 1
                 continue
             try:
@@ -130,7 +133,7 @@ class Link:
         return fd
 
     def set(self, cut=None, loss=None, rate=None, delay_ms=None, jitter_ms=None):
-        self.cut = self.cut if cut is None else bool(cut)
+        self.cut = self.cut if cut is None else cut if cut in ("up", "down") else bool(cut)
         self.loss = self.loss if loss is None else float(loss)
         self.rate = self.rate if rate is None else float(rate)
         self.delay_s = self.delay_s if delay_ms is None else delay_ms / 1000
