@@ -11,6 +11,8 @@
 #include "tests/sim/relay.h"
 #include "tests/sim/trace.h"
 
+#define MORE_MS UINT64_C(60000)
+
 uint32_t below(struct world *w, uint32_t bound)
 {
     if (bound == 0)
@@ -102,6 +104,8 @@ static void draw_cut(struct world *w, uint16_t relay)
     const struct options *o = &w->options;
     w->cut_from_ms[relay] = chance(w, o->cut_percent) ? below(w, (uint32_t)o->chaos_ms) : NEVER_MS;
     w->cut_until_ms[relay] = w->cut_from_ms[relay] + below(w, o->cut_ms);
+    if (w->cut_until_ms[relay] > o->chaos_ms && !o->classic)
+        w->cut_until_ms[relay] = o->chaos_ms;
     bool one_way = chance(w, o->one_way_percent);
     bool up = one_way && chance(w, 50);
     w->cut_up[relay] = !one_way || up;
@@ -203,6 +207,19 @@ static void timers(struct world *w)
     }
 }
 
+/* All is well and every push closed: what is still on its way comes, then there is nothing more. */
+static void end_early(struct world *w)
+{
+    for (uint32_t push = 0; push < w->options.push_count; push++) {
+        uint32_t slot = push + (w->store.generation[push] - 1) * PUSHES;
+        if (w->store.state[slot] != PUSH_CLOSED)
+            return;
+    }
+    w->ending = true;
+    if (w->options.end_ms > w->now_ms + MORE_MS)
+        w->options.end_ms = w->now_ms + MORE_MS;
+}
+
 static void turn(struct world *w)
 {
     uint64_t timers_ms = timers_due_ms(w);
@@ -225,6 +242,8 @@ static void turn(struct world *w)
         w->looked = true;
         progress_look(w);
     }
+    if (w->healed && !w->ending && !w->options.classic)
+        end_early(w);
 }
 
 bool world_run(struct world *w)

@@ -101,7 +101,7 @@ struct world {
     struct options options;
     uint64_t seed, random, now_ms, timer_ms;
     uint64_t events; /* steps of either core */
-    bool healed, looked;
+    bool healed, looked, ending;
     uint16_t lost_relay; /* goes and never comes back; relay_count: none */
     uint64_t cut_from_ms[RELAYS], cut_until_ms[RELAYS]; /* nothing gets through meanwhile */
     bool cut_up[RELAYS], cut_down[RELAYS];              /* ... to and from the coordinator */
