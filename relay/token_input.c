@@ -20,11 +20,9 @@ static int read_line(int fd, char *to, struct err *err)
 {
     for (size_t length = 0; length < INPUT_SIZE - 1;) {
         char c = 0;
-        ssize_t got = read(fd, &c, 1);
-        if (quiet_ended() || (got == 1 && c == QUIET_INTERRUPT))
-            return err_set_native(err, ERR_TIMEOUT, EINTR, "interrupted");
+        ssize_t got = quiet_read(fd, &c);
         if (got < 0 && errno == EINTR)
-            continue;
+            return err_set_native(err, ERR_TIMEOUT, EINTR, "interrupted");
         if (got < 0)
             return err_set_errno(err, errno, "cannot read the token");
         if (got == 0 || c == '\n' || c == '\0')

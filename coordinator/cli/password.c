@@ -13,27 +13,23 @@
 #include "common/base/text.h"
 #include "common/base/utf16.h"
 
-/* Reads up to the end of a line. Returns the character that ended it: '\n', EOF, QUIET_INTERRUPT;
- * -2: too long, -3: read error. No stdio: its buffer would keep a copy. */
-static int line_read(int fd, bool keys, char *secret, size_t *length)
+enum { TOO_LONG = -2, READ_ERROR = -3, INTERRUPTED = -4 };
+
+/* Reads up to the end of a line. Returns the character that ended it, '\n' or EOF, or one of those.
+ * No stdio: its buffer would keep a copy. */
+static int line_read(int fd, char *secret, size_t *length)
 {
     for (*length = 0;;) {
         char c = 0;
-        ssize_t got = read(fd, &c, 1);
-        if (keys && quiet_ended())
-            return QUIET_INTERRUPT;
-        if (got < 0 && errno == EINTR)
-            continue;
+        ssize_t got = quiet_read(fd, &c);
         if (got < 0)
-            return -3;
+            return errno == EINTR ? INTERRUPTED : READ_ERROR;
         if (got == 0)
             return EOF;
-        if (keys && c == QUIET_INTERRUPT)
-            return QUIET_INTERRUPT;
         if (c == '\n' || c == '\0')
             return '\n';
         if (*length == LIMIT_SECRET_SIZE - 1)
-            return -2;
+            return TOO_LONG;
         secret[(*length)++] = c;
     }
 }
@@ -51,10 +47,10 @@ static int check(char *secret, size_t length, int end, const char *what, const c
         memmove(secret, secret + mark, length);
     }
     secret[length] = '\0';
-    if (end == -3)
+    if (end == READ_ERROR)
         return err_set(err, ERR_INVALID, "%s: cannot read the %s: %s", where, what,
                        strerrordesc_np(errno));
-    if (end == -2)
+    if (end == TOO_LONG)
         return err_set(err, ERR_INVALID, "%s: the %s has more than %d characters", where, what,
                        LIMIT_SECRET_SIZE - 1);
     if (length == 0)
@@ -84,7 +80,7 @@ static int from_file(const char *what, const char *path, char *secret, struct er
     if (result == 0) {
         size_t length = 0;
         char where[300];
-        int end = line_read(fd, false, secret, &length);
+        int end = line_read(fd, secret, &length);
         (void)snprintf(where, sizeof where, "%s file %s", what, name);
         result = check(secret, length, end, what, where, err);
     }
@@ -105,11 +101,11 @@ static int from_terminal(const char *what, const char *prompt, char *secret, str
                        what);
     }
     (void)dprintf(fd, "%s: ", prompt);
-    int end = line_read(fd, true, secret, &length);
+    int end = line_read(fd, secret, &length);
     (void)dprintf(fd, "\n");
     quiet_end(&quiet);
     (void)close(fd);
-    if (end == QUIET_INTERRUPT)
+    if (end == INTERRUPTED)
         return err_set_native(err, ERR_TIMEOUT, EINTR, "interrupted");
     return check(secret, length, end, what, "terminal", err);
 }
