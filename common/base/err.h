@@ -29,7 +29,8 @@ enum err_code {
 struct err {
     enum err_code code;       /* what kind of failure */
     int64_t native;           /* NTSTATUS, HRESULT, errno, SQLite code; 0 if none */
-    char text[ERR_TEXT_SIZE]; /* one sentence, NUL-terminated, cut if too long */
+    char text[ERR_TEXT_SIZE]; /* one sentence, NUL-terminated, cut at a whole character if too long
+                               */
 };
 
 /* Fills err; always returns -1, so that a caller can `return err_set(...)`. */

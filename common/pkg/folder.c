@@ -16,11 +16,12 @@
 
 int folder_name_check(const char *name, struct err *err)
 {
+    char printable[PRINTABLE_SIZE];
     if (package_name_check(name, err) != 0)
         return -1;
     if (strlen(name) > FOLDER_NAME_MAX)
-        return err_set(err, ERR_INVALID, "package name \"%.80s\": a folder's has at most %u bytes",
-                       name, FOLDER_NAME_MAX);
+        return err_set(err, ERR_INVALID, "package name \"%s\": a folder's has at most %u bytes",
+                       text_printable(printable, sizeof printable, name), FOLDER_NAME_MAX);
     return 0;
 }
 

@@ -158,9 +158,10 @@ static int parse_host(const char *text, struct target_item *item, struct err *er
     bool absolute = length > 1 && text[length - 1] == '.';
     if (absolute)
         length--;
+    char shown[40];
     if (length > 253)
-        return err_set(err, ERR_INVALID, "'%.40s...': a host name has at most 253 characters",
-                       text);
+        return err_set(err, ERR_INVALID, "'%s...': a host name has at most 253 characters",
+                       text_printable(shown, sizeof shown, text));
     size_t label = 0; /* characters of the label so far */
     bool label_numeric = true;
     for (size_t i = 0; i <= length; i++) {
@@ -224,6 +225,7 @@ static int parse_address(const char *text, struct target_item *item, struct err 
 int target_item_parse(const char *raw, struct target_item *item, struct err *err)
 {
     char text[LIMIT_TARGET_NAME_SIZE]; /* printable, so errors may quote it; longer is no item */
+    char shown[100];
     memset(item, 0, sizeof *item);
     item->cidr_bits = -1;
     text_printable(text, sizeof text, raw);
@@ -231,7 +233,8 @@ int target_item_parse(const char *raw, struct target_item *item, struct err *err
         return err_set(err, ERR_INVALID, "empty target");
     if (strcmp(text, raw) != 0)
         return err_set(err, ERR_INVALID,
-                       "'%.100s': not a host name: too long or with unprintable characters", text);
+                       "'%s': not a host name: too long or with unprintable characters",
+                       text_printable(shown, sizeof shown, raw));
     if (strncmp(text, "pool:", 5) == 0 || strncmp(text, "ldap:", 5) == 0)
         return err_set(err, ERR_INVALID, "'%s': %.4s targets are not in this version", text, text);
     if (text[0] == '@')

@@ -108,6 +108,27 @@ static void err_wrap_prefixes_and_keeps_code(void **state)
     assert_int_equal(err_set(NULL, ERR_IO, "nobody listens"), -1);
 }
 
+static void err_too_long_is_cut_at_a_whole_character(void **state)
+{
+    (void)state;
+    static const char *const characters[] = {"x", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
+    for (size_t i = 0; i < 4; i++) {
+        char text[2 * ERR_TEXT_SIZE] = "";
+        struct err err = {0};
+        size_t size = strlen(characters[i]);
+        for (size_t at = i % 2; at + size < sizeof text; at += size)
+            memcpy(text + at, characters[i], size);
+        text[0] = i % 2 == 1 ? 'a' : text[0];
+        for (int wrapped = 0; wrapped < 4; wrapped++) {
+            assert_int_equal(err_set(&err, ERR_IO, "%s", text), -1);
+            if (wrapped > 0)
+                assert_int_equal(err_wrap(&err, "%.*s", wrapped, "abc"), -1);
+            assert_true(utf8_valid(err.text));
+            assert_in_range(strlen(err.text), ERR_TEXT_SIZE - size, ERR_TEXT_SIZE - 1);
+        }
+    }
+}
+
 static void hex_wrong_length_or_digit_is_refused(void **state)
 {
     (void)state;
@@ -222,6 +243,7 @@ int main(void)
         cmocka_unit_test(buf_over_maximum_fails_and_drops),
         cmocka_unit_test(buf_patch_align_consume_work),
         cmocka_unit_test(err_wrap_prefixes_and_keeps_code),
+        cmocka_unit_test(err_too_long_is_cut_at_a_whole_character),
         cmocka_unit_test(hex_wrong_length_or_digit_is_refused),
         cmocka_unit_test(utf16_ascii_around_others_is_written_in_order),
         cmocka_unit_test(buf_memory_over_maximum_is_not_used),
