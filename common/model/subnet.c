@@ -47,21 +47,23 @@ static bool clear_host_bits(uint8_t bytes[SUBNET_BYTES], unsigned bits)
 int subnet_from_text(const char *text, struct subnet *out, struct err *err)
 {
     char plain[SUBNET_TEXT_SIZE];
+    char shown[4 * SUBNET_TEXT_SIZE];
     struct subnet_address address;
     uint64_t bits = 0;
     memset(out, 0, sizeof *out);
+    text_printable(shown, sizeof shown, text);
     if (!text_copy(plain, sizeof plain, text))
         return err_set(err, ERR_INVALID, "too long for a subnet");
     char *slash = strchr(plain, '/');
     if (slash != NULL)
         *slash = '\0';
     if (strchr(plain, '%') != NULL || !subnet_address_from_text(plain, &address))
-        return err_set(err, ERR_INVALID, "%s: not an address or subnet (10.1.0.0/16)", text);
+        return err_set(err, ERR_INVALID, "%s: not an address or subnet (10.1.0.0/16)", shown);
     uint64_t most = address.is_v4 && strchr(plain, ':') == NULL ? 32 : 128;
     if (slash == NULL)
         bits = most;
     else if (text_to_u64(slash + 1, most, &bits) != 0)
-        return err_set(err, ERR_INVALID, "%s: the prefix must be 0 to %u", text, (unsigned)most);
+        return err_set(err, ERR_INVALID, "%s: the prefix must be 0 to %u", shown, (unsigned)most);
     if (most == 32)
         bits += V4_PREFIX_BITS;
     memcpy(out->bytes, address.bytes, SUBNET_BYTES);
@@ -70,7 +72,7 @@ int subnet_from_text(const char *text, struct subnet *out, struct err *err)
     if (clear_host_bits(out->bytes, out->bits)) {
         char meant[SUBNET_TEXT_SIZE];
         subnet_text(out, meant);
-        return err_set(err, ERR_INVALID, "%s: bits below the prefix are set; %s is meant?", text,
+        return err_set(err, ERR_INVALID, "%s: bits below the prefix are set; %s is meant?", shown,
                        meant);
     }
     return 0;

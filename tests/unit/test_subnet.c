@@ -88,6 +88,8 @@ static void subnet_with_host_bits_names_what_was_meant(void **state)
     struct err err = {0};
     assert_int_equal(subnet_from_text("10.1.2.3/20", &subnet, &err), -1);
     assert_non_null(strstr(err.text, "10.1.0.0/20"));
+    assert_int_equal(subnet_from_text("\x1b[2J", &subnet, &err), -1);
+    assert_non_null(strstr(err.text, "\\x1b[2J: "));
 }
 
 static void subnet_covers_to_the_bit_and_within_its_family(void **state)
