@@ -39,7 +39,7 @@ static int json_row(void *context, const struct report_row *row, struct err *err
     json_t *target = value_row(row);
     int result = fputs(state->count++ == 0 ? "\n" : ",\n", state->rows) < 0 ? -1 : 0;
     if (result == 0)
-        result = json_dumpf(target, state->rows, VALUE_DUMP_FLAGS);
+        result = value_dump(target, state->rows, false);
     json_decref(target);
     return result == 0 ? 0 : write_failed(err);
 }
@@ -100,7 +100,7 @@ static int write_member(FILE *out, const char *name, json_t *value)
 {
     int result = fprintf(out, "\"%s\": ", name) < 0 ? -1 : 0;
     if (result == 0)
-        result = json_dumpf(value, out, VALUE_DUMP_FLAGS);
+        result = value_dump(value, out, false);
     json_decref(value);
     return result == 0 && fputs(",\n", out) >= 0 ? 0 : -1;
 }

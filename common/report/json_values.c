@@ -10,6 +10,27 @@
 
 #define ESCAPED_SIZE 2048 /* longest text of a row, each byte as \xNN */
 
+static int dump_piece(const char *bytes, size_t size, void *context)
+{
+    FILE *out = context;
+    while (size > 0) {
+        const char *del = memchr(bytes, 0x7f, size); /* only ever inside a string */
+        size_t plain = del == NULL ? size : (size_t)(del - bytes);
+        if (fwrite(bytes, 1, plain, out) != plain || (del != NULL && fputs("\\u007F", out) < 0))
+            return -1;
+        plain += del != NULL;
+        bytes += plain;
+        size -= plain;
+    }
+    return 0;
+}
+
+int value_dump(const json_t *value, FILE *out, bool indented)
+{
+    size_t layout = indented ? JSON_INDENT(1) : 0;
+    return json_dump_callback(value, dump_piece, out, JSON_COMPACT | JSON_ENSURE_ASCII | layout);
+}
+
 json_t *value_text(const char *text)
 {
     char escaped[ESCAPED_SIZE];

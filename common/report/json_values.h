@@ -9,11 +9,14 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "common/model/message.h"
 
-/* Everything outside ASCII is written as an escape: harmless on any terminal. */
-#define VALUE_DUMP_FLAGS ((size_t)(JSON_COMPACT | JSON_ENSURE_ASCII))
+/* Writes the value, compact or (indented) a member a line. Everything outside ASCII is written as
+ * an escape, and so is DEL, which jansson leaves as it is: harmless on any terminal. Returns 0, or
+ * -1 with errno set. */
+int value_dump(const json_t *value, FILE *out, bool indented);
 
 /* A string; text that is no UTF-8 has its bad bytes escaped as \xNN. "" and NULL become null. */
 json_t *value_text(const char *text);

@@ -23,7 +23,7 @@ static int jsonl_row(void *context, const struct report_row *row, struct err *er
 {
     struct jsonl_state *state = context;
     json_t *target = value_row(row);
-    int result = json_dumpf(target, state->out, VALUE_DUMP_FLAGS);
+    int result = value_dump(target, state->out, false);
     if (result == 0 && fputc('\n', state->out) == EOF)
         result = -1;
     json_decref(target);

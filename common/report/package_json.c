@@ -28,7 +28,7 @@ int package_json_list(FILE *out, const struct package_row *rows, uint32_t count,
     int result = fputs("{\n\"schema_version\": 1,\n\"packages\": [", out) < 0 ? -1 : 0;
     for (uint32_t i = 0; i < count && result == 0; i++) {
         json_t *value = package_value(&rows[i]);
-        if (fputs(i == 0 ? "\n" : ",\n", out) < 0 || json_dumpf(value, out, VALUE_DUMP_FLAGS) != 0)
+        if (fputs(i == 0 ? "\n" : ",\n", out) < 0 || value_dump(value, out, false) != 0)
             result = -1;
         json_decref(value);
     }

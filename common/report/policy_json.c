@@ -51,7 +51,7 @@ int policy_json(FILE *out, const struct policy *policy, const uint8_t signer[LIM
         value_keys((const uint8_t(*)[LIMIT_KEY_BYTES])policy->revoked, policy->revoked_count));
     value_member(whole, "schema_version", json_integer(1));
     value_member(whole, "policy", object);
-    int result = json_dumpf(whole, out, VALUE_DUMP_FLAGS);
+    int result = value_dump(whole, out, false);
     json_decref(whole);
     if (result == 0 && fputc('\n', out) != EOF)
         return 0;

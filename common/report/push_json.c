@@ -51,7 +51,7 @@ static json_t *relays_of(const struct message_status *status)
 /* Writes the value and gives it back. */
 static int write_value(FILE *out, const char *before, json_t *value, const char *after)
 {
-    int result = fputs(before, out) < 0 ? -1 : json_dumpf(value, out, VALUE_DUMP_FLAGS);
+    int result = fputs(before, out) < 0 ? -1 : value_dump(value, out, false);
     json_decref(value);
     return result == 0 && fputs(after, out) >= 0 ? 0 : -1;
 }

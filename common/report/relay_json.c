@@ -13,8 +13,7 @@ static int write_document(FILE *out, const char *name, json_t *array, struct err
     json_t *document = value_object();
     value_member(document, "schema_version", json_integer(1));
     value_member(document, name, array);
-    bool written =
-        json_dumpf(document, out, VALUE_DUMP_FLAGS | JSON_INDENT(1)) == 0 && fputc('\n', out) >= 0;
+    bool written = value_dump(document, out, true) == 0 && fputc('\n', out) >= 0;
     int failure = errno;
     json_decref(document);
     return written ? 0 : err_set_errno(err, failure, "cannot write");

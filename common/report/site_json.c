@@ -56,7 +56,7 @@ static json_t *texts_of(char *const *texts, uint32_t count)
 /* Writes the value and gives it back. */
 static int write_value(FILE *out, const char *before, json_t *value)
 {
-    int result = fputs(before, out) < 0 ? -1 : json_dumpf(value, out, VALUE_DUMP_FLAGS);
+    int result = fputs(before, out) < 0 ? -1 : value_dump(value, out, false);
     json_decref(value);
     return result;
 }

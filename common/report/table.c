@@ -11,7 +11,8 @@
 #include "common/report/format_table.h"
 #include "common/report/grid.h"
 
-#define CELL_SIZE 768 /* longest cell */
+#define CELL_SIZE 768   /* longest cell */
+#define ETA_MAX_MS 1e14 /* more can't be meant: somebody's clock is wrong */
 
 struct table_state {
     struct report_options options;
@@ -79,10 +80,10 @@ static void summary_rate(struct grid *grid, const struct totals *totals,
     double per_second = (double)done * 1000 / (double)(to_ms - from_ms);
     (void)snprintf(text, sizeof text, per_second < 10 ? "%.1f/s" : "%.0f/s", per_second);
     grid_text(grid, SUMMARY_RATE, text);
+    double eta_ms = pending * 1000.0 / per_second;
     /* How long packages run can't be told from how many have ended. */
-    if (pending > 0 && view->push->state == PUSH_OPEN && !wait)
-        grid_text(grid, SUMMARY_ETA,
-                  format_duration((uint64_t)(pending * 1000.0 / per_second), text));
+    if (pending > 0 && view->push->state == PUSH_OPEN && !wait && eta_ms < ETA_MAX_MS)
+        grid_text(grid, SUMMARY_ETA, format_duration((uint64_t)eta_ms, text));
 }
 
 static void summary_line(struct grid *grid, const char *name, const struct totals *totals,

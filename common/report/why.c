@@ -251,7 +251,7 @@ int why_json(FILE *out, const struct report_row *row, const struct push_summary 
     value_member(whole, "schema_version", json_integer(1));
     value_member(whole, "push", about);
     value_member(whole, "target", target);
-    int result = json_dumpf(whole, out, VALUE_DUMP_FLAGS);
+    int result = value_dump(whole, out, false);
     json_decref(whole);
     return result == 0 && fputc('\n', out) != EOF ? 0 : write_failed(err);
 }

@@ -722,9 +722,56 @@ static void formats_of_values_are_stable(void **state)
     assert_string_equal(format_bytes(UINT64_MAX, text), "16777216.0 TiB");
 }
 
+/* What the coordinator says of times may be anything. */
+static void table_eta_of_a_wrong_clock_is_left_out(void **state)
+{
+    (void)state;
+    char text[4096] = "";
+    struct report_fold fold;
+    struct err err = {0};
+    struct report_output *output = NULL;
+    struct report_options options = {.out = fmemopen(text, sizeof text - 1, "w")};
+    options.filter.stage = STAGE_COUNT;
+    assert_non_null(options.out);
+    report_fold_init(&fold);
+    fold.totals.by_state[TARGET_SUCCEEDED] = 1;
+    fold.totals.by_state[TARGET_QUEUED] = 4000000;
+    struct push_summary push = summary_of(&fold.totals, PUSH_OPEN);
+    struct report_view view = {.push = &push, .fold = &fold, .now_unix_ms = UINT64_MAX};
+    assert_int_equal(report_output_new(&output, "table", &options, &err), 0);
+    assert_int_equal(report_output_finish(output, &view, &err), 0);
+    report_output_free(output);
+    report_fold_release(&fold);
+    (void)fclose(options.out);
+    assert_non_null(strstr(text, "0.0/s    -"));
+}
+
+static void json_del_is_an_escape(void **state)
+{
+    (void)state;
+    char text[4096] = "";
+    static char target[] = "pc\x7f\x7f";
+    struct err err = {0};
+    struct report_output *output = NULL;
+    struct report_options options = {.out = fmemopen(text, sizeof text - 1, "w")};
+    struct report_row row =
+        row_of(0, target, "ly\x7fon", TARGET_FAILED, STAGE_ACCESS, REASON_ACCESS_DENIED);
+    options.filter.stage = STAGE_COUNT;
+    assert_non_null(options.out);
+    assert_int_equal(report_output_new(&output, "jsonl", &options, &err), 0);
+    assert_int_equal(report_output_row(output, &row, &err), 0);
+    report_output_free(output);
+    (void)fclose(options.out);
+    assert_non_null(strstr(text, "\"pc\\u007F\\u007F\""));
+    assert_non_null(strstr(text, "\"ly\\u007Fon\""));
+    assert_null(strchr(text, 0x7f));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(table_eta_of_a_wrong_clock_is_left_out),
+        cmocka_unit_test(json_del_is_an_escape),
         cmocka_unit_test(table_open_push_matches_golden),
         cmocka_unit_test(table_filtered_lists_rows),
         cmocka_unit_test(table_terminal_wraps_and_colours),
