@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
@@ -90,6 +91,12 @@ char *fuzz_new_text(struct cursor *from, size_t size_max)
     char *exact = mem_strdup(text); /* so that a read past the end is seen */
     free(text);
     return exact;
+}
+
+const char *fuzz_temporary(void)
+{
+    const char *given = getenv("PUSHER_FUZZ_TMP");
+    return given != NULL ? given : access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 }
 
 void fuzz_memory_start(void)

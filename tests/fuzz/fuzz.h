@@ -38,6 +38,10 @@ void fuzz_text(struct cursor *from, char *to, size_t size);
 /* The same on the heap; free it. */
 char *fuzz_new_text(struct cursor *from, size_t size_max);
 
+/* Where a fuzzer may keep files: $PUSHER_FUZZ_TMP, which tests/run-fuzz removes at its end, else
+ * memory, else /tmp. */
+const char *fuzz_temporary(void);
+
 /* Bytes that malloc gave out since fuzz_memory_start(), freed or not; 0 in builds without
  * AddressSanitizer, which nobody can ask. */
 void fuzz_memory_start(void);

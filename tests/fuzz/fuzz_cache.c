@@ -18,12 +18,12 @@ static uint8_t content[PACKAGES][CONTENT_MAX];
 static uint8_t digests[PACKAGES][LIMIT_DIGEST_BYTES];
 static uint8_t lies[CONTENT_MAX];
 static struct package_store *store;
-static char folder[64];
+static char folder[256];
 
 static void clean_up(void)
 {
     package_store_free(store);
-    char command[96];
+    char command[300];
     (void)snprintf(command, sizeof command, "rm -rf %s", folder);
     (void)!system(command);
 }
@@ -32,7 +32,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    (void)snprintf(folder, sizeof folder, "/dev/shm/pusher-fuzz-cache-XXXXXX");
+    (void)snprintf(folder, sizeof folder, "%s/pusher-fuzz-cache-XXXXXX", fuzz_temporary());
     FUZZ_CHECK(mkdtemp(folder) != NULL);
     FUZZ_CHECK(package_store_new(&store, folder, NULL) == 0);
     (void)atexit(clean_up);

@@ -19,7 +19,7 @@
 #include "common/trust/wrapped.h"
 #include "fuzz.h"
 
-static char key_path[64];
+static char key_path[256];
 static int key_fd;
 
 static void clean_up(void)
@@ -32,7 +32,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     FUZZ_CHECK(trust_start(NULL) == 0);
-    (void)snprintf(key_path, sizeof key_path, "/dev/shm/pusher-fuzz-key-XXXXXX");
+    (void)snprintf(key_path, sizeof key_path, "%s/pusher-fuzz-key-XXXXXX", fuzz_temporary());
     key_fd = mkstemp(key_path);
     FUZZ_CHECK(key_fd >= 0);
     (void)atexit(clean_up);

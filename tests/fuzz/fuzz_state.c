@@ -18,18 +18,18 @@
 static const char *const names[] = {"enrolled", "policy.signed", "certificate.signed"};
 static const char good_text[] = "pusher-enrolled 1\nname paris-1\nsite paris\n"
                                 "coordinator tcp://10.0.0.1:4570\npackages tcp://10.0.0.1:4571\n";
-static char folder[64];
+static char folder[256];
 static struct relay_state state;
 static const struct signed_world *world;
 
-static void path_of(int file, char path[128])
+static void path_of(int file, char path[300])
 {
-    (void)snprintf(path, 128, "%s/%s", folder, names[file]);
+    (void)snprintf(path, 300, "%s/%s", folder, names[file]);
 }
 
 static void clean_up(void)
 {
-    char path[128];
+    char path[300];
     for (int i = 0; i < 3; i++) {
         path_of(i, path);
         (void)unlink(path);
@@ -42,7 +42,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     world = signed_world();
-    (void)snprintf(folder, sizeof folder, "/dev/shm/pusher-fuzz-state-XXXXXX");
+    (void)snprintf(folder, sizeof folder, "%s/pusher-fuzz-state-XXXXXX", fuzz_temporary());
     FUZZ_CHECK(mkdtemp(folder) != NULL);
     (void)atexit(clean_up);
     state.folder = folder;
@@ -53,7 +53,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 static void put(int file, const void *bytes, size_t size)
 {
-    char path[128];
+    char path[300];
     path_of(file, path);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     FUZZ_CHECK(fd >= 0 && write(fd, bytes, size) == (ssize_t)size && close(fd) == 0);
