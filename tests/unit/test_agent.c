@@ -60,6 +60,25 @@ static void welcome_nobody_asked_for_ignored(void **state)
     world_release(&world);
 }
 
+/* Of a process of ours that ended before this one began. */
+static void welcome_to_another_instance_ignored(void **state)
+{
+    (void)state;
+    struct world world;
+    struct agent_config config = test_config();
+    world_init(&world, &config);
+    step_kind(&world, AGENT_LINK_UP);
+    forget_trace(&world);
+    world.instance--;
+    welcome(&world, 3);
+    saw(&world, "");
+    assert_int_equal(agent_counters(world.agent).epoch, 0);
+    world.instance++;
+    welcome(&world, 4);
+    saw(&world, "heartbeat epoch=4 credit=512\n");
+    world_release(&world);
+}
+
 static void heartbeats_unanswered_say_hello_again(void **state)
 {
     (void)state;
@@ -538,6 +557,64 @@ static void lease_for_known_outcome_sends_it_again(void **state)
     world_release(&world);
 }
 
+/* The result of a stage that was given up, while the same target's next life is in that stage. */
+static void stage_result_of_an_earlier_life_ignored(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    lease(&world, &push_a, 0, 1, 1);
+    struct agent_stage_done late = {
+        .key = world.runs[0].key, .stage = STAGE_RESOLVE, .verdict = AGENT_PASSED};
+    step_kind(&world, AGENT_LINK_UP);
+    welcome(&world, world.epoch + 1);
+    lease(&world, &push_a, 0, 1, 2);
+    forget_trace(&world);
+    struct agent_event event = {.kind = AGENT_STAGE_DONE, .stage_done = &late};
+    step(&world, &event);
+    saw(&world, "");
+    pass(&world, "At0");
+    saw(&world, "run At0 ping\n");
+    world_release(&world);
+}
+
+static void ack_of_an_earlier_epoch_ignored(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    lease(&world, &push_a, 0, 1, 1);
+    answer(&world, "At0", AGENT_FAILED, REASON_NXDOMAIN);
+    uint64_t epoch = world.epoch;
+    step_kind(&world, AGENT_LINK_UP);
+    welcome(&world, epoch + 1);
+    forget_trace(&world);
+    struct agent_event event = {.kind = AGENT_RESULTS_ACK};
+    event.results_ack = (struct message_results_ack){.epoch = epoch, .sequence = world.sequence};
+    step(&world, &event); /* batches are counted from 1 in each epoch */
+    saw(&world, "");
+    assert_int_equal(agent_counters(world.agent).unacknowledged, 1);
+    ack_results(&world);
+    saw(&world, "acked A#0.1\n");
+    world_release(&world);
+}
+
+static void job_of_lower_counter_ignored(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    struct agent_job job = job_of(&push_a, 9);
+    give_job(&world, &job);
+    forget_trace(&world);
+    uint64_t ignored = agent_counters(world.agent).ignored;
+    job = job_of(&push_a, 5);
+    give_job(&world, &job);
+    assert_int_equal(agent_counters(world.agent).ignored, ignored + 1);
+    assert_true(agent_knows_job(world.agent, &push_a, 1, 9));
+    world_release(&world);
+}
+
 static void stage_result_of_unknown_key_ignored(void **state)
 {
     (void)state;
@@ -559,6 +636,7 @@ int main(void)
         cmocka_unit_test(link_up_says_hello_until_welcome),
         cmocka_unit_test(heartbeats_come_often_while_targets_are_in_work),
         cmocka_unit_test(welcome_nobody_asked_for_ignored),
+        cmocka_unit_test(welcome_to_another_instance_ignored),
         cmocka_unit_test(heartbeats_unanswered_say_hello_again),
         cmocka_unit_test(target_through_six_stages_scheduled),
         cmocka_unit_test(outcome_carries_times_tries_and_detail),
@@ -584,6 +662,9 @@ int main(void)
         cmocka_unit_test(results_unacknowledged_sent_again),
         cmocka_unit_test(results_many_go_in_batches),
         cmocka_unit_test(lease_for_known_outcome_sends_it_again),
+        cmocka_unit_test(stage_result_of_an_earlier_life_ignored),
+        cmocka_unit_test(ack_of_an_earlier_epoch_ignored),
+        cmocka_unit_test(job_of_lower_counter_ignored),
         cmocka_unit_test(stage_result_of_unknown_key_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -349,6 +349,20 @@ static void held_logon_under_stop_dropped(void **state)
     world_release(&world);
 }
 
+static void connection_under_stop_logs_on_nowhere(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    prove_credential(&world);
+    enter_access(&world, 1, 1);
+    refer(&world, AGENT_STOP, &push_a);
+    saw(&world, "");
+    connected(&world, "At1");
+    saw(&world, "drop At1\ncancelled A#1.1\n");
+    world_release(&world);
+}
+
 static void held_logon_past_deadline_expired(void **state)
 {
     (void)state;
@@ -414,6 +428,7 @@ int main(void)
         cmocka_unit_test(brake_second_connection_asks_again),
         cmocka_unit_test(held_logon_whose_lease_runs_out_dropped),
         cmocka_unit_test(held_logon_under_stop_dropped),
+        cmocka_unit_test(connection_under_stop_logs_on_nowhere),
         cmocka_unit_test(held_logon_past_deadline_expired),
         cmocka_unit_test(held_logon_does_not_delay_shutdown),
         cmocka_unit_test(brake_three_refusals_stop_the_account),

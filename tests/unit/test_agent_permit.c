@@ -136,6 +136,22 @@ static void permit_not_renewed_is_not_used(void **state)
     world_release(&world);
 }
 
+/* The coordinator counts from the message that asked, or sooner: never from its answer's arrival.
+ */
+static void permit_counts_from_when_it_was_asked_for(void **state)
+{
+    (void)state;
+    struct world world;
+    set_scene(&world, 3);
+    pass_live_ms(&world, 2900);
+    answer_permit(&world, (struct message_permit){.granted = true});
+    forget_trace(&world);
+    pass_live_ms(&world, 7500);
+    answer(&world, "Bt0", AGENT_FAILED, REASON_LOGON_FAILURE);
+    assert_null(strstr(buf_cstr(&world.trace), "logon Bt1"));
+    world_release(&world);
+}
+
 static void permit_is_given_back_when_nobody_waits(void **state)
 {
     (void)state;
@@ -176,6 +192,7 @@ int main(void)
         cmocka_unit_test(permit_counts_refusals_of_other_relays),
         cmocka_unit_test(permit_refused_elsewhere_ends_all_as_not_tried),
         cmocka_unit_test(permit_not_renewed_is_not_used),
+        cmocka_unit_test(permit_counts_from_when_it_was_asked_for),
         cmocka_unit_test(permit_is_given_back_when_nobody_waits),
         cmocka_unit_test(permit_of_another_account_or_epoch_changes_nothing),
     };

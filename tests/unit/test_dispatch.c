@@ -430,6 +430,16 @@ static void nonsense_rows_are_counted_and_acknowledged(void **state)
     story_end(&story);
 }
 
+/* Of a push that was ended meanwhile: unacknowledged, the relay would say them for ever. */
+static void rows_of_unknown_push_alone_are_acknowledged(void **state)
+{
+    (void)state;
+    struct story story = story_of_one_push(2, 2);
+    result(&story, 0, 9, 0, 1, TARGET_SCHEDULED, REASON_NONE);
+    expect(&story, "r0 RESULTS_ACK 5\n");
+    story_end(&story);
+}
+
 static void stranger_and_other_version_are_ignored(void **state)
 {
     (void)state;
@@ -472,6 +482,7 @@ int main(void)
         cmocka_unit_test(failure_of_old_holder_yields_to_new_holder_but_success_counts),
         cmocka_unit_test(repeated_or_changed_row_changes_nothing),
         cmocka_unit_test(nonsense_rows_are_counted_and_acknowledged),
+        cmocka_unit_test(rows_of_unknown_push_alone_are_acknowledged),
         cmocka_unit_test(stranger_and_other_version_are_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

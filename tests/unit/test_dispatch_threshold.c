@@ -171,6 +171,29 @@ static void restart_with_nothing_out_closes(void **state)
     story_end(&story);
 }
 
+/* A failure that was in doubt, since another relay had the target before, and is certain now. */
+static void failure_that_was_doubted_counts_once_it_is_certain(void **state)
+{
+    (void)state;
+    struct story story = story_new();
+    know_relay(&story, 0, 0);
+    know_relay(&story, 1, 0);
+    hello(&story, 0, 1000000000, 1);
+    step(&story, opened(4, 1));
+    story.now_ms += LEASE_MS;
+    tick(&story);
+    hello(&story, 1, 2000000000, 1);
+    result(&story, 1, 1, 0, 2, TARGET_FAILED, REASON_DISK_FULL);
+    hello(&story, 0, 1100000000, 1);
+    forget(&story);
+    result(&story, 0, 1, 0, 3, TARGET_CANCELLED, REASON_CANCELLED);
+    expect(&story, "certain p1/0\n"
+                   "r0 RESULTS_ACK 5\n"
+                   "row p1/2 never_attempted MAX_FAIL\n"
+                   "row p1/3 never_attempted MAX_FAIL\n");
+    story_end(&story);
+}
+
 static void stopped_push_keeps_what_is_fresh_for_another_threshold(void **state)
 {
     (void)state;
@@ -275,6 +298,7 @@ int main(void)
         cmocka_unit_test(relays_share_a_slice_and_none_is_left_out),
         cmocka_unit_test(restart_counts_rows_of_before),
         cmocka_unit_test(restart_with_nothing_out_closes),
+        cmocka_unit_test(failure_that_was_doubted_counts_once_it_is_certain),
         cmocka_unit_test(stopped_push_keeps_what_is_fresh_for_another_threshold),
         cmocka_unit_test(resume_without_one_keeps_the_threshold),
         cmocka_unit_test(cancelled_push_ends_what_is_fresh_as_cancelled),

@@ -38,11 +38,13 @@ static struct story story_waiting(uint32_t target_count)
     return story;
 }
 
-static void awaiting_heartbeat(struct story *story, uint32_t awaiting)
+static void awaiting_heartbeat(struct story *story, uint16_t relay, uint32_t awaiting)
 {
-    struct message_heartbeat message = {
-        .epoch = epoch_of(story, 0), .sent_boottime_ms = 77, .credit = 10, .awaiting = awaiting};
-    struct dispatch_event event = {.kind = DISPATCH_HEARTBEAT};
+    struct message_heartbeat message = {.epoch = epoch_of(story, relay),
+                                        .sent_boottime_ms = 77,
+                                        .credit = 10,
+                                        .awaiting = awaiting};
+    struct dispatch_event event = {.kind = DISPATCH_HEARTBEAT, .relay = relay};
     event.heartbeat = &message;
     step(story, event);
 }
@@ -85,18 +87,57 @@ static void awaited_lease_is_repeated_only_when_in_doubt(void **state)
     scheduled(&story, 0, 1, 0, 1);
     for (int round = 0; round < 3; round++) {
         story.now_ms += RESEND_MS / 3 + 1000;
-        awaiting_heartbeat(&story, 1);
+        awaiting_heartbeat(&story, 0, 1);
     }
     forget(&story);
     tick(&story);
     expect(&story, "r0 JOB p1\nr0 LEASE p1 1#1\n");
     for (int round = 0; round < 3; round++) {
         story.now_ms += RESEND_MS / 3 + 1000;
-        awaiting_heartbeat(&story, 0); /* it has forgotten */
+        awaiting_heartbeat(&story, 0, 0); /* it has forgotten */
     }
     forget(&story);
     tick(&story);
     expect(&story, "r0 JOB p1\nr0 LEASE p1 0-1#1\n");
+    story_end(&story);
+}
+
+/* What one relay awaits another one begins by looking at: until it has said so, its lease may be
+ * lost like any other. */
+static void taken_over_target_is_not_taken_for_awaited(void **state)
+{
+    (void)state;
+    struct story story = story_waiting(3);
+    know_relay(&story, 1, 0);
+    scheduled(&story, 0, 1, 0, 1);
+    scheduled(&story, 0, 1, 1, 1);
+    story.now_ms += LEASE_MS;
+    tick(&story);
+    hello(&story, 1, 2000000000, 10);
+    scheduled(&story, 1, 1, 1, 2);
+    for (int round = 0; round < 3; round++) {
+        story.now_ms += RESEND_MS / 3 + 1000;
+        awaiting_heartbeat(&story, 1, 1);
+    }
+    forget(&story);
+    tick(&story);
+    expect(&story, "r1 JOB p1\nr1 LEASE p1 0#2 2#2\n");
+    story_end(&story);
+}
+
+static void late_word_of_an_earlier_lease_gives_nothing_back(void **state)
+{
+    (void)state;
+    struct story story = story_waiting(1);
+    scheduled(&story, 0, 1, 0, 1);
+    stop_push(&story, 1, false);
+    result(&story, 0, 1, 0, 1, TARGET_SCHEDULED, REASON_CANCELLED);
+    resume_push(&story, 1);
+    forget(&story);
+    result(&story, 0, 1, 0, 1, TARGET_SCHEDULED, REASON_CANCELLED); /* the same message, again */
+    expect(&story, "r0 RESULTS_ACK 5\n");
+    assert_int_equal(dispatch_relay_look(story.core, 0).leased, 1);
+    assert_int_equal(dispatch_counted(story.core, DISPATCH_COUNT_SUPERSEDED), 1);
     story_end(&story);
 }
 
@@ -190,7 +231,7 @@ static void deadline_of_registering_takes_no_waiting_lease(void **state)
     scheduled(&story, 0, 1, 0, 1);
     forget(&story);
     story.now_ms = START_MS + (uint64_t)(WAIT_UNTIL_S * 1000) - START_UNIX_MS + GRACE_MS - 1;
-    awaiting_heartbeat(&story, 1);
+    awaiting_heartbeat(&story, 0, 1);
     tick(&story);
     assert_null(strstr(buf_cstr(&story.trace), "row"));
     story.now_ms += 1;
@@ -227,6 +268,8 @@ int main(void)
         cmocka_unit_test(scheduled_is_progress_and_the_end_closes),
         cmocka_unit_test(exit_code_outside_the_set_ends_the_row),
         cmocka_unit_test(awaited_lease_is_repeated_only_when_in_doubt),
+        cmocka_unit_test(taken_over_target_is_not_taken_for_awaited),
+        cmocka_unit_test(late_word_of_an_earlier_lease_gives_nothing_back),
         cmocka_unit_test(lost_relay_s_scheduled_target_is_leased_again),
         cmocka_unit_test(stop_takes_scheduled_back_and_resume_leases_it),
         cmocka_unit_test(cancel_of_scheduled_ends_unknown_and_may_become_known),

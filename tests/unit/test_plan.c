@@ -93,6 +93,11 @@ static void ipv4_address_under_ipv6_default_route_is_not_covered(void **state)
     assert_string_equal(went(plan, "10.0.255.255", "::ffff:10.0.255.255", NULL), "/nowhere/");
     assert_string_equal(went(plan, "9.9.9.9", "::ffff:10.1.7.9", NULL), "oslo/subnet/10.1.7.9/32");
     plan_free(plan);
+    const struct line v6_alone = {.name = "oslo", .subnets = {"::/0"}};
+    plan = plan_of(&v6_alone, 1);
+    assert_string_equal(went(plan, "10.3.0.0", "10.3.0.0", NULL), "/nowhere/");
+    assert_string_equal(went(plan, "::1", "2001:db8::", NULL), "oslo/subnet/::/0");
+    plan_free(plan);
 }
 
 static void name_with_several_addresses_goes_by_narrowest_then_lowest(void **state)
