@@ -6,6 +6,8 @@
 #include "tests/sim/store.h"
 #include "tests/sim/trace.h"
 
+enum { REBUILD_STEPS = 61 }; /* so often the store is compared with the live core */
+
 static void send_lease(struct world *w, const struct dispatch_effect *e)
 {
     struct message message = {.kind = MESSAGE_LEASE};
@@ -109,22 +111,33 @@ static bool step(struct world *w, struct dispatch_event *event)
     return !dies;
 }
 
-static bool tell_known(struct world *w, uint16_t relay)
+static struct dispatch_event known_event(const struct world *w, uint16_t relay)
 {
-    struct dispatch_event known = {.kind = DISPATCH_RELAY_KNOWN};
-    known.relay_known =
+    struct dispatch_event event = {.kind = DISPATCH_RELAY_KNOWN};
+    event.relay_known =
         (struct dispatch_relay_known){relay, site_of_relay(w, relay), w->store.epoch[relay]};
-    struct dispatch_event standing = {.kind = DISPATCH_RELAY_STANDING};
-    standing.relay_standing = (struct dispatch_relay_standing){relay, w->store.standing[relay]};
-    return step(w, &known) && step(w, &standing);
+    return event;
+}
+
+static struct dispatch_event standing_event(const struct world *w, uint16_t relay)
+{
+    struct dispatch_event event = {.kind = DISPATCH_RELAY_STANDING};
+    event.relay_standing = (struct dispatch_relay_standing){relay, w->store.standing[relay]};
+    return event;
+}
+
+static struct dispatch_event ended_event(int slot)
+{
+    struct dispatch_event event = {.kind = DISPATCH_PUSH_ENDED};
+    event.push_ended.push = id_of(slot);
+    event.push_ended.generation = generation_of(slot);
+    return event;
 }
 
 static bool tell_ended(struct world *w, int slot)
 {
-    struct dispatch_event ended = {.kind = DISPATCH_PUSH_ENDED};
-    ended.push_ended.push = id_of(slot);
-    ended.push_ended.generation = generation_of(slot);
-    return step(w, &ended);
+    struct dispatch_event event = ended_event(slot);
+    return step(w, &event);
 }
 
 static bool tell_opened(struct world *w, int slot)
@@ -134,16 +147,24 @@ static bool tell_opened(struct world *w, int slot)
     return step(w, &opened.event);
 }
 
+static bool tell_relay(struct world *w, uint16_t relay)
+{
+    struct dispatch_event known = known_event(w, relay);
+    struct dispatch_event standing = standing_event(w, relay);
+    return step(w, &known) && step(w, &standing);
+}
+
+static const struct dispatch_config config = {LEASE_MS, HEARTBEAT_MS, GRACE_MS, RESEND_MS};
+
 static bool try_to_start(struct world *w)
 {
-    const struct dispatch_config config = {LEASE_MS, HEARTBEAT_MS, GRACE_MS, RESEND_MS};
     dispatch_free(w->core);
     w->core = dispatch_new(&config);
     w->core_life++;
     w->timer_ms = w->now_ms;
     TRACE(w, "coordinator", "starts");
     for (uint16_t relay = 0; relay < w->options.relay_count; relay++)
-        if (!tell_known(w, relay))
+        if (!tell_relay(w, relay))
             return false;
     for (int slot = 0; slot < SLOTS; slot++)
         if (is_newest(w, slot) &&
@@ -158,10 +179,43 @@ void coordinator_start(struct world *w)
         ;
 }
 
+static void quiet_step(const struct world *w, struct dispatch *core, struct dispatch_event *event,
+                       struct dispatch_effects *effects)
+{
+    event->now_ms = world_boot_ms(w);
+    event->now_unix_ms = world_unix_ms(w);
+    dispatch_step(core, event, effects);
+}
+
+struct dispatch *coordinator_rebuild(const struct world *w)
+{
+    struct dispatch *core = dispatch_new(&config);
+    struct dispatch_effects effects;
+    dispatch_effects_init(&effects);
+    for (uint16_t relay = 0; relay < w->options.relay_count; relay++) {
+        struct dispatch_event known = known_event(w, relay);
+        struct dispatch_event standing = standing_event(w, relay);
+        quiet_step(w, core, &known, &effects);
+        quiet_step(w, core, &standing, &effects);
+    }
+    for (int slot = 0; slot < SLOTS; slot++) {
+        struct store_opened opened;
+        struct dispatch_event ended = ended_event(slot);
+        if (!is_newest(w, slot))
+            continue;
+        store_open(w, slot, &opened);
+        quiet_step(w, core, store_slot_open(w, slot) ? &opened.event : &ended, &effects);
+    }
+    dispatch_effects_release(&effects);
+    return core;
+}
+
 void coordinator_step(struct world *w, struct dispatch_event *event)
 {
     if (!step(w, event))
         coordinator_start(w);
+    else if (w->events % REBUILD_STEPS == 0)
+        store_rebuilt_look(w);
 }
 
 void coordinator_hears(struct world *w, const struct item *item)
@@ -187,8 +241,7 @@ void coordinator_hears(struct world *w, const struct item *item)
 
 void coordinator_tell_standing(struct world *w, uint16_t relay)
 {
-    struct dispatch_event event = {.kind = DISPATCH_RELAY_STANDING};
-    event.relay_standing = (struct dispatch_relay_standing){relay, w->store.standing[relay]};
+    struct dispatch_event event = standing_event(w, relay);
     coordinator_step(w, &event);
 }
 

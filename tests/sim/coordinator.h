@@ -9,6 +9,8 @@
 void coordinator_start(struct world *world);
 /* One step of the core; when the process dies of it, another one is there afterwards. */
 void coordinator_step(struct world *world, struct dispatch_event *event);
+/* Another core, told of all that the store holds; what it asks for is dropped. dispatch_free. */
+struct dispatch *coordinator_rebuild(const struct world *world);
 /* A message of a relay has come. */
 void coordinator_hears(struct world *world, const struct item *item);
 /* Tells the core of what the operator had the store note. */

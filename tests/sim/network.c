@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/wire/wire.h"
 #include "tests/sim/flow.h"
+#include "tests/sim/invariants/invariants.h"
 #include "tests/sim/trace.h"
 
 /* What a dead process said comes within a heartbeat's time: a connection keeps the order. */
@@ -29,14 +30,24 @@ static uint32_t copies_of(struct world *w)
     return chance(w, w->options.twice_percent) ? 2 : 1;
 }
 
-static uint64_t delay_of(struct world *w, const struct message *message)
+static void missed(struct world *w, enum item_kind kind, uint16_t relay,
+                   const struct message *message)
+{
+    if (kind == TO_RELAY)
+        stop_kept_missed(w, relay, message);
+}
+
+static uint64_t delay_of(struct world *w, enum item_kind kind, uint16_t relay,
+                         const struct message *message)
 {
     uint64_t delay_ms = 1 + below(w, 40);
     uint32_t late_ms = w->options.late_ms;
     if (is_pulse(message) && late_ms > HEARTBEAT_MS - 100)
         late_ms = HEARTBEAT_MS - 100;
-    if (!w->healed && chance(w, w->options.late_percent))
+    if (!w->healed && chance(w, w->options.late_percent)) {
         delay_ms += below(w, late_ms);
+        missed(w, kind, relay, message);
+    }
     return delay_ms;
 }
 
@@ -48,11 +59,14 @@ void network_post(struct world *w, enum item_kind kind, uint16_t relay,
     TRACE_MESSAGE(w, FATE_SAID, kind, relay, message);
     if (cut(w, kind, relay)) {
         TRACE_MESSAGE(w, FATE_CUT, kind, relay, message);
+        missed(w, kind, relay, message);
         return;
     }
     uint32_t copies = copies_of(w);
-    if (copies == 0)
+    if (copies == 0) {
         TRACE_MESSAGE(w, FATE_LOST, kind, relay, message);
+        missed(w, kind, relay, message);
+    }
     buf_init(&bytes, LIMIT_MESSAGE_BYTES_MAX);
     if (wire_encode(message, &bytes, &err) != 0) {
         violation(w, "wire.encodes", "cannot encode %s: %s", message_kind_word(message->kind),
@@ -60,7 +74,7 @@ void network_post(struct world *w, enum item_kind kind, uint16_t relay,
         copies = 0;
     }
     for (uint32_t i = 0; i < copies; i++) {
-        struct item *item = later(w, kind, relay, delay_of(w, message));
+        struct item *item = later(w, kind, relay, delay_of(w, kind, relay, message));
         item->bytes = mem_new(bytes.size, 1);
         memcpy(item->bytes, bytes.data, bytes.size);
         item->size = bytes.size;

@@ -18,6 +18,7 @@ void operator_stop(struct world *w, int slot, bool cancel)
     event.push_stopped.cancel = cancel;
     TRACE(w, "operator", "%s %s", cancel ? "cancels" : "stops", slot_word(slot));
     w->store.state[slot] = cancel ? PUSH_CANCELLING : PUSH_STOPPED;
+    w->stopped_ms[slot] = w->now_ms;
     coordinator_step(w, &event);
 }
 

@@ -28,6 +28,8 @@ struct options {
     uint32_t generation_count;    /* a push is retried until it has so many */
     uint32_t credit, credit_step; /* of relay r: credit + r * credit_step */
 
+    uint32_t window; /* a relay's names, pings and sessions at once; 0: as the product has them */
+
     /* pushes */
     bool wait;                /* rows end when the packages have ended */
     bool starts_later;        /* the job sets a time to start at */

@@ -10,6 +10,8 @@
 #include "tests/sim/target.h"
 #include "tests/sim/trace.h"
 
+enum { REBUILD_STEPS = 61 }; /* so often the journal is compared with the live core */
+
 void relay_start(struct world *w, uint16_t number)
 {
     struct relay *relay = &w->relays[number];
@@ -19,6 +21,8 @@ void relay_start(struct world *w, uint16_t number)
     (void)snprintf(config.hello.relay_name, sizeof config.hello.relay_name, "r%u", number);
     config.held_max = credit_of(w, number);
     config.read_back_ms = 20000;
+    if (w->options.window > 0)
+        config.resolve_max = config.ping_max = config.session_max = w->options.window;
     relay->agent = agent_new(&config);
     relay->life++;
     relay->timer_ms = w->now_ms + 1;
@@ -132,6 +136,15 @@ static bool may_die(const struct world *w, const struct agent_event *event, size
     return !w->healed && effect_count > 0 && (!w->options.classic || event->kind > AGENT_LINK_UP);
 }
 
+static void look(struct world *w, uint16_t number, const struct agent_event *event)
+{
+    credit_relay(w, number);
+    windows_look(w, number);
+    if (event->kind != AGENT_JOURNAL_INTENT && event->kind != AGENT_JOURNAL_OUTCOME &&
+        w->events % REBUILD_STEPS == 0)
+        journal_rebuilt_look(w, number);
+}
+
 void relay_step(struct world *w, uint16_t number, struct agent_event *event)
 {
     struct relay *relay = &w->relays[number];
@@ -148,6 +161,8 @@ void relay_step(struct world *w, uint16_t number, struct agent_event *event)
             carry_out(w, number, &relay->effects.items[i]);
     if (dies || relay->kill)
         relay_kill(w, number);
+    else
+        look(w, number, event);
     relay->kill = false;
 }
 

@@ -117,11 +117,13 @@ static void draw_size(struct options *o, uint64_t *random)
     if (o->credit < 4 && o->target_count * o->push_count > 24)
         o->credit = 4;
     o->credit_step = strength(random, 0, 2, 20);
+    o->window = pick(random, 4) == 0 ? from_to(random, 1, 8) : 0;
 }
 
 static void draw_pushes(struct options *o, uint64_t *random)
 {
-    uint64_t rounds = o->target_count * o->push_count / o->credit; /* by one relay alone */
+    uint32_t at_once = o->window > 0 && o->window < o->credit ? o->window : o->credit;
+    uint64_t rounds = o->target_count * o->push_count / at_once; /* by one relay alone */
     o->wait = pick(random, 5) < 2;
     o->starts_later = pick(random, 2) == 0;
     o->fail_stop_count = pick(random, 3) == 0 ? from_to(random, 1, 5) : 0;

@@ -29,7 +29,7 @@ static uint32_t starts_in_ms(const struct world *w, const struct task *task)
 }
 
 /* Runs once, whatever anybody knows of it; some never start, some never end. */
-static void register_task(struct world *w, int slot, uint32_t no)
+static void register_task(struct world *w, uint16_t relay, int slot, uint32_t no)
 {
     static const uint32_t codes[] = {0, 0, 0, 3010, 1603, 1618};
     struct task *task = &w->tasks[slot][no];
@@ -37,6 +37,7 @@ static void register_task(struct world *w, int slot, uint32_t no)
         TRACE(w, "target", "%s t%u: the task is there already", slot_word(slot), no);
         return;
     }
+    stop_kept_register(w, relay, slot, no);
     task->registered = true;
     TRACE(w, "target", "%s t%u: the task is registered", slot_word(slot), no);
     if (!w->options.wait)
@@ -71,8 +72,8 @@ static void look_for_end(struct world *w, int slot, uint32_t no, struct agent_st
     }
 }
 
-static void schedule(struct world *w, int slot, uint32_t no, const struct agent_effect *e,
-                     struct agent_stage_done *done)
+static void schedule(struct world *w, uint16_t relay, int slot, uint32_t no,
+                     const struct agent_effect *e, struct agent_stage_done *done)
 {
     const struct task *task = &w->tasks[slot][no];
     if (e->run.await) {
@@ -83,16 +84,18 @@ static void schedule(struct world *w, int slot, uint32_t no, const struct agent_
         bool lost = !w->healed && chance(w, w->options.unknown_percent);
         done->verdict = lost ? AGENT_EFFECT_UNKNOWN : AGENT_FAILED;
         done->reason = lost ? REASON_CONN_LOST : REASON_CANCELLED;
+        if (!lost)
+            start_once_looked(w, relay, slot, no);
     } else if (!w->healed && chance(w, w->options.unknown_percent)) {
         done->verdict = AGENT_EFFECT_UNKNOWN;
         done->reason = REASON_CONN_LOST;
         if (chance(w, 50))
-            register_task(w, slot, no);
+            register_task(w, relay, slot, no);
     } else if (chance(w, w->options.refused_percent) && !task->registered) {
         done->verdict = AGENT_FAILED;
         done->reason = REASON_SCHEDULER_REFUSED;
     } else {
-        register_task(w, slot, no);
+        register_task(w, relay, slot, no);
         done->starts_in_ms = starts_in_ms(w, task);
     }
 }
@@ -125,7 +128,7 @@ void target_run_stage(struct world *w, uint16_t relay, const struct agent_effect
     if (e->run.hold_logon) {
         item->kind = PORT_ANSWERED;
     } else if (e->run.stage == STAGE_SCHEDULE) {
-        schedule(w, slot, no, e, &item->done);
+        schedule(w, relay, slot, no, e, &item->done);
     } else if (chance(w, w->options.stage_fails_percent) && !all_well_there(w, intent)) {
         item->done.verdict = AGENT_FAILED;
         item->done.reason = e->run.stage == STAGE_PING ? REASON_NO_REPLY : REASON_DISK_FULL;

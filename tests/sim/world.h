@@ -92,7 +92,6 @@ struct store {
 /* The machines' own truth about one task. */
 struct task {
     bool registered;
-    uint32_t calls;              /* that would have registered it */
     uint64_t starts_ms, ends_ms; /* with `wait` */
     uint32_t exit_code;
 };
@@ -114,6 +113,9 @@ struct world {
     uint32_t job_no;
     uint16_t site_of[TARGETS];
     struct task tasks[SLOTS][TARGETS];
+    bool called[RELAYS][SLOTS][TARGETS]; /* it has made a call that registers */
+    bool stop_missed[SLOTS][RELAYS];     /* a STOP to it was lost or late */
+    uint64_t stopped_ms[SLOTS];          /* when the operator stopped or cancelled it last */
 
     FILE *trace;          /* NULL: none */
     bool listened;        /* somebody wants trace lines */

@@ -5,11 +5,15 @@
 #ifndef PUSHER_SIM_INVARIANTS_H
 #define PUSHER_SIM_INVARIANTS_H
 
+#include "common/model/message.h"
 #include "tests/sim/world.h"
 
 /* start_once.c */
 void start_once_run(struct world *world, uint16_t relay, int slot, uint32_t target_no,
                     const struct agent_effect *effect);
+
+/* It has seen for certain that nothing is registered. */
+void start_once_looked(struct world *world, uint16_t relay, int slot, uint32_t target_no);
 
 /* row_final.c */
 void row_final_outcome(struct world *world, int slot, const struct dispatch_effect *effect);
@@ -34,6 +38,7 @@ void epoch_standing(struct world *world, const struct dispatch_effect *effect);
 
 /* credit.c */
 void credit_held(struct world *world, uint16_t relay);
+void credit_relay(struct world *world, uint16_t relay);
 
 /* scope.c */
 void scope_lease(struct world *world, int slot, uint16_t relay, uint32_t target_no);
@@ -49,6 +54,21 @@ void result_kept_acked(struct world *world, uint16_t relay, int slot, uint32_t t
 void result_kept_forget(struct world *world, uint16_t relay, int slot);
 void result_kept_said(struct world *world, uint16_t relay, bool journalled);
 void result_kept_end(struct world *world);
+
+/* store_rebuilt.c */
+void store_rebuilt_look(struct world *world);
+
+/* journal_rebuilt.c */
+void journal_rebuilt_look(struct world *world, uint16_t relay);
+
+/* windows.c */
+void windows_look(struct world *world, uint16_t relay);
+
+/* stop_kept.c */
+void stop_kept_register(struct world *world, uint16_t relay, int slot, uint32_t target_no);
+
+/* A message to a relay is lost, or late. */
+void stop_kept_missed(struct world *world, uint16_t relay, const struct message *message);
 
 /* progress.c */
 void progress_look(struct world *world);

@@ -13,12 +13,22 @@ void result_kept_outcome(struct world *w, uint16_t relay, int slot, uint32_t no)
             "r%u journals another outcome of %s t%u", relay, slot_word(slot), no);
 }
 
+/* Of several relays' failures one may be enough; what says how it ended always counts. */
+static bool always_counts(const struct world *w, const struct outcome *outcome)
+{
+    return w->options.relay_count == w->options.site_count || outcome->state == TARGET_SCHEDULED ||
+           outcome->state == TARGET_SUCCEEDED;
+}
+
 void result_kept_acked(struct world *w, uint16_t relay, int slot, uint32_t no)
 {
-    (void)w;
-    (void)relay;
-    (void)slot;
-    (void)no;
+    const struct journal_row *row = &w->relays[relay].journal.rows[slot][no];
+    bool over = !is_newest(w, slot) || w->store.old[slot][no];
+    REQUIRE(w,
+            over || !row->outcome || !always_counts(w, &row->value) ||
+                row_ended(w, w->store.rows[slot][no]),
+            NAME, "%s t%u of r%u is acknowledged, but the row is %s", slot_word(slot), no, relay,
+            target_state_word(w->store.rows[slot][no]));
 }
 
 void result_kept_said(struct world *w, uint16_t relay, bool journalled)

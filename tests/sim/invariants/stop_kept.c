@@ -1,0 +1,26 @@
+/* stop.kept: nothing new is registered later than one lease after a stop or cancel is committed.
+ *
+ * A relay that a STOP was lost for, or came late to, is let off: it is told again with each of its
+ * heartbeats, but until one is through it can't know. */
+#include "tests/sim/invariants/invariants.h"
+#include "tests/sim/trace.h"
+
+#define NAME "stop.kept"
+
+void stop_kept_register(struct world *w, uint16_t relay, int slot, uint32_t no)
+{
+    enum push_state state = w->store.state[slot];
+    bool stopped =
+        (state == PUSH_STOPPED || state == PUSH_CANCELLING) && !w->stop_missed[slot][relay];
+    uint64_t since_ms = w->stopped_ms[slot];
+    REQUIRE(w, !stopped || w->now_ms <= since_ms + LEASE_MS, NAME,
+            "r%u registers %s t%u %llu ms after the operator's word", relay, slot_word(slot), no,
+            (unsigned long long)(w->now_ms - since_ms));
+}
+
+void stop_kept_missed(struct world *w, uint16_t relay, const struct message *message)
+{
+    if (message->kind == MESSAGE_STOP)
+        w->stop_missed[slot_of(&message->push_ref.push, message->push_ref.generation)][relay] =
+            true;
+}
