@@ -377,6 +377,14 @@ static bool has_body(const struct smb_message *message)
                                          message->command == SMB_COMMAND_SESSION_SETUP);
 }
 
+/* A success to the caller that brings nothing of what he asked for: it must not become one with
+ * fields of zero. Only a listing may come to nothing. */
+static bool is_hollow(const struct smb_message *message)
+{
+    return !has_body(message) && !ntstatus_is_error(message->status) &&
+           message->command != SMB_COMMAND_QUERY_DIRECTORY;
+}
+
 /* NEGOTIATE, SESSION_SETUP and the validation judge errors themselves. */
 static bool judges_errors(const struct smb_request *request)
 {
@@ -391,6 +399,8 @@ static int finish_request(struct smb_conn *conn, struct smb_request *request,
     request->reply.status = message->status;
     if (has_body(message) || judges_errors(request))
         result = request->answer(conn, request, message);
+    else if (is_hollow(message))
+        result = -1;
     if (result != 0) {
         smb_request_free(request);
         return smb_fail(conn, SMB_FAILURE_PROTOCOL, ERR_PROTOCOL, message->status,

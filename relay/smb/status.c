@@ -118,5 +118,7 @@ const char *ntstatus_name(uint32_t status)
 
 bool ntstatus_is_error(uint32_t status)
 {
-    return status >> 30 == 3 || status == NTSTATUS_STOPPED_ON_SYMLINK;
+    bool is_warning = status >> 30 == 2;
+    return status >> 30 == 3 ||
+           (is_warning && status != NTSTATUS_BUFFER_OVERFLOW && status != NTSTATUS_NO_MORE_FILES);
 }

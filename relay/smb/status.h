@@ -93,9 +93,9 @@
 
 /* Its word without a prefix ("ACCESS_DENIED"), or NULL when there is none here. */
 const char *ntstatus_name(uint32_t status);
-/* Whether the request failed: severity error ([MS-ERREF] 2.3, the two top bits), and
- * STOPPED_ON_SYMLINK, a warning by its number although nothing was opened. Other warnings
- * (BUFFER_OVERFLOW, NO_MORE_FILES) are no failures. */
+/* Whether the request failed: severity error ([MS-ERREF] 2.3, the two top bits), and every warning
+ * (STOPPED_ON_SYMLINK, MEDIA_CHANGED) but the two that come with an answer: BUFFER_OVERFLOW and
+ * NO_MORE_FILES. */
 bool ntstatus_is_error(uint32_t status);
 
 #endif

@@ -423,6 +423,8 @@ static void status_names_are_found_and_unknown_ones_are_null(void **state)
     assert_null(ntstatus_name(0xC0FFEE00U));
     assert_true(ntstatus_is_error(NTSTATUS_DISK_FULL));
     assert_true(ntstatus_is_error(NTSTATUS_STOPPED_ON_SYMLINK));
+    assert_true(ntstatus_is_error(0x8000001CU));  /* MEDIA_CHANGED, a warning */
+    assert_false(ntstatus_is_error(0x40000000U)); /* OBJECT_NAME_EXISTS, an information */
     assert_false(ntstatus_is_error(NTSTATUS_BUFFER_OVERFLOW));
     assert_false(ntstatus_is_error(NTSTATUS_NO_MORE_FILES));
 }
