@@ -154,6 +154,8 @@ int auth_context_step(struct auth_context *context, const uint8_t *token, size_t
         err_set(err, ERR_PROTOCOL, "authentication token missing or too long");
         return fail(context);
     }
+    if (auth_token_check(token, token_size, err) != 0)
+        return fail(context);
     if (context->mechanism->before_step != NULL &&
         context->mechanism->before_step(context, err) != 0)
         return fail(context);

@@ -29,6 +29,12 @@ int auth_nt_hash(const char *password, uint8_t hash[AUTH_NT_HASH_SIZE], struct e
 /* Finds an NTLM CHALLENGE in a token (raw or inside SPNEGO) and fills *peer from its target
  * information; leaves *peer alone when there is none or it is malformed. */
 void auth_peer_from_token(struct auth_peer *peer, const uint8_t *token, size_t token_size);
+/* Whether GSSAPI may have a server's token. gss-ntlmssp 1.2.0 writes to address 0 when a challenge
+ * has an empty name where its flags promise one, leaks names that come twice, and a key without
+ * extended session security (which the scheduler's calls need anyway). So: one message at most, a
+ * CHALLENGE, with that flag, its name there, its target information with an end and nothing twice.
+ * Errors: ERR_PROTOCOL. */
+int auth_token_check(const uint8_t *token, size_t token_size, struct err *err);
 /* NegotiateFlags of the NTLM AUTHENTICATE message in a token; 0 when there is none. */
 uint32_t auth_flags_from_token(const uint8_t *token, size_t token_size);
 

@@ -1,4 +1,5 @@
-/* Reads the NTLM messages that pass by: names and time from CHALLENGE, flags from AUTHENTICATE.
+/* Reads the NTLM messages that pass by: names and time from CHALLENGE, flags from AUTHENTICATE; and
+ * keeps from GSSAPI a CHALLENGE that would be its end.
  *
  * GSSAPI does the cryptography and has no call for these. In a SPNEGO token the message is found by
  * its signature instead of a DER walk: the bytes before it are object identifiers and enumerations,
@@ -22,7 +23,11 @@ enum av_id {
     AV_DNS_COMPUTER_NAME = 3,
     AV_DNS_DOMAIN_NAME = 4,
     AV_TIMESTAMP = 7,
+    AV_CHANNEL_BINDINGS = 10,
 };
+
+/* [MS-NLMP] 2.2.2.5: which kind of name TargetName is */
+#define TARGET_TYPES 0x00030000U
 
 /* A cursor over the NTLM message of this type in the token, placed after MessageType; failed when
  * there is none. */
@@ -107,6 +112,56 @@ void auth_peer_from_token(struct auth_peer *peer, const uint8_t *token, size_t t
     }
     if (cursor_ok(&pairs))
         *peer = seen;
+}
+
+/* Every pair inside up to the end, none that we know twice. */
+static bool pairs_are_sound(struct cursor *pairs)
+{
+    uint32_t seen = 0;
+    for (;;) {
+        uint16_t id = cursor_u16le(pairs);
+        uint16_t size = cursor_u16le(pairs);
+        cursor_skip(pairs, size);
+        if (!cursor_ok(pairs))
+            return false;
+        if (id == AV_EOL)
+            return size == 0;
+        if (id > AV_CHANNEL_BINDINGS)
+            continue;
+        if ((seen & 1U << id) != 0)
+            return false;
+        seen |= 1U << id;
+    }
+}
+
+static bool challenge_is_sound(struct cursor *c)
+{
+    uint16_t name_size = cursor_u16le(c); /* TargetNameFields */
+    cursor_skip(c, 2 + 4);
+    uint32_t flags = cursor_u32le(c);
+    cursor_skip(c, 8 + 8); /* ServerChallenge, Reserved */
+    uint16_t info_size = cursor_u16le(c);
+    cursor_skip(c, 2);
+    uint32_t info_at = cursor_u32le(c);
+    if (!cursor_ok(c) || (name_size == 0 && (flags & TARGET_TYPES) != 0) ||
+        (flags & AUTH_NTLM_EXTENDED_SESSIONSECURITY) == 0)
+        return false;
+    struct cursor pairs = cursor_sub(c, info_at, info_size);
+    return info_size == 0 || (cursor_ok(&pairs) && pairs_are_sound(&pairs));
+}
+
+int auth_token_check(const uint8_t *token, size_t token_size, struct err *err)
+{
+    const uint8_t *first =
+        token_size > 0 ? memmem(token, token_size, ntlm_signature, sizeof ntlm_signature) : NULL;
+    if (first == NULL)
+        return 0;
+    size_t left = token_size - (size_t)(first - token);
+    struct cursor c = cursor_of(first, left);
+    cursor_skip(&c, sizeof ntlm_signature);
+    bool sound = memmem(first + 1, left - 1, ntlm_signature, sizeof ntlm_signature) == NULL &&
+                 cursor_u32le(&c) == NTLM_CHALLENGE && challenge_is_sound(&c);
+    return sound ? 0 : err_set(err, ERR_PROTOCOL, "the server's NTLM challenge makes no sense");
 }
 
 uint32_t auth_flags_from_token(const uint8_t *token, size_t token_size)
