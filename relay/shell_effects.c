@@ -4,6 +4,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/wire/wire.h"
 #include "relay/shell_state.h"
 
@@ -63,6 +64,8 @@ static void fill_passing_row(const struct shell *shell, const struct agent_effec
     row->outcome.state = ref->registered ? TARGET_SCHEDULED : TARGET_CANCELLED;
     row->outcome.reason = REASON_CANCELLED;
     row->outcome.stage = ref->reached;
+    (void)text_copy(row->outcome.detail, sizeof row->outcome.detail,
+                    "the push was stopped before its relay was done with this target");
 }
 
 static int fill_row(struct shell *shell, const struct agent_effect *effect, uint32_t i,

@@ -17,6 +17,7 @@
 
 #define APPLICATION_ID 0x50735270 /* "PsRp" */
 #define SCHEMA_VERSION 3
+#define CHECKPOINT_PAGES 1000 /* of the WAL */
 #define OUTCOME_BYTES_MAX 4096U
 
 enum statement {
@@ -68,6 +69,7 @@ struct spool {
     sqlite3 *db;
     char *path;
     bool open; /* a transaction is */
+    int wal_page_count;
     sqlite3_stmt *statements[STATEMENT_COUNT];
 };
 
@@ -262,6 +264,15 @@ static int open_journal(struct spool *spool, struct err *err)
     return 0;
 }
 
+static int on_wal(void *context, sqlite3 *db, const char *name, int page_count)
+{
+    struct spool *spool = context;
+    (void)db;
+    (void)name;
+    spool->wal_page_count = page_count;
+    return SQLITE_OK;
+}
+
 int spool_open(struct spool **out, const char *path, struct err *err)
 {
     struct spool *spool = mem_new(1, sizeof *spool);
@@ -270,6 +281,7 @@ int spool_open(struct spool **out, const char *path, struct err *err)
         spool_close(spool);
         return -1;
     }
+    (void)sqlite3_wal_hook(spool->db, on_wal, spool);
     *out = spool;
     return 0;
 }
@@ -515,6 +527,16 @@ int spool_prune(struct spool *spool, int64_t now_unix_s, struct err *err)
     return run(spool, STATEMENT_PRUNE, err);
 }
 
+/* Instead of SQLite's own automatic checkpoint, which keeps to itself that a sync has failed. On a
+ * full disk the WAL grows on. */
+static int checkpoint(struct spool *spool, struct err *err)
+{
+    if (spool->wal_page_count < CHECKPOINT_PAGES)
+        return 0;
+    int code = sqlite3_wal_checkpoint_v2(spool->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return (code & 0xff) == SQLITE_IOERR ? db_fail(spool, err) : 0;
+}
+
 int spool_commit(struct spool *spool, struct err *err)
 {
     if (!spool->open)
@@ -522,7 +544,7 @@ int spool_commit(struct spool *spool, struct err *err)
     if (run(spool, STATEMENT_COMMIT, err) != 0)
         return -1;
     spool->open = false;
-    return 0;
+    return checkpoint(spool, err);
 }
 
 static int visit(struct spool *spool, enum statement which, const struct spool_visitor *visitor,

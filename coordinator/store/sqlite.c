@@ -15,6 +15,7 @@
 
 #define APPLICATION_ID 0x50555348 /* "PUSH" */
 #define SCHEMA_VERSION 4
+#define CHECKPOINT_PAGES 1000 /* of the WAL */
 #define PATH_SIZE 4096
 /* Larger files are not read through at each start: a damaged page shows when it is used. */
 #define CHECK_BYTES_MAX (64LL << 20)
@@ -399,6 +400,15 @@ static int check(struct store *store, struct err *err)
     return 0;
 }
 
+static int on_wal(void *context, sqlite3 *db, const char *name, int page_count)
+{
+    struct store *store = context;
+    (void)db;
+    (void)name;
+    store->wal_page_count = page_count;
+    return SQLITE_OK;
+}
+
 int store_open(struct store **out, const char *path, struct err *err)
 {
     if (inspect(path, err) != 0)
@@ -417,6 +427,7 @@ int store_open(struct store **out, const char *path, struct err *err)
         store_close(store);
         return -1;
     }
+    (void)sqlite3_wal_hook(store->db, on_wal, store);
     *out = store;
     return 0;
 }
@@ -447,6 +458,16 @@ bool store_failed(const struct store *store)
     return store->failed;
 }
 
+/* Instead of SQLite's own automatic checkpoint, which keeps to itself that a sync has failed. On a
+ * full disk the WAL grows on. */
+static int checkpoint(struct store *store, struct err *err)
+{
+    if (store->wal_page_count < CHECKPOINT_PAGES)
+        return 0;
+    int code = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return (code & 0xff) == SQLITE_IOERR ? sqlite_fail(store, err, "checkpoint") : 0;
+}
+
 int store_commit(struct store *store, struct err *err)
 {
     if (!store->dirty)
@@ -454,7 +475,8 @@ int store_commit(struct store *store, struct err *err)
     if (sqlite_flush_totals(store, err) != 0)
         return -1;
     sqlite3_stmt *commit = sqlite_read(store, SQL_COMMIT, err);
-    if (commit == NULL || sqlite_run(store, commit, "commit", err) != 0)
+    if (commit == NULL || sqlite_run(store, commit, "commit", err) != 0 ||
+        checkpoint(store, err) != 0)
         return -1;
     store->dirty = false;
     return 0;

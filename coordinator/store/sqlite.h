@@ -34,6 +34,7 @@ struct store {
     sqlite3_stmt *statements[SQL_COUNT];
     bool dirty;  /* a transaction is open */
     bool failed; /* a write failed: nothing more */
+    int wal_page_count;
     struct total_delta *deltas;
     uint32_t delta_count;
     uint32_t delta_capacity;

@@ -6,6 +6,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 
@@ -344,8 +345,6 @@ WEIGHTS = {"kill": 41, "stop": 14, "cut": 17, "full": 12, "fsync": 16}
 
 def make(world, cycle, kinds, seed):
     """The fault of a cycle."""
-    import random  # its own chances for each cycle: what others take doesn't move them
-
-    chance = random.Random(f"{seed}/{cycle}")
+    chance = random.Random(f"{seed}/{cycle}")  # its own: what others take doesn't move them
     kind = chance.choices(kinds, [WEIGHTS[kind] for kind in kinds])[0]
     return KINDS[kind](world, cycle, chance)

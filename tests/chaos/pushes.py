@@ -107,6 +107,7 @@ class Push:
             self.due["command"] = now + AGAIN_S
             if status < 0 and status != -9:
                 raise Failure(f"push {self.number}: the command must never end by a signal; {status}: {said[-1500:]}")
+            self._check_known(said)
             if status == 2:
                 raise Failure(f"push {self.number}: the command must be understood; it says {said[-1500:]}")
         if not self.command and now >= self.due["command"] and not self.paused and not self.cancelled and (
@@ -114,6 +115,12 @@ class Push:
             if self.taken:
                 self.command_again = False
             self.start_command()
+
+    def _check_known(self, said):
+        """A coordinator that has once said that it has the push has it ever after."""
+        if "no push begins with" in said:
+            self.world.truth.lost += len(self.names)
+            raise Failure(f"push {self.number}: the coordinator had taken it over, and knows nothing of it: {said[-1500:]}")
 
     def _step_orders(self, now):
         """Pause, resume, cancel, retry: each again until the coordinator has taken it."""
@@ -162,6 +169,8 @@ class Push:
                 raise Failure(f"push {self.number}: report must never end by a signal; {status}: {said[-1500:]}")
             if report:
                 self._take(report, now)
+            elif self.taken:
+                self._check_known(said)
         elif not self.look and now >= self.due["look"]:
             self.look = Asked(self.house, self.path("report"), ["report", self.id, "-o", "json"])
 

@@ -26,7 +26,7 @@ class Truth:
             for target in branch.targets:
                 self.expected[target["fqdn"]] = self.expected[target["address"]] = target["expected"]
         self.lost = self.duplicate = self.double = 0
-        self.unknown = collections.Counter()
+        self.unknown = set()  # (push, target): nobody could tell until the end
         self.slow = collections.Counter()
         self.acknowledged = 0
 
@@ -90,8 +90,9 @@ class Truth:
 
     def _unexpected(self, push, row):
         expected, state = self.expected[row["target"]], row["state"]
+        self.unknown.discard((push.number, row["target"]))
         if state == "unknown_effect":
-            self.unknown[row["reason"]] += 1
+            self.unknown.add((push.number, row["target"]))
             return None
         if push.cancelled and state in ("cancelled", "expired") or state in SUCCESS and not expected:
             return None

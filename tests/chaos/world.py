@@ -1,13 +1,15 @@
 """The run: an organisation, pushes that overlap, and one fault after the other until so many cycles are over."""
 
 import collections
-import os
+import contextlib
+import json
 import pathlib
 import random
+import sqlite3
 import time
 
 import faults
-from branchtruth import Machines
+from branchtruth import VALIDATE_ONLY
 from house import House, Failure
 from pushes import Push
 from sites import Sites
@@ -17,10 +19,12 @@ RELAYS = {"lyon": 2, "oslo": 2}
 TARGETS = 120  # of each site
 BROKEN_MACHINES = "host-down*3,port-closed*4,no-share*3,read-only*2"
 OPEN_PUSHES = 3
+FOLDER = "\\Pusher\\"
 TICK_S = 0.03
 PAUSE_S = (0.4, 2.2)  # from one fault to the next
 FAULTS_AT_ONCE = 3
 QUICK_FROM = 0.75  # of the cycles: later pushes don't wait for the packages' ends, or the run would
+LAST_LOOKED_AT = 50  # pushes whose reports are held against the machines once more at the very end
 PATIENCE_S = 600  # for everything to come to its end once all is well, on any machine
 
 
@@ -160,15 +164,9 @@ class World:
 
     def _last_look(self):
         """At the very end: nobody did anything afterwards, every store is whole, nothing complained."""
-        for push in self.closed:
-            machines = Machines(self.sites, push.id)
-            for machine in machines.all():
-                registered, runs = machines.registered(machine), machines.runs(machine)
-                if len(registered) > 1 or len(runs) > 1:
-                    self.truth.duplicate += len(registered) > 1
-                    self.truth.double += len(runs) > 1
-                    raise Failure(f"push {push.number}: {machine['address']} must have one task and one start at most after all; "
-                                  f"it has {len(registered)} and {len(runs)}")
+        for push in self.closed[-LAST_LOOKED_AT:]:
+            self._look_again(push)
+        self._look_at_machines()
         for keeper in self.house.keepers:
             keeper.kill()
             keeper.check_store()
@@ -180,11 +178,34 @@ class World:
         if cores:
             raise Failure(f"no core files: {cores}")
 
+    def _look_at_machines(self):
+        """Whatever push it was of: one task and one start at a machine."""
+        for branch in self.sites:
+            with contextlib.closing(sqlite3.connect(f"{branch.directory}/scheduler/tasks.db", timeout=30)) as database:
+                for table, what, more in (
+                    ("calls", "registered", f"WHERE name = 'SchRpcRegisterTask' AND result = 0 AND (flags & {VALIDATE_ONLY}) = 0"),
+                    ("runs", "started", ""),
+                ):
+                    for target, push, count in database.execute(
+                            f"SELECT target, substr(path, {len(FOLDER) + 1}, 32) AS push, count(*) AS n FROM {table} {more} "
+                            "GROUP BY target, push HAVING n > 1"):
+                        self.truth.duplicate += what == "registered"
+                        self.truth.double += what == "started"
+                        raise Failure(f"{target}: the task of a push must be {what} once; that of {push} was {count} times")
+
+    def _look_again(self, push):
+        done = self.house.pusher("report", push.id, "-o", "json")
+        try:
+            report = json.loads(done.stdout)
+        except json.JSONDecodeError:
+            raise Failure(f"push {push.number}: its report must still be there; {done.stderr}") from None
+        self.truth.check_closed(push, report, None)
+
     def summary(self):
         words = {"kill": "kills", "stop": "stops", "cut": "partitions", "full": "full disks", "fsync": "failed syncs"}
         done = ", ".join(f"{self.begun[kind]} {words[kind]}" for kind in words if self.begun[kind])
         truth = self.truth
-        unknown = sum(truth.unknown.values()) if truth else 0
+        unknown = len(truth.unknown) if truth else 0
         return (f"{self.cycle} cycles ({done or 'none'}) over {len(self.closed)} pushes and {self.target_count} targets: "
                 f"{truth.lost if truth else 0} lost, {truth.duplicate if truth else 0} duplicate, "
                 f"{truth.double if truth else 0} double start"

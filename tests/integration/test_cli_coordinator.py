@@ -148,7 +148,9 @@ class Coordinator(PushCase):
         self.desk.must("cancel", push)
         self.with_relay()  # what it had before it was killed is its to give back
         self.wait_state(push, "closed")
-        self.assertEqual(self.desk.report(push)["totals"]["cancelled"], len(self.names()))
+        report = self.desk.report(push)
+        self.assertEqual(report["totals"]["cancelled"], len(self.names()))
+        self.assertEqual([row for row in report["targets"] if not (row["reason"] and row["detail"])], [])
 
     def test_retry_is_the_next_generation_of_those_who_failed(self):
         package = self.package(name="retried.exe")
