@@ -164,6 +164,7 @@ static int fill_lease(struct coordinator *c, const struct dispatch_effect *effec
     lease->epoch = effect->epoch;
     lease->push = effect->push;
     lease->generation = effect->generation;
+    lease->stop_counter = effect->counter;
     lease->entries = mem_new(count, sizeof *lease->entries);
     for (uint32_t i = 0; i < count; i++) {
         struct lease_entry *entry = &lease->entries[lease->entry_count++];

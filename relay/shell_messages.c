@@ -27,6 +27,7 @@ static void on_lease(struct shell *shell, const struct message_lease *lease)
                 .verified = shell_lease_proven(shell, lease),
                 .entries = lease->entries,
                 .entry_count = lease->entry_count,
+                .stop_counter = lease->stop_counter,
             },
     };
     shell_step(shell, &event);

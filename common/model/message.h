@@ -198,6 +198,7 @@ struct message_lease {
     uint32_t entry_count;
     uint8_t *proof; /* Merkle multiproof for the entries, see trust/merkle.h */
     size_t proof_size;
+    uint64_t stop_counter; /* 0: none. As a STOP with this counter, heard just before */
 };
 
 struct result_row {

@@ -151,6 +151,7 @@ void *put_lease(struct coder *c, const struct message *message)
     to->entries = entries;
     to->n_entries = count;
     to->proof = put_blob(c, from->proof, from->proof_size, LIMIT_MESSAGE_BYTES_MAX, "proof");
+    to->stop_counter = from->stop_counter;
     return to;
 }
 
@@ -170,6 +171,7 @@ void take_lease(struct coder *c, const void *body, struct message *message)
                        "target name");
     }
     take_blob(c, from->proof, &to->proof, &to->proof_size, LIMIT_MESSAGE_BYTES_MAX, "proof");
+    to->stop_counter = from->stop_counter;
 }
 
 static Pusher__ResultRow *put_result_row(struct coder *c, const struct result_row *from)

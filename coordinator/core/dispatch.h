@@ -160,7 +160,7 @@ enum dispatch_effect_kind {
     DISPATCH_SEND_WELCOME,     /* relay, epoch, instance */
     DISPATCH_SEND_HEARTBEAT_ACK, /* relay, epoch, sent_boottime_ms */
     DISPATCH_SEND_JOB,           /* relay, push_key */
-    DISPATCH_SEND_LEASE,         /* relay, epoch, push_key, leases */
+    DISPATCH_SEND_LEASE,         /* relay, epoch, push_key, leases, counter */
     DISPATCH_SEND_RESULTS_ACK,   /* relay, epoch, sequence */
     DISPATCH_SEND_STOP,          /* relay, epoch, push, generation, counter */
     DISPATCH_SEND_CLOSE,         /* relay, epoch, push, generation */
@@ -182,7 +182,8 @@ struct dispatch_effect {
     uint64_t push_key;             /* as in PUSH_OPENED; 0 for SEND_CLOSE of an old push */
     struct push_id push;           /* whenever a push is meant */
     uint32_t generation;           /* of that push */
-    uint64_t counter;              /* SEND_STOP: of the job that is stopped */
+    uint64_t counter;              /* SEND_STOP, and SEND_LEASE if it asks only: of the job that is
+                                      stopped */
     uint32_t target_no;            /* PERSIST_OUTCOME */
     const struct outcome *outcome; /* borrowed from the event, constant, or the effects' own: valid
                                       until the event's message is released, and the next step */

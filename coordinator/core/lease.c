@@ -133,6 +133,8 @@ static void send_lease(struct dispatch_turn *turn, const struct ledger *ledger, 
     struct dispatch_effect *lease = turn_of_push(turn, DISPATCH_SEND_LEASE, ledger);
     lease->relay = relay;
     lease->epoch = turn->core->relays[relay].epoch;
+    if (asks_only(ledger)) /* its STOP may be lost */
+        lease->counter = ledger->counter;
     for (uint32_t i = 0; i < count; i++)
         turn_add_lease(turn, numbers[i], ledger->targets[numbers[i]].attempt);
     turn_sort_leases(turn);

@@ -127,6 +127,7 @@ struct agent_lease {
     bool verified; /* the Merkle proof shows that the operator named every entry */
     const struct lease_entry *entries;
     uint32_t entry_count;
+    uint64_t stop_counter; /* as in message_lease */
 };
 
 enum agent_event_kind {

@@ -260,6 +260,8 @@ uint32_t push_find(const struct agent *agent, const struct push_id *id, uint32_t
 uint32_t push_get(struct agent *agent, const struct push_id *id, uint32_t generation);
 void on_job(struct agent *agent, const struct agent_job *job);
 void on_stop(struct agent *agent, const struct message_push_ref *ref);
+/* A STOP of the job with this counter (0: whichever it is), unless that comes late. */
+void push_stop(struct agent *agent, uint32_t push, uint64_t counter);
 void on_close(struct agent *agent, const struct message_push_ref *ref);
 void on_package(struct agent *agent, uint32_t job_no, const char *failure);
 /* Removes the job when nothing needs it any more. */

@@ -157,23 +157,31 @@ static bool stop_is_late(const struct agent *agent, const struct push_slot *push
            (push->job_epoch == 0 || push->job_epoch == agent->epoch);
 }
 
-void on_stop(struct agent *agent, const struct message_push_ref *ref)
+void push_stop(struct agent *agent, uint32_t push, uint64_t counter)
 {
-    uint32_t push = push_find(agent, &ref->push, ref->generation);
-    if (agent->epoch == 0 || ref->epoch != agent->epoch || push == ENTRY_NONE ||
-        stop_is_late(agent, &agent->pushes[push], ref->counter)) {
+    struct push_slot *slot = &agent->pushes[push];
+    if (stop_is_late(agent, slot, counter)) {
         agent->ignored++;
         return;
     }
-    struct push_slot *slot = &agent->pushes[push];
     if (!slot->stopped)
         slot->stop_until_ms = agent->now_ms + agent->config.shutdown_ms;
     slot->stopped = true;
-    if (ref->counter == 0 || ref->counter > slot->counter)
+    if (counter == 0 || counter > slot->counter)
         slot->wait_on = false;
-    if (ref->counter > slot->stop_counter)
-        slot->stop_counter = ref->counter;
+    if (counter > slot->stop_counter)
+        slot->stop_counter = counter;
     work_stop(agent, push);
+}
+
+void on_stop(struct agent *agent, const struct message_push_ref *ref)
+{
+    uint32_t push = push_find(agent, &ref->push, ref->generation);
+    if (agent->epoch == 0 || ref->epoch != agent->epoch || push == ENTRY_NONE) {
+        agent->ignored++;
+        return;
+    }
+    push_stop(agent, push, ref->counter);
 }
 
 /* Every row of it is terminal at the coordinator: whatever we still know or do is of no use. */

@@ -323,6 +323,8 @@ void on_lease(struct agent *agent, const struct agent_lease *lease)
         agent->ignored++; /* JOB was lost; the coordinator says both again */
         return;
     }
+    if (lease->stop_counter > 0)
+        push_stop(agent, push, lease->stop_counter);
     for (uint32_t i = 0; i < lease->entry_count; i++) {
         const struct lease_entry *entry = &lease->entries[i];
         if (job_refused(agent, push, entry->target_no))

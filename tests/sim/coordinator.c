@@ -28,7 +28,8 @@ static void send_lease(struct world *w, const struct dispatch_effect *e)
                                            .push = e->push,
                                            .generation = e->generation,
                                            .entries = entries,
-                                           .entry_count = e->lease_count};
+                                           .entry_count = e->lease_count,
+                                           .stop_counter = e->counter};
     network_post(w, TO_RELAY, e->relay, &message);
 }
 

@@ -215,8 +215,9 @@ static struct agent_event event_of(const struct message *message)
     } else {
         const struct message_lease *lease = &message->lease;
         event.kind = AGENT_LEASE;
-        event.lease = (struct agent_lease){lease->epoch, lease->push,    lease->generation,
-                                           true,         lease->entries, lease->entry_count};
+        event.lease =
+            (struct agent_lease){lease->epoch,   lease->push,        lease->generation,  true,
+                                 lease->entries, lease->entry_count, lease->stop_counter};
     }
     return event;
 }
@@ -226,6 +227,7 @@ void relay_hears(struct world *w, const struct item *item)
     struct message message;
     if (!network_open(w, item, &message))
         return;
+    stop_kept_heard(w, item->relay, &message);
     if (message.kind == MESSAGE_JOB) {
         hears_job(w, item->relay, &message.job);
     } else {

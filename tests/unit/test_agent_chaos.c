@@ -615,8 +615,12 @@ static void relay_takes(struct sim *sim, struct item *item)
         for (uint32_t i = 0; i < message->lease.entry_count; i++)
             item->entries[i].name = item->names[i];
         event.kind = AGENT_LEASE;
-        event.lease = (struct agent_lease){message->lease.epoch,      push, 1, true, item->entries,
-                                           message->lease.entry_count};
+        event.lease = (struct agent_lease){.epoch = message->lease.epoch,
+                                           .push = push,
+                                           .generation = 1,
+                                           .verified = true,
+                                           .entries = item->entries,
+                                           .entry_count = message->lease.entry_count};
     }
     step(sim, &event);
 }

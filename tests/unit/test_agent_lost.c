@@ -35,6 +35,36 @@ static void stop_of_an_earlier_job_in_a_new_epoch_is_obeyed(void **state)
     world_release(&world);
 }
 
+/* A cancelled push is asked of a relay that has just started: JOB, STOP, LEASE; STOP is lost. */
+static void lease_of_a_stopped_job_starts_nothing_without_its_stop(void **state)
+{
+    (void)state;
+    struct world world;
+    char name[] = "At0";
+    struct lease_entry entry = {0, 1, name};
+    world_default(&world);
+    world.quiet = true;
+    struct agent_event event = {
+        .kind = AGENT_LEASE,
+        .lease = {.epoch = world.epoch,
+                  .push = push_a,
+                  .generation = 1,
+                  .verified = true,
+                  .entries = &entry,
+                  .entry_count = 1,
+                  .stop_counter = 1},
+    };
+    step(&world, &event);
+    saw(&world, "cancelled A#0.1\n");
+    struct agent_job job = job_of(&push_a, 2); /* resumed; the LEASE comes once more, late */
+    give_job(&world, &job);
+    forget_trace(&world);
+    lease(&world, &push_a, 0, 1, 2);
+    step(&world, &event);
+    saw(&world, "run At0 resolve\n");
+    world_release(&world);
+}
+
 static void job_of_a_closed_push_leaves_its_targets_unknown(void **state)
 {
     (void)state;
@@ -71,6 +101,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stop_of_an_earlier_job_in_a_new_epoch_is_obeyed),
+        cmocka_unit_test(lease_of_a_stopped_job_starts_nothing_without_its_stop),
         cmocka_unit_test(job_of_a_closed_push_leaves_its_targets_unknown),
         cmocka_unit_test(hello_names_the_newest_epoch),
     };

@@ -67,6 +67,8 @@ void windows_look(struct world *world, uint16_t relay);
 /* stop_kept.c */
 void stop_kept_register(struct world *world, uint16_t relay, int slot, uint32_t target_no);
 
+/* The relay is about to deal with a message. */
+void stop_kept_heard(struct world *world, uint16_t relay, const struct message *message);
 /* A message to a relay is lost, or late. */
 void stop_kept_missed(struct world *world, uint16_t relay, const struct message *message);
 

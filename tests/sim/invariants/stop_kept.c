@@ -1,7 +1,7 @@
 /* stop.kept: nothing new is registered later than one lease after a stop or cancel is committed.
  *
- * A relay that a STOP was lost for, or came late to, is let off: it is told again with each of its
- * heartbeats, but until one is through it can't know. */
+ * A relay that a STOP was lost for, or came late to, is let off until it hears of it: it is told
+ * again with each of its heartbeats, and by a LEASE that asks only. */
 #include "tests/sim/invariants/invariants.h"
 #include "tests/sim/trace.h"
 
@@ -23,4 +23,19 @@ void stop_kept_missed(struct world *w, uint16_t relay, const struct message *mes
     if (message->kind == MESSAGE_STOP)
         w->stop_missed[slot_of(&message->push_ref.push, message->push_ref.generation)][relay] =
             true;
+}
+
+void stop_kept_heard(struct world *w, uint16_t relay, const struct message *message)
+{
+    int slot = 0;
+    uint64_t counter = 0;
+    if (message->kind == MESSAGE_STOP) {
+        slot = slot_of(&message->push_ref.push, message->push_ref.generation);
+        counter = message->push_ref.counter;
+    } else if (message->kind == MESSAGE_LEASE) {
+        slot = slot_of(&message->lease.push, message->lease.generation);
+        counter = message->lease.stop_counter;
+    }
+    if (counter > 0 && counter == w->store.counter[slot])
+        w->stop_missed[slot][relay] = false;
 }
