@@ -140,13 +140,23 @@ bool ledger_owes(const struct ledger *ledger, uint16_t relay, uint16_t relay_sit
     return target->recovered && had_before(ledger, relay, relay_site, no);
 }
 
-void ledger_spoke(struct ledger *ledger, uint16_t relay, uint32_t no)
+static void note_word(struct ledger *ledger, uint16_t relay, uint32_t no, bool owed)
 {
     struct ledger_target *target = &ledger->targets[no];
     if (target->relay == relay)
-        target->owed = false;
+        target->owed = owed;
     else if (target->recovered || past_find(&ledger->past, no, relay) != NULL)
-        past_note(&ledger->past, no, relay, false);
+        past_note(&ledger->past, no, relay, owed);
+}
+
+void ledger_spoke(struct ledger *ledger, uint16_t relay, uint32_t no)
+{
+    note_word(ledger, relay, no, false);
+}
+
+void ledger_owe(struct ledger *ledger, uint16_t relay, uint32_t no)
+{
+    note_word(ledger, relay, no, true);
 }
 
 /* The target goes to another relay; what the one before may know is kept. */

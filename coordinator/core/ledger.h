@@ -43,7 +43,7 @@ struct ledger_target {
     bool unknown : 1;    /* the row says unknown_effect, whatever the phase */
     bool doubted : 1;    /* ... with a failure that counts once nobody owes a word */
     bool would_fail : 1; /* ... as FAILED */
-    bool owed : 1;       /* `relay` lost a lease of it, and has said nothing since */
+    bool owed : 1;       /* `relay` may have registered it, and has not said: ledger_owes */
     bool recovered : 1;  /* may have been leased before the restart: see recovered_mark */
 };
 
@@ -128,10 +128,13 @@ struct ledger_queue *ledger_queue_of(const struct ledger *ledger, uint16_t site)
 /* Whether this relay may know something of the target: it was leased it once. */
 bool ledger_ever_leased(const struct ledger *ledger, uint16_t relay, uint16_t relay_site,
                         uint32_t no);
-/* Whether the relay lost a lease of the target and has said nothing of it since. */
+/* Whether the relay may have registered the task and hasn't said: it lost a lease of the target and
+ * has said nothing since, it was given up, or it can't tell. */
 bool ledger_owes(const struct ledger *ledger, uint16_t relay, uint16_t relay_site, uint32_t no);
 /* The relay has said what it knows of the target. */
 void ledger_spoke(struct ledger *ledger, uint16_t relay, uint32_t no);
+/* The relay may have registered the task, and hasn't been heard to say, or can't. */
+void ledger_owe(struct ledger *ledger, uint16_t relay, uint32_t no);
 /* A relay of the site has become live, or isn't any more. */
 void ledger_live(struct ledger *ledger, uint16_t site, bool live);
 

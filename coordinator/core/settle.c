@@ -157,14 +157,23 @@ static void persist_row(struct dispatch_turn *turn, struct ledger *ledger, uint1
     effect->output_size = row->output_size;
 }
 
+/* Who can't tell may have gone past INTENT, and owes the word still: a failure of somebody who had
+ * the target earlier says nothing of that. */
+static void note_word(struct ledger *ledger, uint16_t relay, const struct result_row *row)
+{
+    if (row->outcome.state == TARGET_UNKNOWN_EFFECT)
+        ledger_owe(ledger, relay, row->target_no);
+    else
+        ledger_spoke(ledger, relay, row->target_no);
+}
+
 void settle_row(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
                 const struct result_row *row)
 {
     const struct outcome *outcome = &row->outcome;
     uint32_t no = row->target_no;
     bool known = outcome->state != TARGET_UNKNOWN_EFFECT;
-    if (known)
-        ledger_spoke(ledger, relay, no);
+    note_word(ledger, relay, row);
     if (known && end_unseen(ledger, no, outcome)) {
         persist_row(turn, ledger, relay, row, outcome_given_up(turn, ledger, no));
     } else if (known && !settle_tells(outcome) &&
@@ -209,8 +218,7 @@ static bool answered(struct dispatch_turn *turn, struct ledger *ledger, uint16_t
         target->phase == LEDGER_LEASED && target->relay == relay && target->attempt == row->attempt;
     if (outcome->state == TARGET_CANCELLED && target->doubted && !asked)
         return true; /* of an earlier lease */
-    if (outcome->state != TARGET_UNKNOWN_EFFECT)
-        ledger_spoke(ledger, relay, row->target_no);
+    note_word(ledger, relay, row);
     bool nobody_knows =
         outcome->state == TARGET_UNKNOWN_EFFECT || end_unseen(ledger, row->target_no, outcome);
     bool open = settle_owed_by_other(turn->core, ledger, relay, row->target_no);
@@ -284,6 +292,8 @@ static void settle_list(struct dispatch_turn *turn, struct ledger *ledger,
             rest(turn, ledger, no); /* whom it was asked of says nothing */
             continue;
         }
+        if (ledger->targets[no].phase == LEDGER_LEASED) /* it may be registered all the same */
+            ledger_owe(ledger, ledger->targets[no].relay, no);
         (void)settle(turn, ledger, ledger->targets[no].relay, no,
                      outcome != NULL ? outcome : outcome_given_up(turn, ledger, no));
     }

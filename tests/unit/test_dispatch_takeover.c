@@ -177,6 +177,45 @@ static void asked_relay_that_goes_away_is_asked_again_when_it_is_back(void **sta
     story_end(&story);
 }
 
+/* The second relay went past INTENT and can't look. What the first one says of its own way then
+ * tells nothing of the task. */
+static void failure_of_the_first_says_nothing_of_what_the_second_cannot_tell(void **state)
+{
+    (void)state;
+    struct story story = story_of_takeover(1);
+    struct result_row row = row_of(1, 0, 2, TARGET_UNKNOWN_EFFECT, REASON_CONN_LOST);
+    send_rows(&story, 1, epoch_of(&story, 1), &row, 1);
+    hello(&story, 0, 1100000000, 10);
+    forget(&story);
+    fails(&story, 0, 0, 1, STAGE_COPY, REASON_DISK_FULL);
+    expect(&story, "r0 RESULTS_ACK 5\n");
+    scheduled(&story, 1, 1, 0, 2);
+    expect(&story, "row p1/0 scheduled -\nr1 RESULTS_ACK 5\nr0 CLOSE p1\nr1 CLOSE p1\n");
+    story_end(&story);
+}
+
+static void failure_of_the_first_says_nothing_of_what_the_second_was_not_heard_of(void **state)
+{
+    (void)state;
+    struct story story = story_of_takeover(1);
+    stop_push(&story, 1, true);
+    for (uint32_t ms = 0; ms < GRACE_MS; ms += HEARTBEAT_MS) {
+        story.now_ms += HEARTBEAT_MS;
+        heartbeat(&story, 1, 10);
+    }
+    forget(&story);
+    tick(&story);
+    expect(&story, "r1 JOB p1\nr1 STOP p1 (job 1)\nr1 LEASE p1 0#2\n"
+                   "row p1/0 unknown_effect RELAY_LOST\nclosed p1\n");
+    hello(&story, 0, 1100000000, 10);
+    forget(&story);
+    fails(&story, 0, 0, 1, STAGE_COUNT, REASON_EXPIRED);
+    expect(&story, "r0 RESULTS_ACK 5\n");
+    scheduled(&story, 1, 1, 0, 2);
+    expect(&story, "row p1/0 scheduled -\nr1 RESULTS_ACK 5\nr0 CLOSE p1\nr1 CLOSE p1\n");
+    story_end(&story);
+}
+
 /* After a restart the coordinator knows how far leases reached, and who said what it has stored. */
 static void doubt_is_found_again_after_a_restart(void **state)
 {
@@ -346,6 +385,8 @@ int main(void)
         cmocka_unit_test(late_failure_of_the_first_ends_the_doubt),
         cmocka_unit_test(who_does_not_know_leaves_it_unknown_for_good),
         cmocka_unit_test(asked_relay_that_goes_away_is_asked_again_when_it_is_back),
+        cmocka_unit_test(failure_of_the_first_says_nothing_of_what_the_second_cannot_tell),
+        cmocka_unit_test(failure_of_the_first_says_nothing_of_what_the_second_was_not_heard_of),
         cmocka_unit_test(doubt_is_found_again_after_a_restart),
         cmocka_unit_test(draining_relay_finishes_and_gets_nothing_new),
         cmocka_unit_test(revoked_relay_loses_its_leases_and_is_not_heard),
