@@ -9,7 +9,7 @@ build='build-essential cmake ninja-build pkg-config git ca-certificates
        libuv1-dev libc-ares-dev libsqlite3-dev libssl-dev nettle-dev libkrb5-dev
        libjansson-dev libcyaml-dev libexpat1-dev'
 runtime='gss-ntlmssp'
-check='libcmocka-dev clang libclang-rt-14-dev llvm clang-tidy clang-format cppcheck valgrind gcovr'
+check='libcmocka-dev clang libclang-rt-14-dev llvm clang-tidy clang-format cppcheck valgrind gcovr spin'
 lab='samba samba-common-bin samba-vfs-modules smbclient python3 python3-impacket python3-samba
      wine iproute2 nftables dnsmasq-base attr acl libcap2-bin procps util-linux sqlite3 fping'
 
