@@ -91,7 +91,9 @@ static void distrust_older(struct shell *shell, const struct job *job)
     }
 }
 
-/* A job that this relay has seen replaced or closed is of the past, whoever brings it again. */
+/* A job that this relay has seen replaced or closed is of the past, whoever brings it again. What
+ * was done under one that was closed here is forgotten, also that it was closed once its time is
+ * over: such a refusal doesn't say that nothing was begun. */
 static void refuse_old(struct shell *shell, struct vetted_job *vetted, bool *forgotten)
 {
     struct spool_job known = {.push = vetted->job.push, .generation = vetted->job.generation};
@@ -103,18 +105,18 @@ static void refuse_old(struct shell *shell, struct vetted_job *vetted, bool *for
         shell_fail(shell, &err);
         return;
     }
-    if (newest > known.generation) {
-        vetted->accepted = false;
-        (void)text_copy(vetted->refusal, sizeof vetted->refusal, newer_generation);
-        return;
-    }
-    if (!found || (!known.closed && vetted->job.counter >= known.counter))
-        return;
-    vetted->accepted = false;
-    *forgotten = known.closed;
-    (void)text_copy(vetted->refusal, sizeof vetted->refusal,
-                    known.closed ? "this push is closed already"
-                                 : "a newer signed job of this push was seen");
+    const char *refusal = NULL;
+    if (newest > known.generation)
+        refusal = newer_generation;
+    else if (found && known.closed)
+        refusal = "this push is closed already";
+    else if (found && vetted->accepted && vetted->job.counter < known.counter)
+        refusal = "a newer signed job of this push was seen";
+    if (refusal != NULL && vetted->accepted)
+        (void)text_copy(vetted->refusal, sizeof vetted->refusal, refusal);
+    vetted->accepted = vetted->accepted && refusal == NULL;
+    bool over = vetted->job.not_after_unix_s < (int64_t)(shell_now_unix_ms() / 1000);
+    *forgotten = !vetted->accepted && (found ? known.closed : newest > known.generation || over);
 }
 
 static bool local_account(const char *account)
@@ -258,8 +260,7 @@ void shell_on_job(struct shell *shell, const struct message_job *message)
         .wait = job->action == JOB_PUSH && job->wait,
         .wait_until_unix_ms = wait_until_s < INT64_MAX / 1000 ? wait_until_s * 1000 : INT64_MAX,
     };
-    if (vetted.accepted)
-        refuse_old(shell, &vetted, &event.forgotten);
+    refuse_old(shell, &vetted, &event.forgotten);
     bool known =
         vetted.accepted && agent_knows_job(shell->agent, &job->push, job->generation, job->counter);
     if (!known && !shell->failed) {
