@@ -400,6 +400,21 @@ static int recover_sites(struct coordinator *c, struct err *err)
     return relays_recover(c, STORE_RELAY_NONE, err);
 }
 
+/* It may have been stopped or cancelled since the copy was made, and relays may know a newer job:
+ * whoever resumes it signs one that is above all of that. */
+static int stop_restored(struct coordinator *c, uint64_t key, struct err *err)
+{
+    struct push_summary summary;
+    char id[PUSH_ID_TEXT_SIZE];
+    if (store_summary(c->store, key, &summary, err) != 0)
+        return -1;
+    if (summary.state != PUSH_OPEN)
+        return 0;
+    push_id_text(&summary.push, id);
+    log_warning("push %s is stopped: resume it, or cancel it", id);
+    return store_push_state(c->store, key, PUSH_STOPPED, clock_unix_ms(), err);
+}
+
 /* Also a push that is closed in the copy: it may have been tried again since. */
 static int note_restored(struct coordinator *c, struct err *err)
 {
@@ -410,10 +425,16 @@ static int note_restored(struct coordinator *c, struct err *err)
         uint64_t *keys = shell_push_keys(c, kinds[kind], UINT32_MAX, &count, err);
         if (keys == NULL)
             return -1;
-        for (uint32_t i = 0; i < count; i++)
+        int result = 0;
+        for (uint32_t i = 0; i < count && result == 0; i++) {
             if (keys[i] > c->restored_key)
                 c->restored_key = keys[i];
+            if (kinds[kind] == STORE_PUSHES_OPEN)
+                result = stop_restored(c, keys[i], err);
+        }
         free(keys);
+        if (result != 0)
+            return -1;
     }
     log_warning("the store is an old copy: whatever it says no relay had may have been had");
     return 0;

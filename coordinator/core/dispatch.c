@@ -153,6 +153,18 @@ static bool outcome_makes_sense(const struct outcome *outcome)
            outcome->stage <= STAGE_COUNT && outcome->reason < REASON_COUNT;
 }
 
+/* Although the push goes on: it must have missed the new JOB. When it does so again, it knows of a
+ * stop that the store has lost, and would decline as fast as it is asked. */
+static void on_declined(struct dispatch_turn *turn, const struct ledger *ledger,
+                        struct ledger_share *share)
+{
+    if (share->declined_version == ledger->job_version && turn->now_ms > share->declined_ms)
+        share->declined_until_ms = turn->now_ms + turn->core->config.heartbeat_ms / 2;
+    share->declined_version = ledger->job_version;
+    share->declined_ms = turn->now_ms;
+    share->job_epoch = 0;
+}
+
 /* A relay says it dropped the target without beginning. */
 static void on_dropped(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay,
                        const struct result_row *row)
@@ -166,8 +178,10 @@ static void on_dropped(struct dispatch_turn *turn, struct ledger *ledger, uint16
     lease_forget_held(turn->core, ledger, row->target_no);
     ledger_spoke(ledger, relay, row->target_no);
     ledger_return(ledger, row->target_no, false);
-    /* When it did so although the push goes on, it must have missed the new JOB. */
-    ledger_share(ledger, relay)->job_epoch = 0;
+    if (ledger->state == PUSH_OPEN)
+        on_declined(turn, ledger, ledger_share(ledger, relay));
+    else
+        ledger_share(ledger, relay)->job_epoch = 0;
 }
 
 /* It is registered. With a reason the relay has been told to stop, and gives the lease back. */

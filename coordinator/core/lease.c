@@ -58,6 +58,12 @@ static bool may_work(const struct ledger *ledger, const struct ledger_share *sha
     return share != NULL ? !share->barred : !ledger->picked;
 }
 
+/* It has just given back what it was leased although the push goes on. */
+static bool declines(const struct dispatch_turn *turn, const struct ledger_share *share)
+{
+    return share != NULL && turn->now_ms < share->declined_until_ms;
+}
+
 /* Under STOP a relay answers a lease with what it knows and starts nothing. */
 static bool asks_only(const struct ledger *ledger)
 {
@@ -75,7 +81,8 @@ static uint32_t available(const struct dispatch_turn *turn, const struct ledger 
     if (queue == NULL || !may_work(ledger, share))
         return 0;
     uint32_t wanted = share != NULL ? share->wanted.count : 0;
-    bool drains = to->standing == RELAY_DRAINING;
+    bool drains =
+        to->standing == RELAY_DRAINING || (ledger->state == PUSH_OPEN && declines(turn, share));
     switch (ledger->state) {
     case PUSH_OPEN:
         return drains ? wanted

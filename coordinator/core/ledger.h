@@ -63,16 +63,19 @@ struct ledger_queue {
 
 /* What one relay has to do with this push. */
 struct ledger_share {
-    struct ledger_list leased; /* oldest LEASE first */
-    struct ledger_list wanted; /* unknown_effect: what it is to be asked about */
-    bool barred;               /* it may not work on this push */
-    uint32_t recovered_mark;   /* before the restart it may have been leased numbers below this */
-    uint32_t mark;             /* persisted: 1 + the highest number it was ever leased */
-    uint32_t attempt_max;      /* persisted: highest attempt it was ever leased */
-    uint32_t awaited_count;    /* of leased: those whose end is awaited */
-    uint64_t job_epoch;        /* epoch in which JOB was sent; 0: not yet */
-    uint32_t job_version;      /* of the JOB that was sent */
-    bool stop_sent;            /* STOP went out after that JOB */
+    struct ledger_list leased;  /* oldest LEASE first */
+    struct ledger_list wanted;  /* unknown_effect: what it is to be asked about */
+    bool barred;                /* it may not work on this push */
+    uint32_t recovered_mark;    /* before the restart it may have been leased numbers below this */
+    uint32_t mark;              /* persisted: 1 + the highest number it was ever leased */
+    uint32_t attempt_max;       /* persisted: highest attempt it was ever leased */
+    uint32_t awaited_count;     /* of leased: those whose end is awaited */
+    uint64_t job_epoch;         /* epoch in which JOB was sent; 0: not yet */
+    uint32_t job_version;       /* of the JOB that was sent */
+    bool stop_sent;             /* STOP went out after that JOB */
+    uint32_t declined_version;  /* of the JOB under which it last gave back what it was leased */
+    uint64_t declined_ms;       /* when */
+    uint64_t declined_until_ms; /* it has done so again: it is leased nothing until then */
 };
 
 struct ledger {

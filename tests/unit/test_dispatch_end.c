@@ -285,6 +285,27 @@ static void dropped_target_of_open_push_is_leased_with_its_job_again(void **stat
     story_end(&story);
 }
 
+/* It obeys a stop that the store has lost. */
+static void relay_that_gives_back_again_is_asked_after_a_while(void **state)
+{
+    (void)state;
+    struct story story = story_of_one_push(1, 2);
+    result(&story, 0, 1, 0, 1, TARGET_CANCELLED, REASON_CANCELLED);
+    forget(&story);
+    story.now_ms += 20;
+    result(&story, 0, 1, 0, 2, TARGET_CANCELLED, REASON_CANCELLED);
+    expect(&story, "r0 RESULTS_ACK 5\n");
+    heartbeat(&story, 0, 2);
+    expect(&story, "r0 HEARTBEAT_ACK 77\n");
+    story.now_ms += HEARTBEAT_MS / 2;
+    heartbeat(&story, 0, 2);
+    expect(&story, "r0 HEARTBEAT_ACK 77\n"
+                   "mark p1 r0 <1 #3\n"
+                   "r0 JOB p1\n"
+                   "r0 LEASE p1 0#3\n");
+    story_end(&story);
+}
+
 /* ---- restart of the coordinator ---- */
 
 static void restart_keeps_apart_what_was_leased(void **state)
@@ -397,6 +418,7 @@ int main(void)
         cmocka_unit_test(cancel_without_word_from_relay_ends_unknown),
         cmocka_unit_test(resume_of_open_push_sends_new_job_with_the_leases),
         cmocka_unit_test(dropped_target_of_open_push_is_leased_with_its_job_again),
+        cmocka_unit_test(relay_that_gives_back_again_is_asked_after_a_while),
         cmocka_unit_test(restart_keeps_apart_what_was_leased),
         cmocka_unit_test(ended_push_is_closed_again_at_hello),
         cmocka_unit_test(closed_push_with_unknown_rows_still_listens),
