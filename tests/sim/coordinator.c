@@ -1,6 +1,7 @@
 /* See coordinator.h. */
 #include "tests/sim/coordinator.h"
 
+#include "tests/sim/fault.h"
 #include "tests/sim/invariants/invariants.h"
 #include "tests/sim/network.h"
 #include "tests/sim/store.h"
@@ -91,25 +92,70 @@ static bool may_die(const struct world *w, const struct dispatch_event *event)
                           event->kind == DISPATCH_TICK);
 }
 
+static bool persists(const struct dispatch_effect *e)
+{
+    return e->kind == DISPATCH_PERSIST_OUTCOME || e->kind == DISPATCH_PERSIST_CERTAIN ||
+           e->kind == DISPATCH_PERSIST_LEASE || e->kind == DISPATCH_PERSIST_EPOCH ||
+           e->kind == DISPATCH_PERSIST_STANDING || e->kind == DISPATCH_PERSIST_CLOSED;
+}
+
+static bool any_persists(const struct dispatch_effects *effects)
+{
+    for (size_t i = 0; i < effects->count; i++)
+        if (persists(&effects->items[i]))
+            return true;
+    return false;
+}
+
+/* What is left of the step's effects, `until` of all. */
+static void carry_out_rest(struct world *w, size_t next, size_t until, bool may_pause)
+{
+    for (size_t i = next; i < until; i++) {
+        if (!sane(w, &w->effects.items[i]))
+            continue;
+        if (may_pause && fault_pauses(w, COORDINATOR)) {
+            w->core_plight.rest_from = i;
+            w->core_plight.rest = true;
+            return;
+        }
+        carry_out(w, &w->effects.items[i]);
+    }
+}
+
 /* Returns whether the process is still there. */
 static bool step(struct world *w, struct dispatch_event *event)
 {
+    uint32_t leased[RELAYS];
+    bool told = event->kind == DISPATCH_HELLO || event->kind == DISPATCH_HEARTBEAT ||
+                event->kind == DISPATCH_RESULTS || event->kind == DISPATCH_TICK;
     event->now_ms = world_boot_ms(w);
-    event->now_unix_ms = world_unix_ms(w);
+    event->now_unix_ms = world_unix_ms(w, COORDINATOR);
+    credit_before(w, leased);
     dispatch_step(w->core, event, &w->effects);
+    credit_given(w, leased);
     w->events++;
+    bool kept = true;
     bool dies = may_die(w, event) && one_in(w, w->options.core_dies_one_in);
-    bool kept = !dies || chance(w, w->options.core_kept_percent);
+    bool failed = any_persists(&w->effects) && fault_disk(w, COORDINATOR, &kept);
+    if (dies && !failed)
+        kept = chance(w, w->options.core_kept_percent);
     for (size_t i = 0; kept && i < w->effects.count; i++)
         if (sane(w, &w->effects.items[i]))
             store_persist(w, &w->effects.items[i]);
-    size_t sent = !kept ? 0 : dies ? below(w, (uint32_t)w->effects.count + 1) : w->effects.count;
-    for (size_t i = 0; i < sent; i++)
-        if (sane(w, &w->effects.items[i]))
-            carry_out(w, &w->effects.items[i]);
-    if (dies)
+    size_t sent = !kept || failed ? 0
+                  : dies          ? below(w, (uint32_t)w->effects.count + 1)
+                                  : w->effects.count;
+    carry_out_rest(w, 0, sent, told && !dies);
+    if (dies || failed)
         TRACE(w, "coordinator", "dies %s its commit", kept ? "after" : "before");
-    return !dies;
+    return !dies && !failed;
+}
+
+void coordinator_goes_on(struct world *w)
+{
+    w->core_plight.rest = false;
+    TRACE(w, "coordinator", "goes on");
+    carry_out_rest(w, w->core_plight.rest_from, w->effects.count, true);
 }
 
 static struct dispatch_event known_event(const struct world *w, uint16_t relay)
@@ -145,6 +191,7 @@ static bool tell_opened(struct world *w, int slot)
 {
     struct store_opened opened;
     store_open(w, slot, &opened);
+    opened.event.push_opened.restored = w->told;
     return step(w, &opened.event);
 }
 
@@ -157,12 +204,26 @@ static bool tell_relay(struct world *w, uint16_t relay)
 
 static const struct dispatch_config config = {LEASE_MS, HEARTBEAT_MS, GRACE_MS, RESEND_MS};
 
+/* What was done since the copy was made may have been stopped or cancelled in that time. */
+static void stop_restored(struct world *w)
+{
+    for (int slot = 0; slot < SLOTS; slot++) {
+        if (!is_newest(w, slot) || w->store.state[slot] != PUSH_OPEN)
+            continue;
+        w->store.state[slot] = PUSH_STOPPED;
+        w->stopped_ms[slot] = w->now_ms;
+    }
+}
+
 static bool try_to_start(struct world *w)
 {
     dispatch_free(w->core);
     w->core = dispatch_new(&config);
     w->core_life++;
+    w->told = w->told_start;
     w->timer_ms = w->now_ms;
+    if (w->told)
+        stop_restored(w);
     TRACE(w, "coordinator", "starts");
     for (uint16_t relay = 0; relay < w->options.relay_count; relay++)
         if (!tell_relay(w, relay))
@@ -174,17 +235,42 @@ static bool try_to_start(struct world *w)
     return true;
 }
 
+static void stay_away(struct world *w, uint64_t for_ms)
+{
+    dispatch_free(w->core);
+    w->core = NULL;
+    w->core_up_at_ms = w->now_ms + for_ms;
+}
+
 void coordinator_start(struct world *w)
 {
+    w->core_plight.rest = false;
+    w->core_plight.paused_until_ms = 0;
+    if (w->core_plight.spent) { /* it can't write: it ends, and is started again */
+        stay_away(w, 1000);
+        return;
+    }
     while (!try_to_start(w))
-        ;
+        if (w->core_plight.spent) {
+            stay_away(w, 1000);
+            return;
+        }
+    w->told_start = false;
+}
+
+static void ended(struct world *w)
+{
+    if (w->options.core_down_ms > 0 && !w->healed)
+        stay_away(w, 1 + below(w, w->options.core_down_ms));
+    else
+        coordinator_start(w);
 }
 
 static void quiet_step(const struct world *w, struct dispatch *core, struct dispatch_event *event,
                        struct dispatch_effects *effects)
 {
     event->now_ms = world_boot_ms(w);
-    event->now_unix_ms = world_unix_ms(w);
+    event->now_unix_ms = world_unix_ms(w, COORDINATOR);
     dispatch_step(core, event, effects);
 }
 
@@ -214,7 +300,7 @@ struct dispatch *coordinator_rebuild(const struct world *w)
 void coordinator_step(struct world *w, struct dispatch_event *event)
 {
     if (!step(w, event))
-        coordinator_start(w);
+        ended(w);
     else if (w->events % REBUILD_STEPS == 0)
         store_rebuilt_look(w);
 }
@@ -222,9 +308,11 @@ void coordinator_step(struct world *w, struct dispatch_event *event)
 void coordinator_hears(struct world *w, const struct item *item)
 {
     struct message message;
-    struct dispatch_event event = {.relay = item->relay};
+    uint16_t relay = relay_of(w, item->relay);
+    struct dispatch_event event = {.relay = relay};
     if (!network_open(w, item, &message))
         return;
+    w->line[relay] = item->relay;
     if (message.kind == MESSAGE_HELLO) {
         event.kind = DISPATCH_HELLO;
         event.hello = &message.hello;
@@ -236,7 +324,8 @@ void coordinator_hears(struct world *w, const struct item *item)
         event.results = &message.results;
     }
     coordinator_step(w, &event);
-    credit_held(w, item->relay);
+    if (w->core != NULL)
+        credit_held(w, relay);
     message_release(&message);
 }
 
@@ -249,5 +338,5 @@ void coordinator_tell_standing(struct world *w, uint16_t relay)
 void coordinator_tell_retry(struct world *w, int slot)
 {
     if (!tell_ended(w, slot) || !tell_opened(w, slot + PUSHES))
-        coordinator_start(w);
+        ended(w);
 }

@@ -7,6 +7,8 @@
 
 /* A new process, told of all that the store holds. Ends the one before. */
 void coordinator_start(struct world *world);
+/* It stood still in the middle of a step: the rest of that. */
+void coordinator_goes_on(struct world *world);
 /* One step of the core; when the process dies of it, another one is there afterwards. */
 void coordinator_step(struct world *world, struct dispatch_event *event);
 /* Another core, told of all that the store holds; what it asks for is dropped. dispatch_free. */

@@ -11,10 +11,18 @@ static struct journal_row *row_of(struct world *w, uint16_t relay, const struct 
     return &w->relays[relay].journal.rows[slot_of(&ref->push, ref->generation)][ref->target_no];
 }
 
+/* It is about to change. */
+static struct journal_row *change(struct world *w, uint16_t relay, const struct agent_ref *ref)
+{
+    struct journal_row *row = row_of(w, relay, ref);
+    disk_write(&w->relays[relay].disk, row, sizeof *row);
+    return row;
+}
+
 static void outcome(struct world *w, uint16_t relay, const struct agent_effect *e)
 {
     const struct agent_ref *ref = &e->persist.ref;
-    struct journal_row *row = row_of(w, relay, ref);
+    struct journal_row *row = change(w, relay, ref);
     const struct outcome *value = &w->relays[relay].effects.outcomes[e->persist.outcome_no];
     result_kept_outcome(w, relay, slot_of(&ref->push, ref->generation), ref->target_no);
     *row = (struct journal_row){.outcome = true,
@@ -33,34 +41,62 @@ static void acked(struct world *w, uint16_t relay, const struct agent_effect *e)
         const struct agent_ref *ref = &w->relays[relay].effects.refs[e->rows.first_ref + i];
         int slot = slot_of(&ref->push, ref->generation);
         result_kept_acked(w, relay, slot, ref->target_no);
-        row_of(w, relay, ref)->acked = true;
+        change(w, relay, ref)->acked = true;
         TRACE(w, relay_word(relay), "journals %s t%u: acknowledged", slot_word(slot),
               ref->target_no);
     }
 }
 
+static void intent(struct world *w, uint16_t relay, const struct agent_ref *ref)
+{
+    struct journal_row *row = change(w, relay, ref);
+    row->intent = true;
+    row->attempt = ref->attempt;
+    TRACE(w, relay_word(relay), "journals %s t%u: INTENT, attempt %u",
+          slot_word(slot_of(&ref->push, ref->generation)), ref->target_no, ref->attempt);
+}
+
+static void forget(struct world *w, uint16_t relay, int slot)
+{
+    struct journal *journal = &w->relays[relay].journal;
+    struct disk *disk = &w->relays[relay].disk;
+    result_kept_forget(w, relay, slot);
+    disk_write(disk, &journal->forgotten[slot], sizeof journal->forgotten[slot]);
+    journal->forgotten[slot] = true;
+    for (uint32_t no = 0; no < w->options.target_count && !w->options.classic; no++) {
+        struct journal_row *row = &journal->rows[slot][no];
+        if (!row->intent && !row->outcome)
+            continue;
+        disk_write(disk, row, sizeof *row);
+        *row = (struct journal_row){0};
+    }
+    TRACE(w, relay_word(relay), "forgets %s", slot_word(slot));
+}
+
 void journal_write(struct world *w, uint16_t relay, const struct agent_effect *e)
 {
     const struct agent_ref *ref = &e->persist.ref;
-    int slot = 0;
     if (e->kind == AGENT_PERSIST_INTENT) {
-        row_of(w, relay, ref)->intent = true;
-        row_of(w, relay, ref)->attempt = ref->attempt;
-        TRACE(w, relay_word(relay), "journals %s t%u: INTENT, attempt %u",
-              slot_word(slot_of(&ref->push, ref->generation)), ref->target_no, ref->attempt);
+        intent(w, relay, ref);
     } else if (e->kind == AGENT_PERSIST_OUTCOME) {
         outcome(w, relay, e);
     } else if (e->kind == AGENT_JOURNAL_RENEW) {
-        row_of(w, relay, ref)->attempt = ref->attempt;
-        row_of(w, relay, ref)->acked = false;
+        struct journal_row *row = change(w, relay, ref);
+        row->attempt = ref->attempt;
+        row->acked = false;
     } else if (e->kind == AGENT_JOURNAL_ACKED) {
         acked(w, relay, e);
     } else if (e->kind == AGENT_JOURNAL_FORGET) {
-        slot = slot_of(&e->forget.push, e->forget.generation);
-        result_kept_forget(w, relay, slot);
-        w->relays[relay].journal.forgotten[slot] = true;
-        TRACE(w, relay_word(relay), "forgets %s", slot_word(slot));
+        forget(w, relay, slot_of(&e->forget.push, e->forget.generation));
     }
+}
+
+void journal_job(struct world *w, uint16_t relay, int slot, uint64_t counter)
+{
+    uint64_t *known = &w->relays[relay].journal.counter[slot];
+    disk_write(&w->relays[relay].disk, known, sizeof *known);
+    *known = counter;
+    w->relays[relay].urgent = true;
 }
 
 bool journal_event(const struct world *w, uint16_t relay, int slot, uint32_t no,
@@ -75,8 +111,7 @@ bool journal_event(const struct world *w, uint16_t relay, int slot, uint32_t no,
                                             .attempt = row->attempt};
     event->journal.acked = row->acked;
     event->journal.output_size = row->output && !row->acked ? 10 : 0;
-    bool gone = w->relays[relay].journal.forgotten[slot] && !w->options.classic;
-    return !gone && (row->outcome || row->intent);
+    return row->outcome || row->intent;
 }
 
 static void fill_row(struct world *w, uint16_t relay, const struct agent_effect *e, uint32_t i,

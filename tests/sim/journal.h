@@ -6,6 +6,8 @@
 
 /* Carries out a PERSIST_* or JOURNAL_* effect. The invariants look first. */
 void journal_write(struct world *world, uint16_t relay, const struct agent_effect *effect);
+/* An accepted job. */
+void journal_job(struct world *world, uint16_t relay, int slot, uint64_t counter);
 /* At start: the event that tells of a row; false: there is nothing to tell. */
 bool journal_event(const struct world *world, uint16_t relay, int slot, uint32_t target_no,
                    struct agent_event *event);

@@ -15,8 +15,9 @@ static bool is_pulse(const struct message *message)
     return message->kind == MESSAGE_HELLO || message->kind == MESSAGE_HEARTBEAT;
 }
 
-static bool cut(const struct world *w, enum item_kind kind, uint16_t relay)
+static bool cut(const struct world *w, enum item_kind kind, uint16_t process)
 {
+    uint16_t relay = relay_of(w, process);
     return w->now_ms >= w->cut_from_ms[relay] && w->now_ms < w->cut_until_ms[relay] &&
            (kind == TO_COORDINATOR ? w->cut_up[relay] : w->cut_down[relay]);
 }
@@ -56,6 +57,8 @@ void network_post(struct world *w, enum item_kind kind, uint16_t relay,
 {
     struct buf bytes;
     struct err err;
+    if (kind == TO_RELAY)
+        relay = w->line[relay];
     TRACE_MESSAGE(w, FATE_SAID, kind, relay, message);
     if (cut(w, kind, relay)) {
         TRACE_MESSAGE(w, FATE_CUT, kind, relay, message);

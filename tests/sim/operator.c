@@ -27,7 +27,7 @@ void operator_resume(struct world *w, int slot)
     struct dispatch_event event = {.kind = DISPATCH_PUSH_RESUMED, .push_key = key_of(slot)};
     event.push_resumed.not_after_unix_s =
         (int64_t)((UNIX_START_MS + w->options.not_after_ms) / 1000);
-    event.push_resumed.counter = ++w->store.counter[slot];
+    event.push_resumed.counter = w->store.counter[slot] = store_next_counter(w, slot);
     event.push_resumed.starts_later = w->options.starts_later;
     event.push_resumed.wait_until_unix_s = (int64_t)((UNIX_START_MS + wait_until_ms(w)) / 1000);
     TRACE(w, "operator", "resumes %s", slot_word(slot));

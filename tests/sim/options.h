@@ -62,6 +62,31 @@ struct options {
     uint32_t refused_percent;     /* SCHEDULE: refused */
     uint32_t never_starts_percent, never_ends_percent; /* of what waits */
 
+    /* the disks: see disk.h, fault.c */
+    uint32_t disk_fails_one_in;  /* commits that fail; half of them are durable all the same */
+    uint32_t disk_full_percent;  /* processes whose disk is nearly full for a while */
+    uint32_t disk_spent_percent; /* ... of them, so full that nothing can be written */
+    uint32_t disk_full_ms;       /* at most */
+
+    /* the clocks, and processes that stand still */
+    uint32_t clock_percent; /* processes whose wall clock jumps, now and then */
+    uint32_t clock_ms;      /* at most, either way */
+    uint32_t pause_one_in;  /* steps of a process in the middle of which it stands still */
+    uint32_t pause_ms;      /* at most */
+    uint32_t core_down_ms;  /* after its end the coordinator is away so long at most */
+
+    /* copies that take the place of what they were made of */
+    bool store_restored;   /* the coordinator's store, once */
+    bool store_told;       /* ... and the coordinator is started with --restored */
+    bool journal_restored; /* a relay's journal, once */
+    bool cloned;           /* a relay's state runs in a second process, from some moment on */
+
+    /* machines */
+    uint32_t dead_percent;    /* never answer */
+    uint32_t slow_percent;    /* take four times as long for everything */
+    uint32_t reboot_percent;  /* go away in the middle, and come back */
+    uint32_t hostile_percent; /* say what they like of their own tasks */
+
     /* the operator */
     uint32_t operator_one_in; /* turns of the world */
     uint32_t standing_percent, drain_percent, cancel_percent;
@@ -69,6 +94,8 @@ struct options {
 
 /* The worlds of the old seeds: everything on, 24 targets, in one of two kinds. */
 void options_classic(struct options *options, uint64_t seed, bool wait);
+/* fault.c: draws which of the faults from "the disks" to "machines" there are. */
+void options_faults(struct options *options, uint64_t seed);
 /* Drawn from the seed alone: many small worlds, some large; some with one or two faults only. */
 void options_swarm(struct options *options, uint64_t seed);
 

@@ -9,6 +9,10 @@
 void relay_start(struct world *world, uint16_t relay);
 /* Comes back after a while, unless it is the lost one. */
 void relay_kill(struct world *world, uint16_t relay);
+/* It tells its core when its disk has run full, or has room again. */
+void relay_look_at_disk(struct world *world, uint16_t relay);
+/* It stood still in the middle of a step: the rest of that. */
+void relay_goes_on(struct world *world, uint16_t relay);
 /* One step of the core; the relay may be down afterwards. */
 void relay_step(struct world *world, uint16_t relay, struct agent_event *event);
 /* What has come for a relay that is up: a message, or the end of something of its own. */

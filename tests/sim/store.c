@@ -52,7 +52,7 @@ void store_persist(struct world *w, const struct dispatch_effect *e)
         store->epoch[e->relay] = e->epoch;
         break;
     case DISPATCH_PERSIST_STANDING:
-        epoch_standing(w, e);
+        clone_standing(w, e);
         store->standing[e->relay] = e->standing;
         break;
     case DISPATCH_PERSIST_CLOSED:
@@ -114,12 +114,20 @@ void store_open(const struct world *w, int slot, struct store_opened *opened)
             opened->history[push->history_count++] = store->history[slot][relay];
 }
 
+uint64_t store_next_counter(struct world *w, int slot)
+{
+    uint64_t *most = &w->counter_max[slot % PUSHES];
+    uint64_t next = w->store.counter[slot] + 1;
+    *most = next > *most ? next : *most + 1;
+    return *most;
+}
+
 void store_retry(struct world *w, int slot)
 {
     struct store *store = &w->store;
     int next = slot + PUSHES;
     store->generation[slot % PUSHES] = generation_of(next);
-    store->counter[next] = store->counter[slot] + 1;
+    store->counter[next] = store_next_counter(w, slot);
     store->state[next] = PUSH_OPEN;
     for (uint32_t no = 0; no < w->options.target_count; no++) {
         enum target_state row = store->rows[slot][no];

@@ -18,6 +18,9 @@ struct store_opened {
 
 /* The slot as the store knows it. */
 void store_open(const struct world *world, int slot, struct store_opened *opened);
+/* The counter of a job that is signed now: above all before, as the operators' clocks are, whatever
+ * became of the store. */
+uint64_t store_next_counter(struct world *world, int slot);
 /* The next generation of a closed push: who failed, wasn't reached, or is unknown. */
 void store_retry(struct world *world, int slot);
 

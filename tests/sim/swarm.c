@@ -215,4 +215,5 @@ void options_swarm(struct options *o, uint64_t seed)
     draw_processes(o, on, &random);
     draw_targets(o, on, &random);
     draw_operator(o, on, &random);
+    options_faults(o, seed);
 }

@@ -50,6 +50,22 @@ static void register_task(struct world *w, uint16_t relay, int slot, uint32_t no
     task->exit_code = codes[below(w, sizeof codes / sizeof *codes)];
 }
 
+static bool away(const struct world *w, uint32_t no)
+{
+    const struct machine *machine = &w->machines[no];
+    return machine->dead ||
+           (w->now_ms >= machine->away_from_ms && w->now_ms < machine->away_until_ms);
+}
+
+/* What a stage comes to at a machine that doesn't answer. What it did before is done. */
+static void nobody_answers(enum stage stage, struct agent_stage_done *done)
+{
+    done->verdict = stage == STAGE_SCHEDULE ? AGENT_EFFECT_UNKNOWN : AGENT_FAILED;
+    done->reason = stage == STAGE_PING     ? REASON_NO_REPLY
+                   : stage == STAGE_ACCESS ? REASON_CONNECT_TIMEOUT
+                                           : REASON_CONN_LOST;
+}
+
 static void look_for_end(struct world *w, int slot, uint32_t no, struct agent_stage_done *done)
 {
     const struct task *task = &w->tasks[slot][no];
@@ -100,6 +116,37 @@ static void schedule(struct world *w, uint16_t relay, int slot, uint32_t no,
     }
 }
 
+/* A machine that says what it likes. Returns whether it has; else it tells the truth for once. */
+static bool lies(struct world *w, uint16_t relay, int slot, uint32_t no,
+                 const struct agent_effect *e, struct agent_stage_done *done)
+{
+    if (chance(w, 30) && !e->run.look_only && !e->run.await)
+        register_task(w, relay, slot, no);
+    switch (below(w, 6)) {
+    case 0: /* success, whatever there is */
+        done->has_exit_code = e->run.await && chance(w, 50);
+        return true;
+    case 1: /* somebody else's task has our name */
+        done->verdict = AGENT_FAILED;
+        done->reason = REASON_NAME_CONFLICT;
+        return true;
+    case 2:
+        done->verdict = AGENT_FAILED;
+        done->reason = REASON_PROTOCOL_ERROR;
+        return true;
+    case 3:
+        done->verdict = AGENT_EFFECT_UNKNOWN;
+        done->reason = REASON_PROTOCOL_ERROR;
+        return true;
+    case 4: /* there never was one */
+        done->verdict = AGENT_FAILED;
+        done->reason = e->run.look_only ? REASON_CANCELLED : REASON_SCHEDULER_REFUSED;
+        return true;
+    default:
+        return false;
+    }
+}
+
 static bool find_run(struct world *w, const struct agent_effect *e, int *slot, uint32_t *no)
 {
     bool found = sscanf(e->run.target, "%d-%u", slot, no) == 2 && *slot >= 0 && *slot < SLOTS &&
@@ -121,37 +168,58 @@ void target_run_stage(struct world *w, uint16_t relay, const struct agent_effect
     TRACE(w, relay_word(relay), "%s at %s t%u%s", stage_word(e->run.stage), slot_word(slot), no,
           run_word(e));
     w->relays[relay].running[slot][no] = e->run.key;
-    struct item *item = later(w, STAGE_END, relay, 1 + below(w, 2500));
+    uint32_t takes_ms = 1 + below(w, 2500);
+    struct item *item = later(w, STAGE_END, relay, w->machines[no].slow ? 4 * takes_ms : takes_ms);
     item->done.key = e->run.key;
     item->done.stage = e->run.stage;
     item->done.tries = 1;
-    if (e->run.hold_logon) {
+    if (e->run.stage != STAGE_RESOLVE && away(w, no)) {
+        nobody_answers(e->run.stage, &item->done);
+    } else if (e->run.hold_logon) {
         item->kind = PORT_ANSWERED;
     } else if (e->run.stage == STAGE_SCHEDULE) {
-        schedule(w, relay, slot, no, e, &item->done);
+        if (!w->machines[no].hostile || !lies(w, relay, slot, no, e, &item->done))
+            schedule(w, relay, slot, no, e, &item->done);
     } else if (chance(w, w->options.stage_fails_percent) && !all_well_there(w, intent)) {
         item->done.verdict = AGENT_FAILED;
         item->done.reason = e->run.stage == STAGE_PING ? REASON_NO_REPLY : REASON_DISK_FULL;
     }
 }
 
-static bool knows_intent(const struct relay *relay, uint64_t key)
+void target_note_run(struct world *w, uint16_t relay, const struct agent_effect *e)
 {
-    for (int slot = 0; slot < SLOTS; slot++)
-        for (int no = 0; no < TARGETS; no++)
-            if (relay->running[slot][no] == key)
-                return relay->journal.rows[slot][no].intent;
+    int slot = 0;
+    uint32_t no = 0;
+    if (!find_run(w, e, &slot, &no))
+        return;
+    TRACE(w, relay_word(relay), "is too late to run %s at %s t%u", stage_word(e->run.stage),
+          slot_word(slot), no);
+    w->relays[relay].running[slot][no] = e->run.key;
+}
+
+/* Whose key it is. */
+static bool find_key(const struct world *w, uint16_t relay, uint64_t key, int *slot, uint32_t *no)
+{
+    for (*slot = 0; *slot < SLOTS; (*slot)++)
+        for (*no = 0; *no < w->options.target_count; (*no)++)
+            if (w->relays[relay].running[*slot][*no] == key)
+                return true;
     return false;
 }
 
 void target_log_on(struct world *w, uint16_t relay, uint64_t key)
 {
+    int slot = 0;
+    uint32_t no = 0;
     struct item *item = later(w, STAGE_END, relay, 1 + below(w, 500));
+    bool found = find_key(w, relay, key, &slot, &no);
+    bool intent = found && w->relays[relay].journal.rows[slot][no].intent;
     item->done.key = key;
     item->done.stage = STAGE_ACCESS;
     item->done.tries = 1;
-    if (chance(w, w->options.stage_fails_percent) &&
-        !all_well_there(w, knows_intent(&w->relays[relay], key))) {
+    if (found && away(w, no)) {
+        nobody_answers(STAGE_COPY, &item->done);
+    } else if (chance(w, w->options.stage_fails_percent) && !all_well_there(w, intent)) {
         item->done.verdict = AGENT_FAILED;
         item->done.reason = REASON_BAD_SHARE;
     }

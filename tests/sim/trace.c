@@ -8,8 +8,9 @@ enum { LINE_SIZE = 1024, SAID_MAX = 8 }; /* SAID_MAX: rows of a message that are
 
 const char *relay_word(uint16_t relay)
 {
-    static const char *const words[RELAYS] = {"r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7"};
-    return relay < RELAYS ? words[relay] : "nobody";
+    static const char *const words[PROCESSES] = {"r0", "r1", "r2", "r3", "r4",
+                                                 "r5", "r6", "r7", "r8"};
+    return relay < PROCESSES ? words[relay] : "nobody";
 }
 
 const char *slot_word(int slot)

@@ -20,6 +20,7 @@
 
 #include "coordinator/core/dispatch.h"
 #include "relay/core/agent.h"
+#include "tests/sim/disk.h"
 #include "tests/sim/options.h"
 
 enum { LEASE_MS = 20000, HEARTBEAT_MS = 5000, GRACE_MS = 60000, RESEND_MS = 30000 };
@@ -27,6 +28,9 @@ enum { LEASE_MS = 20000, HEARTBEAT_MS = 5000, GRACE_MS = 60000, RESEND_MS = 3000
 #define LOOKS_MS UINT64_C(150000)     /* two looks, far apart, may fail before one sees the end */
 #define NEVER_MS UINT64_C(1000000000)
 #define UNIX_START_MS UINT64_C(1790000000000)
+
+/* Processes of relays: one each, and the second one of a relay that is cloned. */
+enum { PROCESSES = RELAYS + 1, ACTS = 64 };
 
 enum item_kind { TO_COORDINATOR, TO_RELAY, STAGE_END, PORT_ANSWERED, PACKAGE_HERE };
 
@@ -62,7 +66,18 @@ struct journal_row {
 /* What a relay process keeps over its death. */
 struct journal {
     struct journal_row rows[SLOTS][TARGETS];
-    bool forgotten[SLOTS]; /* closed; its rows stay, for the checks at the end */
+    bool forgotten[SLOTS];   /* closed; in classic worlds its rows stay */
+    uint64_t counter[SLOTS]; /* highest of the jobs it accepted */
+};
+
+/* What happens to a process beside its death. */
+struct plight {
+    uint64_t paused_until_ms; /* it stands still, as after SIGSTOP */
+    size_t rest_from;         /* the first effect of its last step that is not carried out yet */
+    bool rest;                /* there are such */
+    uint64_t decided_ms;      /* when that step was */
+    int64_t clock_ms;         /* how far its wall clock is ahead */
+    bool full, spent;         /* its disk is nearly full; nothing can be written */
 };
 
 struct relay {
@@ -73,6 +88,38 @@ struct relay {
     struct journal journal;
     uint64_t running[SLOTS][TARGETS]; /* key in the runner; 0: none */
     bool kill;                        /* a story wants it dead before its next effect */
+    struct disk disk;                 /* under the journal */
+    bool intake_closed;               /* its core was told that the disk is full */
+    bool urgent;                      /* what is not committed may not wait */
+    uint64_t committed_ms;            /* last time */
+    struct plight plight;
+};
+
+enum act_kind {
+    ACT_DISK_FULL,  /* process */
+    ACT_DISK_SPENT, /* process */
+    ACT_DISK_FREE,  /* process */
+    ACT_CLOCK,      /* process, ms */
+    ACT_STORE_COPIED,
+    ACT_STORE_RESTORED,
+    ACT_RESUMED,          /* what the restored coordinator stopped */
+    ACT_JOURNAL_COPIED,   /* process */
+    ACT_JOURNAL_RESTORED, /* process */
+    ACT_CLONE,            /* process */
+};
+
+/* A fault that comes at its time; fault.h. */
+struct act {
+    uint64_t at_ms;
+    enum act_kind kind;
+    uint16_t process; /* COORDINATOR, or that of a relay */
+    int64_t ms;
+};
+
+/* Of a target's machine, whatever is pushed to it. */
+struct machine {
+    bool dead, slow, hostile;
+    uint64_t away_from_ms, away_until_ms; /* it restarts; what was registered stays */
 };
 
 /* What the coordinator's store holds. */
@@ -107,15 +154,34 @@ struct world {
     struct dispatch *core;
     uint32_t core_life;
     struct dispatch_effects effects;
+    uint64_t core_up_at_ms; /* while w->core is NULL */
+    struct plight core_plight;
     struct store store;
-    struct relay relays[RELAYS];
+    struct relay relays[PROCESSES];
+    uint16_t clone_of;     /* whose state the last process has; relay_count: nobody's */
+    bool clone_runs;       /* it has been started */
+    uint16_t line[RELAYS]; /* the process of this relay that was heard last */
     struct flow flow;
     uint32_t job_no;
     uint16_t site_of[TARGETS];
     struct task tasks[SLOTS][TARGETS];
-    bool called[RELAYS][SLOTS][TARGETS]; /* it has made a call that registers */
-    bool stop_missed[SLOTS][RELAYS];     /* a STOP to it was lost or late */
-    uint64_t stopped_ms[SLOTS];          /* when the operator stopped or cancelled it last */
+    bool called[PROCESSES][SLOTS][TARGETS]; /* it has made a call that registers */
+    bool stop_missed[SLOTS][RELAYS];        /* a STOP to it was lost or late */
+    uint64_t stopped_ms[SLOTS];             /* when the operator stopped or cancelled it last */
+    struct machine machines[TARGETS];
+
+    struct act acts[ACTS]; /* by time */
+    uint32_t act_count, act_next;
+    struct store store_copy;
+    struct journal *journal_copy;  /* owned; NULL: none */
+    bool restored;                 /* the store is, or was once, an old copy */
+    bool told;                     /* the coordinator that runs was started with --restored */
+    bool told_start;               /* ... or the next one will be */
+    bool unproven[SLOTS][TARGETS]; /* a copy forgot what was done there: see fault_excuses */
+    uint64_t counter_max[PUSHES];  /* of any signed job: the operators' clock */
+    uint64_t epoch_max[RELAYS];    /* that was ever given out */
+    bool clock_wrong;              /* some wall clock was */
+    int64_t clock_ahead_ms;        /* the furthest that any wall clock was */
 
     FILE *trace;          /* NULL: none */
     bool listened;        /* somebody wants trace lines */
@@ -138,9 +204,10 @@ uint32_t below(struct world *world, uint32_t bound);
 bool chance(struct world *world, uint32_t percent);
 bool one_in(struct world *world, uint32_t count);
 
+#define COORDINATOR UINT16_MAX /* as a process */
 /* Time as a process sees it. */
 uint64_t world_boot_ms(const struct world *world);
-uint64_t world_unix_ms(const struct world *world);
+uint64_t world_unix_ms(const struct world *world, uint16_t process);
 
 /* ---- who and what: pure ---- */
 
@@ -150,8 +217,12 @@ int slot_of(const struct push_id *id, uint32_t generation);
 /* The store's row is the push's, whatever its generation. */
 uint64_t key_of(int slot);
 bool is_newest(const struct world *world, int slot);
-uint16_t site_of_relay(const struct world *world, uint16_t relay);
-uint32_t credit_of(const struct world *world, uint16_t relay);
+/* Processes of relays that there are, or may come to be. */
+uint16_t process_count(const struct world *world);
+/* Which relay the process is, for whoever looks at keys. */
+uint16_t relay_of(const struct world *world, uint16_t process);
+uint16_t site_of_relay(const struct world *world, uint16_t process);
+uint32_t credit_of(const struct world *world, uint16_t process);
 uint64_t wait_until_ms(const struct world *world);
 /* Nothing more is expected of the row. */
 bool row_ended(const struct world *world, enum target_state row);

@@ -11,6 +11,8 @@ void deadline_run(struct world *w, uint16_t relay, int slot, uint32_t no,
     bool intent = w->relays[relay].journal.rows[slot][no].intent;
     bool registers =
         e->run.stage == STAGE_SCHEDULE && !e->run.hold_logon && !e->run.look_only && !e->run.await;
-    REQUIRE(w, w->now_ms < w->options.not_after_ms || (intent && !registers), NAME,
+    /* By the relay's own clock, when it decided. */
+    int64_t by_ms = (int64_t)w->relays[relay].plight.decided_ms + w->relays[relay].plight.clock_ms;
+    REQUIRE(w, by_ms < (int64_t)w->options.not_after_ms || (intent && !registers), NAME,
             "r%u runs %s at %s t%u", relay, stage_word(e->run.stage), slot_word(slot), no);
 }

@@ -34,10 +34,19 @@ void threshold_lease(struct world *world, int slot, const struct dispatch_histor
 
 /* epoch.c */
 void epoch_rises(struct world *world, const struct dispatch_effect *effect);
-void epoch_standing(struct world *world, const struct dispatch_effect *effect);
+
+/* disk.c: a HELLO or heartbeat */
+void disk_says(struct world *world, uint16_t process, uint32_t credit);
+
+/* clone.c */
+void clone_standing(struct world *world, const struct dispatch_effect *effect);
+void clone_end(struct world *world);
 
 /* credit.c */
 void credit_held(struct world *world, uint16_t relay);
+/* Before a step of the coordinator's core: what each relay holds; and after it. */
+void credit_before(const struct world *world, uint32_t leased[RELAYS]);
+void credit_given(struct world *world, const uint32_t leased_before[RELAYS]);
 void credit_relay(struct world *world, uint16_t relay);
 
 /* scope.c */

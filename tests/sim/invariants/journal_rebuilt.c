@@ -24,7 +24,7 @@ void journal_rebuilt_look(struct world *w, uint16_t number)
             const struct journal_row *row = &relay->journal.rows[slot][no];
             waiting += row->outcome && !row->acked;
             event.now_ms = world_boot_ms(w);
-            event.now_unix_ms = world_unix_ms(w);
+            event.now_unix_ms = world_unix_ms(w, number);
             agent_step(again, &event, &effects);
         }
     uint32_t live = agent_counters(relay->agent).unacknowledged;

@@ -11,13 +11,15 @@
 static bool endless(const struct world *w, int slot, uint32_t no)
 {
     const struct task *task = &w->tasks[slot][no];
-    return w->options.wait && task->registered && task->ends_ms + LOOKS_MS >= w->now_ms;
+    return w->options.wait &&
+           (w->machines[no].hostile || (task->registered && task->ends_ms + LOOKS_MS >= w->now_ms));
 }
 
 static void look_at(struct world *w, int slot, uint32_t no, bool held_up)
 {
     enum target_state row = w->store.rows[slot][no];
-    REQUIRE(w, row != TARGET_EXPIRED, NAME, "%s t%u expired", slot_word(slot), no);
+    REQUIRE(w, row != TARGET_EXPIRED || w->clock_ahead_ms > 0, NAME, "%s t%u expired",
+            slot_word(slot), no);
     if (!w->options.wait || w->store.state[slot] == PUSH_CLOSED)
         return;
     bool may_wait = endless(w, slot, no) || (held_up && row == TARGET_QUEUED);
@@ -31,6 +33,8 @@ void progress_look(struct world *w)
         bool any_endless = false;
         if (w->store.state[slot] == PUSH_STOPPED || !is_newest(w, slot))
             continue;
+        if (w->restored && !w->options.store_told)
+            continue; /* relays may obey a STOP that nobody here knows of, until the deadline */
         for (uint32_t no = 0; no < w->options.target_count; no++)
             any_endless |= !w->store.old[slot][no] && endless(w, slot, no);
         for (uint32_t no = 0; no < w->options.target_count; no++)

@@ -1,6 +1,7 @@
 /* row.final: a terminal row never changes, but unknown_effect to what became known; a waiting row's
  * SCHEDULED is said once. A push is closed when every row has ended, and nothing changes in a
  * generation that another one has followed. */
+#include "tests/sim/fault.h"
 #include "tests/sim/invariants/invariants.h"
 #include "tests/sim/trace.h"
 
@@ -30,6 +31,8 @@ void row_final_certain(struct world *w, int slot, const struct dispatch_effect *
 {
     REQUIRE(w, w->store.doubted[slot][e->target_no], NAME,
             "%s t%u: a failure counts that was not in doubt", slot_word(slot), e->target_no);
+    if (w->machines[e->target_no].hostile || fault_excuses(w, slot, e->target_no))
+        return;
     REQUIRE(w, !w->tasks[slot][e->target_no].registered, NAME,
             "%s t%u: a failure counts, but the task is there", slot_word(slot), e->target_no);
 }

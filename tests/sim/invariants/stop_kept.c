@@ -10,8 +10,8 @@
 void stop_kept_register(struct world *w, uint16_t relay, int slot, uint32_t no)
 {
     enum push_state state = w->store.state[slot];
-    bool stopped =
-        (state == PUSH_STOPPED || state == PUSH_CANCELLING) && !w->stop_missed[slot][relay];
+    bool stopped = (state == PUSH_STOPPED || state == PUSH_CANCELLING) &&
+                   !w->stop_missed[slot][relay_of(w, relay)];
     uint64_t since_ms = w->stopped_ms[slot];
     REQUIRE(w, !stopped || w->now_ms <= since_ms + LEASE_MS, NAME,
             "r%u registers %s t%u %llu ms after the operator's word", relay, slot_word(slot), no,
@@ -21,8 +21,8 @@ void stop_kept_register(struct world *w, uint16_t relay, int slot, uint32_t no)
 void stop_kept_missed(struct world *w, uint16_t relay, const struct message *message)
 {
     if (message->kind == MESSAGE_STOP)
-        w->stop_missed[slot_of(&message->push_ref.push, message->push_ref.generation)][relay] =
-            true;
+        w->stop_missed[slot_of(&message->push_ref.push, message->push_ref.generation)]
+                      [relay_of(w, relay)] = true;
 }
 
 void stop_kept_heard(struct world *w, uint16_t relay, const struct message *message)

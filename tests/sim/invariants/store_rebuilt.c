@@ -118,7 +118,7 @@ static void compare(struct world *w, const struct dispatch *again)
 
 void store_rebuilt_look(struct world *w)
 {
-    if (w->now_ms / 1000 >= w->options.not_after_ms / 1000)
+    if (world_unix_ms(w, COORDINATOR) / 1000 >= (UNIX_START_MS + w->options.not_after_ms) / 1000)
         return;
     struct dispatch *again = coordinator_rebuild(w);
     compare(w, again);
