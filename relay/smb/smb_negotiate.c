@@ -15,7 +15,7 @@ enum negotiate_context {
 #define HASH_SHA_512 1U                  /* 2.2.3.1.1 HashAlgorithms */
 #define DIALECT_WILDCARD 0x02FFU         /* 2.2.4: an answer to SMB1's NEGOTIATE only */
 #define NEGOTIATE_REQUEST_FIXED_SIZE 36U /* 2.2.3 up to Dialects */
-#define IO_SIZE_MIN 4096U                /* a server that takes less is not worth talking to */
+#define IO_SIZE_MIN 16384U /* a call on a pipe, a script in one write: less is no server */
 
 size_t smb_offered_dialects(const struct smb_conn *conn, uint16_t dialects[4])
 {

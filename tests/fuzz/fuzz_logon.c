@@ -15,6 +15,7 @@
 
 #define STEPS_MAX 100U
 #define SESSION 0x1900000001U
+#define IO_SIZE_MIN 16384U /* what the stages ask for in one request */
 
 struct auth_context {
     struct auth_peer peer;
@@ -335,8 +336,9 @@ static void check_logged_on(void)
     FUZZ_CHECK(!server->encrypted || !config->refuse_encryption);
     FUZZ_CHECK(!config->refuse_gcm || strstr(server->cipher, "GCM") == NULL);
     FUZZ_CHECK(!config->refuse_gmac || strstr(server->signing, "GMAC") == NULL);
-    FUZZ_CHECK(server->write_size_max <= SMB_WRITE_SIZE_MAX && server->write_size_max >= 4096);
-    FUZZ_CHECK(server->read_size_max <= SMB_READ_SIZE_MAX && server->read_size_max >= 4096);
+    FUZZ_CHECK(server->write_size_max <= SMB_WRITE_SIZE_MAX &&
+               server->write_size_max >= IO_SIZE_MIN);
+    FUZZ_CHECK(server->read_size_max <= SMB_READ_SIZE_MAX && server->read_size_max >= IO_SIZE_MIN);
 }
 
 static void step_take(void)
