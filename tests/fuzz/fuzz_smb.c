@@ -23,6 +23,7 @@ struct asked {
     bool replied;
     bool heard; /* by the server, as: */
     uint64_t message_id;
+    uint32_t limit;  /* bytes that a READ or WRITE asked for */
     uint8_t *answer; /* the first final one that was protected rightly; owned */
     size_t answer_size;
 };
@@ -148,15 +149,21 @@ static struct asked *asked_with(uint64_t message_id)
     return NULL;
 }
 
+static void heard(struct asked *asked, uint64_t message_id)
+{
+    asked->heard = true;
+    asked->message_id = message_id;
+    if (asked->op == SMB_OP_READ || asked->op == SMB_OP_WRITE)
+        asked->limit = fake_request_u32(&world.far, SMB_HEADER_SIZE + 4);
+}
+
 static void step_hear(void)
 {
     while (fake_next_request(&world.far)) {
         uint64_t message_id = fake_request_u64(&world.far, 24);
         for (const struct smb_request *at = world.far.conn->sent.head; at != NULL; at = at->next)
-            if (at->message_id == message_id && at->reply.tag < world.asked_count) {
-                world.asked[at->reply.tag].heard = true;
-                world.asked[at->reply.tag].message_id = message_id;
-            }
+            if (at->message_id == message_id && at->reply.tag < world.asked_count)
+                heard(&world.asked[at->reply.tag], message_id);
     }
 }
 
@@ -362,7 +369,7 @@ static void check_fields(const struct smb_reply *reply, const struct asked *aske
     case SMB_OP_WRITE:
         cursor_seek(&c, SMB_HEADER_SIZE + 4);
         FUZZ_CHECK(structure_size == 17 && reply->count == cursor_u32le(&c));
-        FUZZ_CHECK(reply->count <= sizeof payload);
+        FUZZ_CHECK(reply->count <= asked->limit);
         return;
     case SMB_OP_READ:
     case SMB_OP_PIPE_TRANSCEIVE:
@@ -372,6 +379,7 @@ static void check_fields(const struct smb_reply *reply, const struct asked *aske
                                       : reply->op == SMB_OP_PIPE_TRANSCEIVE ? 49
                                                                             : 9));
         FUZZ_CHECK(reply->data_size <= SMB_READ_SIZE_MAX);
+        FUZZ_CHECK(reply->op != SMB_OP_READ || reply->data_size <= asked->limit);
         FUZZ_CHECK(reply->data_size == 0 ||
                    memmem(asked->answer + SMB_HEADER_SIZE, asked->answer_size - SMB_HEADER_SIZE,
                           reply->data, reply->data_size) != NULL);
