@@ -25,6 +25,7 @@
 #define EXIT_INTERRUPTED 130 /* Ctrl-C at a prompt */
 #define FILES_WANTED 4096
 #define ENROLL_TIMEOUT_S 30
+#define READ_BACK_MAX_S 3600
 #define SESSIONS_MAX                                                                               \
     256 /* of them one relay can keep busy; each costs memory, and the machines' patience */
 
@@ -43,6 +44,7 @@ enum {
     OPTION_CACHE_MAX,
     OPTION_SERVE,
     OPTION_LAN_RATE,
+    OPTION_READ_BACK,
     OPTION_TOKEN,
     OPTION_TOKEN_FILE,
     OPTION_AGAIN,
@@ -60,6 +62,7 @@ struct arguments {
     struct scope scope;
     pid_t parent;         /* 0: on our own */
     uint32_t session_max; /* 0: not said */
+    uint32_t read_back_s; /* the same */
     uint64_t disk_reserve;
     const char *serve;
     uint64_t cache_max, lan_rate;
@@ -84,6 +87,8 @@ static const struct argp_option options[] = {
     {"lan-rate", OPTION_LAN_RATE, "RATE", 0,
      "Copy at most so many bytes per second to all targets together; also 20M (default: no limit)",
      0},
+    {"read-back", OPTION_READ_BACK, "SECONDS", 0,
+     "Look so long for a task whose registration was not answered (60)", 0},
     {"verbose", OPTION_VERBOSE, NULL, 0, "Log every target's outcome", 0},
     {"name", OPTION_NAME, "NAME", 0, "Name of this relay, for people", 1},
     {"coordinator", OPTION_COORDINATOR, "ENDPOINT", 0, "tcp://HOST:PORT or ipc://PATH", 1},
@@ -185,6 +190,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         break;
     case OPTION_SESSIONS:
         arguments->session_max = number(state, "--sessions", value, SESSIONS_MAX);
+        break;
+    case OPTION_READ_BACK:
+        arguments->read_back_s = number(state, "--read-back", value, READ_BACK_MAX_S);
         break;
     case OPTION_DISK_RESERVE:
         if (text_to_u64(value, 1ULL << 40, &arguments->disk_reserve) != 0)
@@ -340,6 +348,7 @@ static int run_relay(struct arguments *arguments)
         .state = &state,
         .scope = &arguments->scope,
         .session_max = arguments->session_max,
+        .read_back_s = arguments->read_back_s,
         .disk_reserve = arguments->disk_reserve,
         .serve = arguments->serve,
         .cache_max = arguments->cache_max,

@@ -172,6 +172,8 @@ static int open_agent(struct shell *shell, struct err *err)
         config.session_max = shell->config->session_max;
         config.connect_max = connect_max < config.connect_max ? connect_max : config.connect_max;
     }
+    if (shell->config->read_back_s)
+        config.read_back_ms = 1000 * shell->config->read_back_s;
     (void)text_copy(config.hello.relay_name, sizeof config.hello.relay_name, shell->config->name);
     memcpy(config.hello.seal_key, shell->config->state->seal.public_key, LIMIT_KEY_BYTES);
     config.hello.instance = random_u64();

@@ -27,6 +27,7 @@ struct shell_config {
     struct scope *scope; /* addresses it may touch; borrowed; policy and certificate are set here */
     uint64_t disk_reserve; /* bytes held back on the state folder's disk */
     uint32_t session_max;  /* SMB sessions at once; 0: as the agent has it */
+    uint32_t read_back_s;  /* how long an unknown effect is looked into; 0: the same */
     const char *serve;     /* where peers of the site fetch packages; NULL: nowhere */
     uint64_t cache_max;    /* bytes that packages may take; see relay/room.h */
     uint64_t lan_rate;     /* package bytes per second to all targets; 0: unlimited */
