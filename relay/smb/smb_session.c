@@ -15,8 +15,8 @@
 static int fail_auth(struct smb_conn *conn, const struct err *why)
 {
     enum smb_failure failure = why->code == ERR_TIMEOUT ? SMB_FAILURE_CLOCK : SMB_FAILURE_AUTH;
-    return smb_fail(conn, failure, why->code, (uint32_t)why->native, "logon to %s: %s",
-                    conn->config.host, why->text);
+    /* GSSAPI's minor status stands in the text; an NTSTATUS it is not. */
+    return smb_fail(conn, failure, why->code, 0, "logon to %s: %s", conn->config.host, why->text);
 }
 
 static int answer_session_setup(struct smb_conn *conn, struct smb_request *request,
