@@ -305,9 +305,10 @@ static bool lan_lets(struct session *session)
 {
     uint64_t wait_ms = session->copy->paused ? 1 : lan_wait_ms(session);
     if (wait_ms > 0 && !session->copy->paused) {
+        uint32_t pause_ms = wait_ms < LAN_PAUSE_MAX_MS ? (uint32_t)wait_ms : LAN_PAUSE_MAX_MS;
         session->copy->paused = true;
-        session_pause(session, wait_ms < LAN_PAUSE_MAX_MS ? (uint32_t)wait_ms : LAN_PAUSE_MAX_MS,
-                      copy_go_on);
+        session->stage_deadline_ms += pause_ms; /* our own limit */
+        session_pause(session, pause_ms, copy_go_on);
     }
     return wait_ms == 0;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/base/mem.h"
+#include "relay/stage/budget.h"
 #include "relay/stage/statusmap.h"
 
 #define CONNECT_TIMEOUT_MS 5000U
@@ -39,6 +40,21 @@ static const struct stage_steps *steps_of(const struct stage_target *target)
         break;
     }
     return &access_steps;
+}
+
+/* The longest that the target's stage may take; 0: no limit. */
+static uint64_t budget_ms(const struct stage_target *target)
+{
+    const struct stage_steps *steps = steps_of(target);
+    const struct stage_job *job = target->job;
+    uint32_t patience_ms = target->runner->config.patience_ms;
+    if (patience_ms == 0)
+        patience_ms = BUDGET_PATIENCE_MS;
+    if (steps == &copy_steps)
+        return budget_copy_ms(&job->job, job->folder.count, patience_ms);
+    if (steps == &cleanup_steps)
+        return budget_cleanup_ms(&job->job, patience_ms);
+    return steps->total_ms;
 }
 
 static uint64_t now_ms(const struct session *session)
@@ -251,8 +267,12 @@ static void timed_out(struct session *session)
         (void)snprintf(loss.text, sizeof loss.text, "TCP port %u: no answer in %u s",
                        session->runner->config.smb_port, CONNECT_TIMEOUT_MS / 1000);
     } else {
+        bool late =
+            session->stage_deadline_ms != 0 && now_ms(session) >= session->stage_deadline_ms;
         loss.reason = REASON_CONN_LOST;
-        (void)snprintf(loss.text, sizeof loss.text, "connected, but no answer in time");
+        (void)snprintf(loss.text, sizeof loss.text,
+                       late ? "connected, but not done in time: it answers too slowly"
+                            : "connected, but no answer in time");
     }
     session_lost(session, &loss);
 }
@@ -579,7 +599,7 @@ void session_stage_begin(struct stage_target *target)
 {
     if (target->stage == STAGE_ACCESS)
         session_end(target);
-    uint32_t total_ms = steps_of(target)->total_ms;
+    uint64_t total_ms = budget_ms(target);
     struct session *session = target->session;
     bool fresh = session == NULL;
     if (fresh)

@@ -5,10 +5,10 @@
  * or a deadline is gone. A connection that broke between or inside stages is brought up again by
  * access.c's steps before the stage starts (again).
  *
- * Every wait has a deadline: `idle_ms` from the last answer, `total_ms` from the start of the
- * stage; but for a connection that waits for its logon to be allowed (`held`), which the caller
- * watches over. It has sent NEGOTIATE alone and is closed at the next sign of life, to be made
- * again.
+ * Every wait has a deadline: `idle_ms` from the last answer, `total_ms` from the start of the stage
+ * (budget.h for those that move bytes); but for a connection that waits for its logon to be allowed
+ * (`held`), which the caller watches over. It has sent NEGOTIATE alone and is closed at the next
+ * sign of life, to be made again.
  */
 #ifndef PUSHER_RELAY_STAGE_SESSION_H
 #define PUSHER_RELAY_STAGE_SESSION_H
@@ -38,7 +38,7 @@ struct stage_steps {
                  const struct session_loss *loss); /* NULL: again or fail */
     void (*release)(struct session *session);      /* frees what the stage holds; NULL: nothing */
     uint32_t idle_ms;                              /* longest wait for an answer */
-    uint32_t total_ms;                             /* longest stage; 0: no limit */
+    uint32_t total_ms;                             /* longest stage; 0: see budget.h */
     uint32_t tries_max;                            /* connections, in all */
 };
 

@@ -83,6 +83,7 @@ struct stage_runner_config {
     const struct scope *scope; /* addresses it may touch; NULL: all. Borrowed */
     uint16_t smb_port;         /* 445 */
     uint64_t lan_rate;         /* package bytes per second to all targets together; 0: unlimited */
+    uint32_t patience_ms;      /* of copying and cleaning up, see budget.h; 0: as there */
 };
 
 /* Errors: ERR_IO (no DNS configuration). The ICMP socket is made with the first ping; one that is

@@ -52,7 +52,8 @@ struct probe {
     uint64_t drop_after_ms; /* drop every target then; 0: never */
     bool hold;              /* each logon waits for hold_ms */
     uint64_t hold_ms;
-    struct scope scope; /* empty: everything may be touched */
+    uint64_t patience_ms; /* of copying and cleaning up; 0: the product's */
+    struct scope scope;   /* empty: everything may be touched */
     struct probe_target *targets;
     size_t count;
     size_t next;
@@ -90,6 +91,7 @@ static const struct option options[] = {
     {"hold", required_argument, NULL, 'H'},
     {"allow", required_argument, NULL, 'S'},
     {"counts", no_argument, NULL, 'C'},
+    {"patience", required_argument, NULL, 'm'}, /* milliseconds */
     {NULL, 0, NULL, 0},
 };
 
@@ -392,6 +394,8 @@ static int take_option(struct probe *probe, struct job *job, struct credential *
     case 'H':
         probe->hold = true;
         return text_to_u64(optarg, 60000, &probe->hold_ms);
+    case 'm':
+        return text_to_u64(optarg, 60000, &probe->patience_ms);
     case 'S':
         return scope_add(&probe->scope, optarg, NULL);
     case 'x':
@@ -432,6 +436,7 @@ static int run(struct probe *probe, const struct job *job, const struct credenti
                                          .connected = on_connected,
                                          .context = probe,
                                          .scope = &probe->scope,
+                                         .patience_ms = (uint32_t)probe->patience_ms,
                                          .smb_port = 445};
     if (stage_runner_new(&config, &probe->runner, &err) != 0)
         return fail(&err);

@@ -408,6 +408,21 @@ class Cuts(StageCase):
         return False
 
 
+class Slow(StageCase):
+    """A machine that answers every question in time, and takes for ever: 700 bytes a second."""
+
+    OPTIONS = {"targets": 2, "faults": "pc-0002=slow:700"}
+
+    def test_copy_that_crawls_ends_with_its_budget(self):
+        """2,048 bytes a second are taken to be the least; the product grants two minutes besides."""
+        self.write_package(12_000)
+        ends = self.push(["pc-0001", "pc-0002"], "--patience", "1000", "--last", "copy")
+        rows = {end.target: end for end in ends}
+        self.passed(rows["pc-0001"], "copy")
+        self.failed(rows["pc-0002"], "copy", "CONN_LOST")
+        self.assertIn("not done in time", rows["pc-0002"].detail)
+
+
 class Dialects(StageCase):
     """Every dialect and protection that the lab's servers speak, and what a push costs there."""
 
