@@ -394,6 +394,11 @@ static void retrieved(struct session *session, const struct rpc_answer *answer)
         schedule_call_make(session, CALL_TASK_SECURITY);
         return;
     }
+    if (!readable) { /* it may be ours: whether a call was carried out stays as it was */
+        schedule_fail(session, REASON_PROTOCOL_ERROR, CODE_NONE, 0,
+                      "a task of this name exists and cannot be read", why);
+        return;
+    }
     session->target->uncertain = schedule->await != NULL;
     schedule_fail(session, REASON_NAME_CONFLICT, CODE_NONE, 0,
                   "a task of this name exists and is not ours", why);

@@ -75,6 +75,7 @@ class SiteDesk:
             k: v for k, v in os.environ.items() if not k.startswith(("PUSHER_", "XDG_"))
         } | {"HOME": str(self.home), "LC_ALL": "C.UTF-8"}
         self.sign = ("--passphrase-file", str(self.secret("passphrase", PASSPHRASE)))
+        self.relay_options = ()
         self.processes = {}
 
     def secret(self, name, text):
@@ -158,7 +159,8 @@ class SiteDesk:
             raise AssertionError(self.said("coordinator"))
 
     def start_relay(self, name):
-        self.start(name, self.relay_place, [self.bin / "pusher-relay", "run", "--state", self.folder / name, "--verbose"])
+        self.start(name, self.relay_place,
+                   [self.bin / "pusher-relay", "run", "--state", self.folder / name, "--verbose", *self.relay_options])
 
     def wait_live(self, *names):
         wait_for(lambda: set(names) <= self.live(), self.trouble, pause_s=0.3)
@@ -191,8 +193,9 @@ class SiteDesk:
         done = self.run("relay", "list", "-o", "json")
         return {row["relay"] for row in json.loads(done.stdout)["relays"] if row["live"]} if done.returncode == 0 else set()
 
-    def set_up(self, sites, relays_each=1):
+    def set_up(self, sites, relays_each=1, relay_options=()):
         """SITES: {name: its subnets}. Each gets RELAYS_EACH relays, called NAME-1 and so on."""
+        self.relay_options = relay_options
         self.set_up_coordinator()
         names = []
         for site, subnets in sites.items():

@@ -4,7 +4,8 @@
  * measured past it. This one speaks the exchange of the six stages and nothing else: SMB 3.1.1 with
  * encryption (AES-128-GCM) or signatures (AES-128-GMAC), NTLMv2 in SPNEGO and raw, checked against
  * one account, compound requests, and the Task Scheduler's pipe. Files are not kept, only counted.
- * For benchmarks alone: whatever a client sends that it does not know ends the connection.
+ * For benchmarks: whatever a client sends that it does not know ends the connection. With a
+ * `hostile` (hostile.h) it means ill.
  *
  * Bytes in, bytes out: light_conn_receive takes what a socket gave and appends to `out`; main.c
  * owns the sockets. Keys and ciphers are the relay's own (smb_crypto, seal): the other side of the
@@ -21,9 +22,11 @@
 #include "common/base/cursor.h"
 #include "relay/rpc/seal.h"
 #include "relay/smb/smb_crypto.h"
+#include "tests/bench/light/hostile.h"
 
 #define LIGHT_KEY_SIZE 16U
 #define LIGHT_NAME_SIZE 64U
+#define LIGHT_SESSION_ID 0x100000000019U
 
 /* What all targets together did. */
 struct light_counts {
@@ -46,6 +49,8 @@ struct light_site {
 
 /* One NTLM logon, from CHALLENGE to AUTHENTICATE. */
 struct light_logon {
+    struct hostile *hostile; /* borrowed; may be NULL; so everywhere here */
+    uint32_t place;          /* of the challenge, for it */
     uint8_t challenge[8];
     struct buf negotiate; /* both messages as they were, for the integrity code */
     struct buf challenge_message;
@@ -67,21 +72,28 @@ void light_spnego_complete(struct buf *out, const uint8_t key[LIGHT_KEY_SIZE]);
 struct light_pipe {
     struct light_site *site; /* borrowed */
     const char *computer;    /* borrowed */
+    struct hostile *hostile; /* borrowed */
     struct light_logon logon;
     struct seal seal;
     bool bound;         /* keys are there */
+    uint32_t endless;   /* call_id of an answer that has no last fragment; 0: none */
     struct buf request; /* stub, as far as its fragments are here */
     struct buf answer;  /* PDU to be read by the client */
 };
 
-void light_pipe_init(struct light_pipe *pipe, struct light_site *site, const char *computer);
+void light_pipe_init(struct light_pipe *pipe, struct light_site *site, const char *computer,
+                     struct hostile *hostile);
 void light_pipe_release(struct light_pipe *pipe);
+/* The next fragment of an endless answer, if there is one. */
+void light_pipe_more(struct light_pipe *pipe);
 /* One PDU written to the pipe; changes the bytes. -1: none that a Task Scheduler would take. */
 int light_pipe_write(struct light_pipe *pipe, uint8_t *bytes, size_t size);
 
 struct light_conn {
     struct light_site *site;        /* borrowed */
     char computer[LIGHT_NAME_SIZE]; /* as the target calls itself */
+    struct hostile *hostile;        /* owned */
+    struct cursor content;          /* of the file opened last, if it is hostile */
     struct buf in;                  /* received, not a whole frame yet */
     struct buf out;                 /* to be sent; the caller consumes it */
     struct buf reply;               /* answers to one frame, in plain */
@@ -98,9 +110,16 @@ struct light_conn {
     uint32_t status; /* of what gave related requests their file or tree; they share a failure */
 };
 
-void light_conn_init(struct light_conn *conn, struct light_site *site, const char *computer);
+/* Takes `hostile` over. */
+void light_conn_init(struct light_conn *conn, struct light_site *site, const char *computer,
+                     struct hostile *hostile);
 void light_conn_release(struct light_conn *conn);
 /* -1: the client is told nothing more. */
 int light_conn_receive(struct light_conn *conn, const uint8_t *bytes, size_t size);
+/* Signs or seals what is in `reply` and appends it to `out`, as one frame. `command`: of its last
+ * message. -1: too much waits. */
+int light_conn_send(struct light_conn *conn, bool sealed, uint16_t command);
+/* One more frame of a flood. */
+void light_conn_flood(struct light_conn *conn);
 
 #endif

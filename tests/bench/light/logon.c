@@ -121,6 +121,7 @@ int light_logon_challenge(struct light_logon *logon, const char *computer, const
     buf_u64le(message, ((uint64_t)time(NULL) + FILETIME_OF_1970) * 10000000U);
     buf_u32le(message, 0); /* MsvAvEOL */
     patch_field(message, TARGET_INFO_AT, at);
+    (void)hostile_hit(logon->hostile, HOSTILE_TOKEN, logon->place, message, 0);
     buf_bytes(out, message->data, message->size);
     return 0;
 }

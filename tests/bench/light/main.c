@@ -5,6 +5,10 @@
  * TARGETS has a line "ADDRESS COMPUTER" for each target; connections to other addresses are closed.
  * --plain: signs instead of encrypting. --first: \Pusher isn't there yet. Says "ready" on standard
  * output, and on SIGTERM one line of JSON with what was done; ends with its parent, too.
+ *
+ * --hostile SEED: every target does one thing wrong (hostile.h), each another; those with an even
+ * last number in their address sign, whatever --plain says. --log FILE: what they did. --only
+ * STRIKE: all of them this; --strikes lists what there is.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,6 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <nettle/md4.h>
@@ -44,6 +49,7 @@ int __lsan_is_turned_off(void)
 struct light_target {
     uint32_t address; /* network order: a key only */
     char computer[LIGHT_NAME_SIZE];
+    struct light_machine *machine; /* owned; NULL: means well */
 };
 
 struct client {
@@ -51,6 +57,7 @@ struct client {
     struct client *next;
     int fd;
     bool blocked; /* output waits for the socket */
+    bool deaf;    /* input is left where it is */
     struct light_conn conn;
 };
 
@@ -59,6 +66,11 @@ struct server {
     int listener;
     int signals;
     struct light_site site;
+    struct light_site signing_site; /* hostile targets that sign instead of encrypting */
+    bool hostile;
+    uint64_t seed;
+    const char *only; /* strike; NULL: any */
+    FILE *log;
     struct light_target *targets; /* sorted by address */
     size_t target_count;
     struct client *clients;
@@ -70,6 +82,19 @@ static int by_address(const void *a, const void *b)
     uint32_t x = ((const struct light_target *)a)->address;
     uint32_t y = ((const struct light_target *)b)->address;
     return x < y ? -1 : x > y;
+}
+
+static int make_hostile(const struct server *server, struct light_target *target,
+                        const char *address)
+{
+    if (!server->hostile)
+        return 0;
+    target->machine = mem_new(1, sizeof *target->machine);
+    if (light_machine_init(target->machine, address, server->seed, server->only) != 0)
+        return -1;
+    if (server->log != NULL)
+        light_machine_note(target->machine, server->log);
+    return 0;
 }
 
 static int read_targets(struct server *server, const char *path)
@@ -88,7 +113,8 @@ static int read_targets(struct server *server, const char *path)
         struct light_target *target = &server->targets[server->target_count];
         memset(target, 0, sizeof *target);
         if (sscanf(line, "%63s %63s", address, target->computer) != 2 ||
-            inet_pton(AF_INET, address, &target->address) != 1) {
+            inet_pton(AF_INET, address, &target->address) != 1 ||
+            make_hostile(server, target, address) != 0) {
             (void)fclose(file);
             return -1;
         }
@@ -140,13 +166,57 @@ static void client_close(struct server *server, struct client *client)
     free(client);
 }
 
+/* Waits for what is still of interest. */
+static void client_watch(struct server *server, struct client *client, bool blocked)
+{
+    bool deaf = client->conn.hostile != NULL && client->conn.hostile->line.deaf;
+    if (blocked != client->blocked || deaf != client->deaf)
+        (void)watch(server, EPOLL_CTL_MOD, client->fd,
+                    (deaf ? 0U : EPOLLIN) | (blocked ? EPOLLOUT : 0U), client);
+    client->blocked = blocked;
+    client->deaf = deaf;
+}
+
+/* How much of the output may leave now. */
+static size_t client_allowed(const struct client *client)
+{
+    size_t waiting = client->conn.out.size;
+    if (client->conn.hostile == NULL)
+        return waiting;
+    const struct hostile_line *line = &client->conn.hostile->line;
+    if (line->late_ms != 0)
+        return 0;
+    return line->allowed < waiting ? line->allowed : waiting;
+}
+
+/* -1: closed. */
+static int client_sent(struct server *server, struct client *client, size_t size)
+{
+    static const struct linger at_once = {.l_onoff = 1};
+    struct buf *out = &client->conn.out;
+    buf_consume(out, size);
+    if (out->size == 0 && out->capacity > OUTPUT_KEPT)
+        buf_release(out);
+    if (client->conn.hostile == NULL)
+        return 0;
+    struct hostile_line *line = &client->conn.hostile->line;
+    line->allowed -= line->allowed != SIZE_MAX ? size : 0;
+    if (!line->ends || client_allowed(client) > 0)
+        return 0;
+    if (line->resets)
+        (void)setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    client_close(server, client);
+    return -1;
+}
+
 /* -1: closed. */
 static int client_flush(struct server *server, struct client *client)
 {
-    struct buf *out = &client->conn.out;
+    const struct buf *out = &client->conn.out;
     size_t at = 0;
-    while (at < out->size) {
-        ssize_t sent = send(client->fd, out->data + at, out->size - at, MSG_NOSIGNAL);
+    size_t allowed = client_allowed(client);
+    while (at < allowed) {
+        ssize_t sent = send(client->fd, out->data + at, allowed - at, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -157,14 +227,30 @@ static int client_flush(struct server *server, struct client *client)
         }
         at += (size_t)sent;
     }
-    buf_consume(out, at);
-    if (out->size == 0 && out->capacity > OUTPUT_KEPT)
-        buf_release(out);
-    bool blocked = out->size > 0;
-    if (blocked != client->blocked)
-        (void)watch(server, EPOLL_CTL_MOD, client->fd, EPOLLIN | (blocked ? EPOLLOUT : 0U), client);
-    client->blocked = blocked;
+    if (client_sent(server, client, at) != 0)
+        return -1;
+    client_watch(server, client, at < allowed);
     return 0;
+}
+
+/* A tick of hostile clients: what is late, slow or without end. */
+static void tick(struct server *server)
+{
+    struct client *next;
+    for (struct client *client = server->clients; client != NULL; client = next) {
+        next = client->next;
+        if (client->conn.hostile == NULL)
+            continue;
+        struct hostile_line *line = &client->conn.hostile->line;
+        bool late = line->late_ms != 0;
+        line->late_ms -= line->late_ms < HOSTILE_TICK_MS ? line->late_ms : HOSTILE_TICK_MS;
+        if (line->dribbles)
+            line->allowed++;
+        if (line->flood != NULL)
+            light_conn_flood(&client->conn);
+        if (late || line->dribbles || line->flood != NULL)
+            (void)client_flush(server, client);
+    }
 }
 
 static void client_ready(struct server *server, struct client *client, uint32_t events)
@@ -215,7 +301,9 @@ static void accept_all(struct server *server)
         if (server->clients != NULL)
             server->clients->previous = client;
         server->clients = client;
-        light_conn_init(&client->conn, &server->site, target->computer);
+        bool signs = target->machine != NULL && ntohl(target->address) % 2 == 0;
+        light_conn_init(&client->conn, signs ? &server->signing_site : &server->site,
+                        target->computer, hostile_new(target->machine, server->log));
         if (watch(server, EPOLL_CTL_ADD, fd, EPOLLIN, client) != 0)
             client_close(server, client);
     }
@@ -230,13 +318,27 @@ static void print_counts(const struct light_counts *counts)
                  counts->files, counts->bytes, counts->tasks);
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 static int serve(struct server *server)
 {
     struct epoll_event events[EVENTS_MAX];
+    uint64_t ticked_ms = now_ms();
     for (;;) {
-        int count = epoll_wait(server->epoll, events, EVENTS_MAX, -1);
+        int count = epoll_wait(server->epoll, events, EVENTS_MAX,
+                               server->hostile ? (int)HOSTILE_TICK_MS : -1);
         if (count < 0 && errno != EINTR)
             return -1;
+        if (server->hostile && now_ms() - ticked_ms >= HOSTILE_TICK_MS) {
+            ticked_ms = now_ms();
+            tick(server);
+            continue; /* an event may be of a client that is gone: it comes again */
+        }
         for (int i = 0; i < count; i++) {
             if (events[i].data.ptr == &server->signals)
                 return 0;
@@ -271,6 +373,61 @@ static int start(struct server *server, uint16_t port)
                : 0;
 }
 
+struct arguments {
+    uint64_t port;
+    bool password;
+    bool bad;
+};
+
+static void take_option(struct server *server, struct arguments *arguments, int letter)
+{
+    switch (letter) {
+    case 'p':
+        arguments->bad |= text_to_u64(optarg, 65535, &arguments->port) != 0;
+        break;
+    case 'w':
+        arguments->password = read_password(&server->site, optarg) == 0;
+        break;
+    case 's':
+        server->site.encrypts = false;
+        break;
+    case 'f':
+        server->site.folder_exists = false;
+        break;
+    case 'h':
+        server->hostile = true;
+        arguments->bad |= text_to_u64(optarg, UINT64_MAX, &server->seed) != 0;
+        break;
+    case 'l':
+        server->log = fopen(optarg, "ae");
+        arguments->bad |= server->log == NULL;
+        break;
+    case 'o':
+        server->only = optarg;
+        break;
+    case 'L':
+        hostile_list(stdout);
+        exit(0);
+    default:
+        arguments->bad = true;
+    }
+}
+
+static void release(struct server *server)
+{
+    while (server->clients != NULL)
+        client_close(server, server->clients);
+    for (size_t i = 0; i < server->target_count; i++) {
+        if (server->targets[i].machine != NULL)
+            light_machine_release(server->targets[i].machine);
+        free(server->targets[i].machine);
+    }
+    if (server->log != NULL)
+        (void)fclose(server->log);
+    free(server->received);
+    free(server->targets);
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -278,42 +435,36 @@ int main(int argc, char **argv)
         {"password-file", required_argument, NULL, 'w'},
         {"plain", no_argument, NULL, 's'},
         {"first", no_argument, NULL, 'f'},
+        {"hostile", required_argument, NULL, 'h'},
+        {"log", required_argument, NULL, 'l'},
+        {"only", required_argument, NULL, 'o'},
+        {"strikes", no_argument, NULL, 'L'},
         {NULL, 0, NULL, 0},
     };
     struct server server = {.site = {.encrypts = true, .folder_exists = true}};
-    uint64_t port = 0;
-    bool bad = false;
-    bool password = false;
+    struct arguments arguments = {0};
     int letter;
-    while ((letter = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (letter == 'p')
-            bad |= text_to_u64(optarg, 65535, &port) != 0;
-        else if (letter == 'w')
-            password = read_password(&server.site, optarg) == 0;
-        else if (letter == 's')
-            server.site.encrypts = false;
-        else if (letter == 'f')
-            server.site.folder_exists = false;
-        else
-            bad = true;
-    }
-    if (bad || port == 0 || !password || optind + 1 != argc ||
+    while ((letter = getopt_long(argc, argv, "", options, NULL)) != -1)
+        take_option(&server, &arguments, letter);
+    if (arguments.bad || arguments.port == 0 || !arguments.password || optind + 1 != argc ||
         read_targets(&server, argv[optind]) != 0) {
         (void)fprintf(stderr, "light_target: bad options, password file or list of targets\n");
         return 2;
     }
-    if (start(&server, (uint16_t)port) != 0) {
-        (void)fprintf(stderr, "light_target: port %" PRIu64 ": %s\n", port, strerror(errno));
+    server.signing_site = server.site;
+    server.signing_site.encrypts = false;
+    if (start(&server, (uint16_t)arguments.port) != 0) {
+        (void)fprintf(stderr, "light_target: port %" PRIu64 ": %s\n", arguments.port,
+                      strerror(errno));
         return 1;
     }
+    if (server.log != NULL)
+        (void)fflush(server.log);
     server.received = mem_new(1, RECEIVE_BYTES);
     (void)printf("ready\n");
     (void)fflush(stdout);
     int status = serve(&server) == 0 ? 0 : 1;
     print_counts(&server.site.counts);
-    while (server.clients != NULL)
-        client_close(&server, server.clients);
-    free(server.received);
-    free(server.targets);
+    release(&server);
     return status;
 }

@@ -9,6 +9,7 @@
 
 #define STUB_SIZE_MAX (1U << 20)
 #define FRAGMENT_SIZE 4280U
+#define STUB_FRAGMENT 4000U  /* of a stub in one fragment; a multiple of PDU_STUB_ALIGNMENT */
 #define AUTH_TYPE_NTLM 0x0aU /* [MS-RPCE] 2.2.1.1.7 */
 #define LEVEL_PRIVACY 0x06U  /* 2.2.1.1.8 */
 #define OP_RANGE 0x1c010002U /* [C706] appendix E nca_s_op_rng_error */
@@ -20,14 +21,18 @@
 static const uint8_t ndr32[20] = {0x04, 0x5d, 0x88, 0x8a, 0xeb, 0x1c, 0xc9, 0x11, 0x9f, 0xe8,
                                   0x08, 0x00, 0x2b, 0x10, 0x48, 0x60, 0x02, 0x00, 0x00, 0x00};
 
-void light_pipe_init(struct light_pipe *pipe, struct light_site *site, const char *computer)
+void light_pipe_init(struct light_pipe *pipe, struct light_site *site, const char *computer,
+                     struct hostile *hostile)
 {
     memset(pipe, 0, sizeof *pipe);
     pipe->site = site;
     pipe->computer = computer;
+    pipe->hostile = hostile;
     light_logon_init(&pipe->logon);
+    pipe->logon.hostile = hostile;
+    pipe->logon.place = HOSTILE_PLACE_BIND;
     buf_init(&pipe->request, STUB_SIZE_MAX);
-    buf_init(&pipe->answer, PDU_SIZE_MAX);
+    buf_init(&pipe->answer, hostile != NULL ? 4 * STUB_SIZE_MAX : PDU_SIZE_MAX);
 }
 
 void light_pipe_release(struct light_pipe *pipe)
@@ -57,9 +62,9 @@ static void put_trailer(struct buf *out, size_t pad)
     buf_zero(out, 1 + 4); /* auth_reserved, auth_context_id */
 }
 
-static void finish(struct buf *out)
+static void finish(struct buf *out, size_t at)
 {
-    buf_patch_u16le(out, 8, (uint16_t)out->size);
+    buf_patch_u16le(out, at + 8, (uint16_t)(out->size - at));
 }
 
 static int bind(struct light_pipe *pipe, const struct pdu *pdu)
@@ -84,7 +89,8 @@ static int bind(struct light_pipe *pipe, const struct pdu *pdu)
         buf_bytes(out, ndr32, sizeof ndr32);
         put_trailer(out, 0);
         buf_bytes(out, token.data, token.size);
-        finish(out);
+        finish(out, 0);
+        (void)hostile_hit(pipe->hostile, HOSTILE_PDU, HOSTILE_PLACE_BIND, out, 0);
     }
     buf_release(&token);
     return status;
@@ -98,6 +104,13 @@ static int authenticate(struct light_pipe *pipe, const struct pdu *pdu)
     seal_init(&pipe->seal, SEAL_SERVER, key);
     pipe->bound = true;
     return 0;
+}
+
+static bool hostile_task(struct hostile *hostile, struct cursor *request, struct buf *stub)
+{
+    bool known = light_machine_call(hostile->machine, TSCH_REGISTER_TASK, request, stub);
+    hostile_note(hostile, "\"task\": \"%s\"", cursor_ok(request) ? "registered" : "malformed");
+    return known;
 }
 
 /* The stub of an answer; false: a call that is not known here. */
@@ -126,6 +139,9 @@ static bool call(struct light_pipe *pipe, uint16_t opnum, struct buf *stub)
         ndr_put_unique_string(&ndr, FOLDER_SDDL);
         break;
     case TSCH_REGISTER_TASK:
+        pipe->site->counts.tasks++;
+        if (pipe->hostile != NULL)
+            return hostile_task(pipe->hostile, &in, stub);
         if (!ndr_get_pointer(&in))
             return false;
         ndr_get_string(&in, &path, &path_size);
@@ -134,43 +150,84 @@ static bool call(struct light_pipe *pipe, uint16_t opnum, struct buf *stub)
         ndr_put_u32(&ndr, 0x00020000); /* pActualPath */
         ndr_put_string_utf16(&ndr, path, path_size);
         ndr_put_u32(&ndr, 0); /* pErrorInfo */
-        pipe->site->counts.tasks++;
         break;
     case TSCH_RETRIEVE_TASK:
+        if (pipe->hostile != NULL)
+            return light_machine_call(pipe->hostile->machine, opnum, &in, stub);
         ndr_put_u32(&ndr, 0); /* pXml */
         ndr_put_u32(&ndr, E_NOT_FOUND);
         return true;
     default:
-        return false;
+        return pipe->hostile != NULL &&
+               light_machine_call(pipe->hostile->machine, opnum, &in, stub);
     }
     ndr_put_u32(&ndr, 0); /* S_OK */
     return true;
 }
 
-static void put_fault(struct buf *out, uint32_t call_id)
-{
-    put_header(out, PDU_FAULT, PFC_FIRST_FRAG | PFC_LAST_FRAG | PFC_DID_NOT_EXECUTE, call_id, 0);
-    buf_zero(out, 4 + 2 + 2); /* alloc_hint, p_cont_id, cancel_count, reserved */
-    buf_u32le(out, OP_RANGE);
-    buf_u32le(out, 0);
-    finish(out);
-}
-
-static void put_response(struct light_pipe *pipe, uint32_t call_id, const struct buf *stub)
+static void put_fault(struct light_pipe *pipe, uint32_t call_id)
 {
     struct buf *out = &pipe->answer;
-    size_t pad = (PDU_STUB_ALIGNMENT - stub->size % PDU_STUB_ALIGNMENT) % PDU_STUB_ALIGNMENT;
-    put_header(out, PDU_RESPONSE, PFC_FIRST_FRAG | PFC_LAST_FRAG, call_id, SEAL_SIGNATURE_SIZE);
-    buf_u32le(out, (uint32_t)stub->size); /* alloc_hint */
-    buf_zero(out, 2 + 2);                 /* p_cont_id, cancel_count, reserved */
-    buf_bytes(out, stub->data, stub->size);
+    const struct hostile_answer *wrong = pipe->hostile != NULL ? &pipe->hostile->pdu : NULL;
+    bool odd = wrong != NULL && wrong->fault;
+    put_header(out, PDU_FAULT,
+               PFC_FIRST_FRAG | PFC_LAST_FRAG |
+                   (odd && !wrong->fault_clean ? 0 : PFC_DID_NOT_EXECUTE),
+               call_id, 0);
+    buf_zero(out, 4 + 2 + 2); /* alloc_hint, p_cont_id, cancel_count, reserved */
+    buf_u32le(out, odd ? wrong->fault_status : OP_RANGE);
+    buf_u32le(out, 0);
+    finish(out, 0);
+}
+
+static void put_fragment(struct light_pipe *pipe, uint32_t call_id, uint8_t flags,
+                         const uint8_t *stub, size_t size)
+{
+    struct buf *out = &pipe->answer;
+    size_t at = out->size;
+    size_t pad = (PDU_STUB_ALIGNMENT - size % PDU_STUB_ALIGNMENT) % PDU_STUB_ALIGNMENT;
+    put_header(out, PDU_RESPONSE, flags, call_id, SEAL_SIGNATURE_SIZE);
+    buf_u32le(out, (uint32_t)size); /* alloc_hint */
+    buf_zero(out, 2 + 2);           /* p_cont_id, cancel_count, reserved */
+    buf_bytes(out, stub, size);
     buf_zero(out, pad);
     put_trailer(out, pad);
     buf_zero(out, SEAL_SIGNATURE_SIZE);
-    finish(out);
-    size_t signed_size = out->size - SEAL_SIGNATURE_SIZE;
-    seal_fragment(&pipe->seal, out->data, signed_size, PDU_REQUEST_SIZE, stub->size + pad,
-                  out->data + signed_size);
+    if (!buf_ok(out))
+        return;
+    finish(out, at);
+    size_t signed_size = out->size - at - SEAL_SIGNATURE_SIZE;
+    seal_fragment(&pipe->seal, out->data + at, signed_size, PDU_REQUEST_SIZE, size + pad,
+                  out->data + at + signed_size);
+}
+
+static void put_response(struct light_pipe *pipe, uint16_t opnum, uint32_t call_id,
+                         const struct buf *stub)
+{
+    const struct hostile_answer *wrong = pipe->hostile != NULL ? &pipe->hostile->pdu : NULL;
+    size_t at = 0;
+    if (wrong != NULL)
+        call_id += wrong->call_added;
+    do {
+        size_t begin = pipe->answer.size;
+        size_t size = stub->size - at < STUB_FRAGMENT ? stub->size - at : STUB_FRAGMENT;
+        bool last = at + size == stub->size && (wrong == NULL || !wrong->endless);
+        uint8_t flags = (at == 0 ? PFC_FIRST_FRAG : 0) | (last ? PFC_LAST_FRAG : 0);
+        if (wrong != NULL && wrong->flags >= 0)
+            flags = (uint8_t)wrong->flags;
+        put_fragment(pipe, call_id, flags, stub->data + at, size);
+        (void)hostile_hit(pipe->hostile, HOSTILE_PDU, HOSTILE_PLACE_CALL + opnum, &pipe->answer,
+                          begin);
+        at += size;
+    } while (at < stub->size);
+    pipe->endless = wrong != NULL && wrong->endless ? call_id : 0;
+}
+
+void light_pipe_more(struct light_pipe *pipe)
+{
+    static const uint8_t more[1024];
+    if (pipe->endless != 0 && pipe->answer.size == 0)
+        put_fragment(pipe, pipe->endless, 0, more, sizeof more);
 }
 
 static int request(struct light_pipe *pipe, uint8_t *bytes, const struct pdu *pdu)
@@ -190,11 +247,16 @@ static int request(struct light_pipe *pipe, uint8_t *bytes, const struct pdu *pd
     if ((pdu->header.flags & PFC_LAST_FRAG) == 0)
         return buf_ok(&pipe->request) ? 0 : -1;
     struct buf stub;
-    buf_init(&stub, FRAGMENT_SIZE / 2);
-    if (call(pipe, opnum, &stub) && buf_ok(&stub))
-        put_response(pipe, pdu->header.call_id, &stub);
+    buf_init(&stub, pipe->hostile != NULL ? 2 * STUB_SIZE_MAX : FRAGMENT_SIZE / 2);
+    hostile_answer_begin(pipe->hostile);
+    buf_reset(&pipe->answer); /* what of the last one was left */
+    bool known = call(pipe, opnum, &stub) && buf_ok(&stub);
+    if (known)
+        (void)hostile_hit(pipe->hostile, HOSTILE_STUB, HOSTILE_PLACE_CALL + opnum, &stub, 0);
+    if (known && (pipe->hostile == NULL || !pipe->hostile->pdu.fault))
+        put_response(pipe, opnum, pdu->header.call_id, &stub);
     else
-        put_fault(&pipe->answer, pdu->header.call_id);
+        put_fault(pipe, pdu->header.call_id);
     buf_release(&stub);
     return 0;
 }

@@ -11,7 +11,6 @@
 #define IO_SIZE_MAX 8388608U      /* as Windows says in NEGOTIATE */
 #define CREDITS_MAX 512U
 #define FLAG_RELATED 0x4U /* 2.2.1.2 SMB2_FLAGS_RELATED_OPERATIONS */
-#define SESSION_ID 0x100000000019U
 #define TREE_DISK 1U
 #define TREE_PIPE 2U
 #define STATUS_PIPE_EMPTY 0xC00000D9U
@@ -33,15 +32,19 @@ struct request {
     struct cursor body;
 };
 
-void light_conn_init(struct light_conn *conn, struct light_site *site, const char *computer)
+void light_conn_init(struct light_conn *conn, struct light_site *site, const char *computer,
+                     struct hostile *hostile)
 {
     memset(conn, 0, sizeof *conn);
     conn->site = site;
+    conn->hostile = hostile;
     (void)strncpy(conn->computer, computer, sizeof conn->computer - 1);
     buf_init(&conn->in, 4 + FRAME_SIZE_MAX);
     buf_init(&conn->out, 2 * FRAME_SIZE_MAX);
     buf_init(&conn->reply, FRAME_SIZE_MAX);
     light_logon_init(&conn->logon);
+    conn->logon.hostile = hostile;
+    conn->logon.place = SMB_COMMAND_SESSION_SETUP;
     site->counts.connections++;
 }
 
@@ -54,6 +57,7 @@ void light_conn_release(struct light_conn *conn)
     light_logon_release(&conn->logon);
     if (conn->pipe_open)
         light_pipe_release(&conn->pipe);
+    hostile_free(conn->hostile);
 }
 
 /* --- Bodies of answers, appended behind the header; each returns the status. --- */
@@ -203,6 +207,16 @@ static void put_file_times(struct buf *out)
         buf_u64le(out, now); /* CreationTime, LastAccessTime, LastWriteTime, ChangeTime */
 }
 
+/* Whether the file of a CREATE that makes none is there: only hostile machines remember any. */
+static bool exists(struct light_conn *conn, struct cursor *body)
+{
+    uint16_t offset = cursor_u16le(body);
+    uint16_t size = cursor_u16le(body);
+    struct cursor name = cursor_sub(body, offset, size);
+    return conn->hostile != NULL && cursor_ok(&name) &&
+           light_machine_open(conn->hostile->machine, name, &conn->content);
+}
+
 static uint32_t create(struct light_conn *conn, const struct request *request)
 {
     struct cursor body = request->body;
@@ -212,12 +226,14 @@ static uint32_t create(struct light_conn *conn, const struct request *request)
     enum file_kind kind = (options & SMB_OPTION_DIRECTORY) != 0 ? FILE_FOLDER : FILE_PLAIN;
     if (request->tree == TREE_PIPE)
         kind = FILE_PIPE;
-    if (!cursor_ok(&body) || (kind == FILE_PLAIN && disposition == SMB_OPEN))
+    conn->content = cursor_of(NULL, 0);
+    if (!cursor_ok(&body) ||
+        (kind == FILE_PLAIN && disposition == SMB_OPEN && !exists(conn, &body)))
         return answer_error(conn, NTSTATUS_OBJECT_NAME_NOT_FOUND); /* there is no old package */
     if (kind == FILE_PIPE) {
         if (conn->pipe_open)
             light_pipe_release(&conn->pipe);
-        light_pipe_init(&conn->pipe, conn->site, conn->computer);
+        light_pipe_init(&conn->pipe, conn->site, conn->computer, conn->hostile);
         conn->pipe_open = true;
     }
     conn->file_last += FILE_KINDS;
@@ -228,7 +244,8 @@ static uint32_t create(struct light_conn *conn, const struct request *request)
     buf_zero(out, 2);   /* OplockLevel, Flags */
     buf_u32le(out, kind == FILE_PLAIN ? SMB_CREATED : SMB_OPENED);
     put_file_times(out);
-    buf_zero(out, 8 + 8); /* AllocationSize, EndofFile */
+    buf_u64le(out, conn->content.size); /* AllocationSize, EndofFile */
+    buf_u64le(out, conn->content.size);
     buf_u32le(out, kind == FILE_FOLDER ? SMB_ATTRIBUTE_DIRECTORY : SMB_ATTRIBUTE_NORMAL);
     buf_zero(out, 4);
     buf_u64le(out, conn->file_related); /* FileId: Persistent, Volatile */
@@ -256,7 +273,7 @@ static uint32_t write_file(struct light_conn *conn, const struct request *reques
     cursor_skip(&body, 2); /* StructureSize, 2.2.21 */
     uint16_t offset = cursor_u16le(&body);
     uint32_t size = cursor_u32le(&body);
-    cursor_skip(&body, 8); /* Offset */
+    uint64_t file_offset = cursor_u64le(&body);
     uint64_t file = read_file_id(conn, &body);
     struct cursor data = cursor_sub(&body, offset, size);
     if (!cursor_ok(&data))
@@ -266,6 +283,8 @@ static uint32_t write_file(struct light_conn *conn, const struct request *reques
             return answer_error(conn, NTSTATUS_ACCESS_DENIED);
     } else {
         conn->file_bytes += size;
+        if (conn->hostile != NULL)
+            light_machine_write(conn->hostile->machine, file_offset, data.data, size);
     }
     buf_u16le(&conn->reply, 17); /* StructureSize, 2.2.22 */
     buf_u16le(&conn->reply, 0);
@@ -282,15 +301,35 @@ static uint32_t take_answer(const struct light_conn *conn, uint32_t size_max, ui
     return *size < here ? NTSTATUS_BUFFER_OVERFLOW : NTSTATUS_SUCCESS;
 }
 
+/* Of a file that was opened, not of the pipe. */
+static uint32_t read_content(struct light_conn *conn, uint32_t size_max, uint64_t offset)
+{
+    struct cursor content = conn->content;
+    if (offset >= content.size)
+        return answer_error(conn, NTSTATUS_END_OF_FILE);
+    size_t left = content.size - (size_t)offset;
+    uint32_t size = left < size_max ? (uint32_t)left : size_max;
+    buf_u16le(&conn->reply, 17); /* StructureSize, 2.2.20 */
+    buf_u16le(&conn->reply, SMB_HEADER_SIZE + 16);
+    buf_u32le(&conn->reply, size);
+    buf_zero(&conn->reply, 8);
+    buf_bytes(&conn->reply, content.data + offset, size);
+    return NTSTATUS_SUCCESS;
+}
+
 static uint32_t read_file(struct light_conn *conn, const struct request *request)
 {
     struct cursor body = request->body;
     uint32_t size = 0;
     cursor_skip(&body, 2 + 1 + 1); /* StructureSize, Padding, Flags, 2.2.19 */
     uint32_t size_max = cursor_u32le(&body);
-    cursor_skip(&body, 8); /* Offset */
-    if (kind_of(read_file_id(conn, &body)) != FILE_PIPE || !conn->pipe_open ||
-        conn->pipe.answer.size == 0)
+    uint64_t offset = cursor_u64le(&body);
+    enum file_kind kind = kind_of(read_file_id(conn, &body));
+    if (kind == FILE_PLAIN && conn->hostile != NULL)
+        return read_content(conn, size_max, offset);
+    if (kind == FILE_PIPE && conn->pipe_open)
+        light_pipe_more(&conn->pipe);
+    if (kind != FILE_PIPE || !conn->pipe_open || conn->pipe.answer.size == 0)
         return answer_error(conn, STATUS_PIPE_EMPTY);
     uint32_t status = take_answer(conn, size_max, &size);
     buf_u16le(&conn->reply, 17); /* StructureSize, 2.2.20 */
@@ -365,6 +404,8 @@ static uint32_t set_info(struct light_conn *conn, const struct request *request)
     if (cursor_u8(&body) == 10) { /* [MS-FSCC] 2.4 FileRenameInformation */
         conn->site->counts.files++;
         conn->site->counts.bytes += conn->file_bytes;
+        if (conn->hostile != NULL)
+            light_machine_renamed(conn->hostile->machine);
     }
     return answer_plain(conn, 2);
 }
@@ -427,7 +468,7 @@ static void put_header(struct light_conn *conn, const struct request *request, s
     buf_u64le(&header, request->message_id);
     buf_u32le(&header, 0xFEFF);
     buf_u32le(&header, request->tree);
-    buf_u64le(&header, SESSION_ID);
+    buf_u64le(&header, LIGHT_SESSION_ID);
     buf_zero(&header, SMB_SIGNATURE_SIZE);
     memcpy(conn->reply.data + at, header.data, header.size);
     buf_release(&header);
@@ -455,35 +496,10 @@ static int handle_message(struct light_conn *conn, struct request *request, bool
     if (!buf_ok(&conn->reply))
         return -1;
     put_header(conn, request, at, status, conn->crypto != NULL && !sealed);
+    (void)hostile_hit(conn->hostile, HOSTILE_MESSAGE, request->command, &conn->reply, at);
     if (conn->crypto == NULL)
         smb_preauth_hash(conn->preauth, conn->reply.data + at, conn->reply.size - at);
     return 0;
-}
-
-/* Signs the answers of a frame, each with the padding behind it, or seals all of them. */
-static int send_reply(struct light_conn *conn, bool sealed)
-{
-    size_t size = conn->reply.size;
-    buf_u32be(&conn->out, (uint32_t)(size + (sealed ? SMB_TRANSFORM_SIZE : 0)));
-    if (sealed) {
-        uint8_t *to = buf_reserve(&conn->out, size + SMB_TRANSFORM_SIZE);
-        return to != NULL && smb_seal(conn->crypto, SESSION_ID, conn->reply.data, size, NULL, 0, to)
-                   ? 0
-                   : -1;
-    }
-    for (size_t at = 0; conn->crypto != NULL;) {
-        struct cursor c = cursor_of(conn->reply.data, size);
-        cursor_seek(&c, at + 20);
-        uint32_t next = cursor_u32le(&c);
-        uint8_t *message = conn->reply.data + at;
-        smb_sign(conn->crypto, message, next != 0 ? next : size - at,
-                 message + SMB_SIGNATURE_OFFSET);
-        if (next == 0)
-            break;
-        at += next;
-    }
-    buf_bytes(&conn->out, conn->reply.data, size);
-    return buf_ok(&conn->out) ? 0 : -1;
 }
 
 /* Reads the header at the start of `bytes`; -1: none. `next`: NextCommand. */
@@ -516,12 +532,13 @@ static int handle_frame(struct light_conn *conn, uint8_t *bytes, size_t size)
     bool sealed = cursor_u32be(&c) == 0xFD534D42U;
     if (sealed) {
         if (conn->crypto == NULL || !conn->encrypts ||
-            !smb_open_sealed(conn->crypto, SESSION_ID, bytes, size))
+            !smb_open_sealed(conn->crypto, LIGHT_SESSION_ID, bytes, size))
             return -1;
         bytes += SMB_TRANSFORM_SIZE;
         size -= SMB_TRANSFORM_SIZE;
     }
     buf_reset(&conn->reply);
+    uint16_t command = 0;
     for (size_t at = 0;;) {
         struct request request;
         uint32_t next = 0;
@@ -529,13 +546,15 @@ static int handle_frame(struct light_conn *conn, uint8_t *bytes, size_t size)
         if (read_request(&request, bytes + at, size - at, &next) != 0 ||
             handle_message(conn, &request, sealed) != 0)
             return -1;
+        command = request.command;
         if (next == 0)
             break;
         buf_align(&conn->reply, answer_at, 8);
-        buf_patch_u32le(&conn->reply, answer_at + 20, (uint32_t)(conn->reply.size - answer_at));
+        if (conn->reply.size - answer_at >= SMB_HEADER_SIZE)
+            buf_patch_u32le(&conn->reply, answer_at + 20, (uint32_t)(conn->reply.size - answer_at));
         at += next;
     }
-    return send_reply(conn, sealed);
+    return light_conn_send(conn, sealed, command);
 }
 
 int light_conn_receive(struct light_conn *conn, const uint8_t *bytes, size_t size)
