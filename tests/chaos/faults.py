@@ -64,7 +64,7 @@ class Kill(Fault):
 
     def __init__(self, *words):
         super().__init__(*words)
-        self.whom = self.shape({"coordinator": 24, "relay": 32, "both": 12, "site": 8, "all": 4, "command": 20})
+        self.whom = self.shape({"coordinator": 24, "relay": 32, "both": 12, "site": 8, "all": 4, "command": 16, "private": 6})
         self.how = self.shape({"plain": 45, "torn": 25, "power": 30})
         away = self.shape({"none": 60, "short": 25, "long": 15})
         self.away_s = {"none": 0, "short": self.chance.uniform(0.1, 1), "long": LEASE_S * self.chance.uniform(1.1, 1.5)}[away]
@@ -75,7 +75,7 @@ class Kill(Fault):
 
     def begin(self, now):
         house = self.world.house
-        if self.whom == "command":
+        if self.whom in ("command", "private"):
             return self._begin_command(now)
         relays = self.free(house.relay_keepers)
         head = self.free([house.head])
@@ -96,16 +96,17 @@ class Kill(Fault):
         return True
 
     def _begin_command(self, now):
-        self.command = self.world.command_to_kill(self.chance)
-        self.until = now + self.delay_s
-        self.what = f"kill -9 of the command of push {self.command.number}"
+        own = self.whom == "private"  # it takes a coordinator and a relay along
+        self.command = self.world.private_to_kill() if own else self.world.command_to_kill(self.chance)
+        self.until = now + self.delay_s * (4 if own else 1)
+        self.what = f"kill -9 of the command of {'private ' if own else ''}push {self.command.number}"
         return True
 
     def step(self, now):
         if self.command:
             if now < self.until:
                 return False
-            self.command.kill_command()
+            self.command.kill()
             return True
         if not self.dead:
             if now < self.until and any(keeper.daemon.alive() for keeper in self.keepers):

@@ -71,7 +71,8 @@ class Push:
         elif what == "pause":
             self.plan = [(when, "pause"), (when + chance.uniform(0.5, 4), "resume")]
         self.retries = 1 if chance.random() < 0.3 else 0
-        self.command_again = chance.random() < 0.6  # where a killed command is repeated although the push goes on without it
+        # A killed command is repeated although the push goes on without it, as it was or with --resume.
+        self.command_again = chance.choices([None, "push", "resume"], [40, 35, 25])[0]
         self.command = self.look = self.order = None
         self.taken = False  # the coordinator has said that it has the push
         self.paused = self.cancelled = self.done = False
@@ -85,6 +86,8 @@ class Push:
         return self.world.folder / f"push-{self.number}.{what}"
 
     def _push_words(self):
+        if self.taken and self.command_again == "resume":
+            return ["push", "--resume", self.id, "-y", "--no-report", *self.house.sign]
         words = ["push", self.package, "-t", f"@{self.path('targets')}", "--push-id", self.id, "-y", "--no-report",
                  *self.house.sign]
         return words + (["--wait"] if self.waits else []) + (["--detach"] if self.detached else []) + ["--", "/S"]
@@ -92,7 +95,7 @@ class Push:
     def start_command(self):
         self.command = Asked(self.house, self.path("command"), self._push_words())
 
-    def kill_command(self):
+    def kill(self):
         """As by kill -9; False when there is none."""
         if not self.command or self.command.over():
             return False
@@ -108,13 +111,17 @@ class Push:
             if status < 0 and status != -9:
                 raise Failure(f"push {self.number}: the command must never end by a signal; {status}: {said[-1500:]}")
             self._check_known(said)
-            if status == 2:
+            if status == 2 and not any(words in said for words in TAKEN_ALREADY):
                 raise Failure(f"push {self.number}: the command must be understood; it says {said[-1500:]}")
+        state = self.report and self.report["push"]["state"]
+        if state == "stopped":
+            self.command_again = "resume"  # one that was killed had stopped it, to sign it anew
         if not self.command and now >= self.due["command"] and not self.paused and not self.cancelled and (
                 not self.taken or self.command_again and not self.retried):
-            if self.taken:
-                self.command_again = False
             self.start_command()
+            if self.taken:
+                self.command_again = None
+                self.report = None if state == "stopped" else self.report
 
     def _check_known(self, said):
         """A coordinator that has once said that it has the push has it ever after."""

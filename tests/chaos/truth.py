@@ -26,7 +26,7 @@ class Truth:
             for target in branch.targets:
                 self.expected[target["fqdn"]] = self.expected[target["address"]] = target["expected"]
         self.lost = self.duplicate = self.double = 0
-        self.unknown = set()  # (push, target): nobody could tell until the end
+        self.unknown = set()  # (push id, target): nobody could tell until the end
         self.slow = collections.Counter()
         self.acknowledged = 0
 
@@ -81,18 +81,19 @@ class Truth:
             self.duplicate += len(machines.registered(machine)) > 1
         self.lost += sum("no row" in problem or "no end" in problem or "no task" in problem for problem in problems)
         for row in report["targets"]:
-            problem = self._unexpected(push, row)
+            problem = self.unexpected(push, row)
             if problem:
                 problems.append(f"{row['target']}: {problem}: {row['detail']}")
         if problems:
             raise Failure(f"push {push.number} ({push.id}): the report must be what the machines know; {len(problems)} problems: "
                           + "; ".join(problems[:8]))
 
-    def _unexpected(self, push, row):
+    def unexpected(self, push, row):
+        """What the lab's faults don't explain about a row; None when all is well."""
         expected, state = self.expected[row["target"]], row["state"]
-        self.unknown.discard((push.number, row["target"]))
+        self.unknown.discard((push.id, row["target"]))
         if state == "unknown_effect":
-            self.unknown.add((push.number, row["target"]))
+            self.unknown.add((push.id, row["target"]))
             return None
         if push.cancelled and state in ("cancelled", "expired") or state in SUCCESS and not expected:
             return None

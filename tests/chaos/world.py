@@ -10,7 +10,8 @@ import time
 
 import faults
 from branchtruth import VALIDATE_ONLY
-from house import House, Failure
+from house import Failure, House
+from private import PrivatePush
 from pushes import Push
 from sites import Sites
 from truth import Truth
@@ -39,6 +40,7 @@ class World:
         self.names = []
         self.cut = set()  # names of branches whose line is broken
         self.pushes, self.closed = [], []
+        self.private, self.private_count, self.private_closed = None, 0, 0
         self.active = []
         self.begun = collections.Counter()
         self.cycle = 0
@@ -67,7 +69,7 @@ class World:
         return self
 
     def __exit__(self, *_):
-        for push in self.pushes:
+        for push in filter(None, [*self.pushes, self.private]):
             push.close()
         if self.house:
             self.house.end()
@@ -90,7 +92,7 @@ class World:
                     next_at = now + 0.2
             self._keep_pushing(now)
         self._until(lambda: not self.active, "the last faults heal")
-        self._until(lambda: not self.pushes, "every push closes once all is well")
+        self._until(lambda: not self.pushes and not self.private, "every push closes once all is well")
         self._until(self._all_live, "every relay is let in again")
         self._last_look()
 
@@ -120,6 +122,8 @@ class World:
         for push in list(self.pushes):
             if push.step(now):
                 self._close(push)
+        if self.private and self.private.step(now):
+            self._close_private()
         return now
 
     def _keep_pushing(self, now):
@@ -141,6 +145,22 @@ class World:
         if not under_way or chance.random() < 0.3:
             return self.begin_push(time.monotonic())
         return chance.choice(under_way)
+
+    def private_to_kill(self):
+        """The push from a branch's own desk; a new one where none is under way."""
+        if not self.private:
+            self.private_count += 1
+            self.private = PrivatePush(self, self.private_count)
+            self.private.start()
+            self.note(f"private push {self.private_count} ({self.private.id}) to {len(self.private.names)} targets")
+        return self.private
+
+    def _close_private(self):
+        push, self.private = self.private, None
+        self.private_closed += 1
+        self.target_count += len(push.names)
+        self.note(f"private push {push.number} is closed and true, after {push.kills} kills")
+        push.tidy()
 
     def _close(self, push):
         self.pushes.remove(push)
@@ -206,7 +226,7 @@ class World:
         done = ", ".join(f"{self.begun[kind]} {words[kind]}" for kind in words if self.begun[kind])
         truth = self.truth
         unknown = len(truth.unknown) if truth else 0
-        return (f"{self.cycle} cycles ({done or 'none'}) over {len(self.closed)} pushes and {self.target_count} targets: "
+        return (f"{self.cycle} cycles ({done or 'none'}) over {len(self.closed) + self.private_closed} pushes and {self.target_count} targets: "
                 f"{truth.lost if truth else 0} lost, {truth.duplicate if truth else 0} duplicate, "
                 f"{truth.double if truth else 0} double start"
                 + (f", {unknown} unknown" if unknown else "")
