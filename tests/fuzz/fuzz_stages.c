@@ -253,7 +253,7 @@ static void check_copy(void)
 {
     if (world.result.verdict != STAGE_PASSED)
         return;
-    FUZZ_CHECK(world.flushed && world.renamed && world.unmarked && world.closed_after);
+    FUZZ_CHECK(world.files_done >= (world.job.folder.count > 0 ? world.job.folder.count : 1));
 }
 
 static void check_schedule(void)
@@ -277,7 +277,8 @@ static void run(const struct stage_steps *steps, enum stage stage, bool await)
     world.target.uncertain = false;
     world.paused = NULL;
     world.ended = world.again = world.executed = world.told = world.told_success = false;
-    world.flushed = world.renamed = world.unmarked = world.closed_after = false;
+    world.flushed = world.renamed = world.unmarked = false;
+    world.files_done = 0;
     world.rights_safe = false;
     memset(world.written, 0, sizeof world.written);
     memset(&world.result, 0, sizeof world.result);
@@ -310,10 +311,20 @@ static void machine_connect(void)
     buf_reset(&world.stub);
 }
 
+/* A package of several files, instead of one. */
+static struct folder_file folder_files[] = {
+    {.path = "a.txt", .size = 10},
+    {.path = "sub/b.exe", .size = 3000},
+    {.path = "sub/deep/c.bin", .size = 0},
+};
+
 static void begin(uint8_t how)
 {
     struct job *job = &world.job.job;
     job->package_bytes = (how & 1) == 0 ? 0 : (how & 0xe0) == 0x20 ? MACHINE_PACKAGE_BYTES : 3000;
+    if ((how & 0xe0) == 0x40)
+        world.job.folder = (struct folder){.files = folder_files,
+                                           .count = sizeof folder_files / sizeof folder_files[0]};
     job->verify = (how & 2) != 0;
     job->wait = (how & 4) != 0;
     job->replace_path = (how & 8) != 0;

@@ -52,7 +52,8 @@ struct world {
     uint32_t exit_code;
     /* the machine: what it answered as done, since the stage began */
     uint8_t written[MACHINE_PACKAGE_BYTES];
-    bool flushed, renamed, unmarked, closed_after;
+    bool flushed, renamed, unmarked;
+    uint32_t files_done; /* closed after all that */
     bool rights_safe;
     bool looked_fine; /* the last answer was well-formed */
 };

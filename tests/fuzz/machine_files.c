@@ -33,6 +33,7 @@ static uint64_t create_names(const struct heard *heard, bool *fresh)
 {
     struct cursor c = field(heard, SMB_HEADER_SIZE + 36);
     *fresh = cursor_u32le(&c) != SMB_OPEN;
+    bool folder = (cursor_u32le(&c) & SMB_OPTION_DIRECTORY) != 0;
     cursor_seek(&c, SMB_HEADER_SIZE + 44);
     uint16_t at = cursor_u16le(&c);
     uint16_t size = cursor_u16le(&c);
@@ -48,7 +49,7 @@ static uint64_t create_names(const struct heard *heard, bool *fresh)
         return FILE_OUT;
     if (memcmp(last, ".\0c\0m\0d", 8) == 0)
         return FILE_SCRIPT;
-    return size == 16 ? FILE_FOLDER : FILE_PACKAGE;
+    return folder || size == 16 ? FILE_FOLDER : FILE_PACKAGE;
 }
 
 static size_t put_create(uint8_t *body, uint64_t file)
@@ -197,6 +198,19 @@ static bool tells_safe_rights(const struct buf *message)
     return safe;
 }
 
+static uint64_t file_size(void)
+{
+    const struct folder *folder = &world.job.folder;
+    if (folder->count == 0)
+        return world.job.job.package_bytes;
+    return world.files_done < folder->count ? folder->files[world.files_done].size : 0;
+}
+
+static bool is_whole(void)
+{
+    return file_size() == 0 || memchr(world.written, 0, file_size()) == NULL;
+}
+
 /* What counts as done once this answer is out, if it says so. */
 static void note(const struct heard *heard, const struct buf *message)
 {
@@ -216,8 +230,7 @@ static void note(const struct heard *heard, const struct buf *message)
             memset(world.written + offset, 1, size);
         return;
     case SMB_COMMAND_FLUSH:
-        world.flushed = world.job.job.package_bytes == 0 ||
-                        memchr(world.written, 0, world.job.job.package_bytes) == NULL;
+        world.flushed = is_whole();
         return;
     case SMB_COMMAND_SET_INFO:
         if (heard->bytes[SMB_HEADER_SIZE + 3] == 10)
@@ -226,7 +239,11 @@ static void note(const struct heard *heard, const struct buf *message)
             world.unmarked = heard->bytes[SMB_HEADER_SIZE + 32] == 0;
         return;
     case SMB_COMMAND_CLOSE:
-        world.closed_after = world.renamed;
+        if (!world.flushed || !world.renamed || !world.unmarked)
+            return;
+        world.files_done++;
+        world.flushed = world.renamed = world.unmarked = false;
+        memset(world.written, 0, sizeof world.written);
         return;
     case SMB_COMMAND_QUERY_INFO:
         world.rights_safe |= tells_safe_rights(message);
