@@ -198,6 +198,7 @@ static void text_printable_escapes_what_moves_a_terminal(void **state)
     char safe[64];
     assert_string_equal(text_printable(safe, sizeof safe, "a\x1b[2J\n\xff"), "a\\x1b[2J\\x0a\\xff");
     assert_string_equal(text_printable(safe, sizeof safe, "x\xe2\x80\xaey"), "x\\u{202e}y");
+    assert_string_equal(text_printable(safe, sizeof safe, "\xe0\x80\xaf"), "\\xe0\\x80\\xaf");
     char tiny[4];
     assert_string_equal(text_printable(tiny, sizeof tiny, "ab\xc3\xa4"), "ab");
 }

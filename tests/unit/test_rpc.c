@@ -572,6 +572,21 @@ static void response_without_verifier_is_refused(void **state)
     buf_release(&out);
 }
 
+/* Right in all but that it answers the call before. */
+static void response_to_an_earlier_call_is_refused(void **state)
+{
+    struct pipe *p = *state;
+    struct buf out;
+    buf_init(&out, 65536);
+    bind_client(p, 65536);
+    send_request(p, 4);
+    p->server.call_id--;
+    put_response(&p->server, &out, 3, (const uint8_t *)"done", 4);
+    assert_int_equal(give(p, out.data, out.size, 65536), -1);
+    assert_int_equal(p->err.code, ERR_PROTOCOL);
+    buf_release(&out);
+}
+
 /* What may be wrong with a response although its MAC is right: offset in the PDU, value. */
 struct wrong {
     const char *what;
@@ -759,6 +774,7 @@ int main(void)
         CASE(bind_with_tiny_fragments_is_refused),
         CASE(bind_answer_that_is_none_fails),
         CASE(response_without_verifier_is_refused),
+        CASE(response_to_an_earlier_call_is_refused),
         cmocka_unit_test(response_with_wrong_header_and_right_mac_is_refused),
         cmocka_unit_test(response_with_one_flipped_bit_is_refused),
         CASE(response_followed_by_more_is_refused),

@@ -101,11 +101,13 @@ static void enrolled_scope_is_what_all_allow(void **state)
     struct subnet certified[2];
     struct subnet never;
     char name[] = "dc-*";
-    char *names[] = {name};
+    char other[] = "Files-1"; /* without a star that would take in all that follows */
+    char full[] = "till.shop.example";
+    char *names[] = {name, other, full};
     struct policy policy = {.never_subnets = &never,
                             .never_subnet_count = 1,
                             .never_names = names,
-                            .never_name_count = 1};
+                            .never_name_count = 3};
     struct certificate certificate = {.subnets = certified, .subnet_count = 2};
     struct scope scope = {.policy = &policy};
     assert_int_equal(subnet_from_text("10.1.0.0/16", &certified[0], NULL), 0);
@@ -125,6 +127,14 @@ static void enrolled_scope_is_what_all_allow(void **state)
     assert_int_equal(judge(&scope, "10.1.9.9"), SCOPE_NEVER); /* whatever the rest says */
     assert_true(scope_never_name(&scope, "DC-1"));
     assert_true(scope_never_name(&scope, "dc-1.corp.example."));
+    assert_true(scope_never_name(&scope, "files-1"));
+    assert_true(scope_never_name(&scope, "files-1."));
+    assert_true(scope_never_name(&scope, "FILES-1.corp.example"));
+    assert_true(scope_never_name(&scope, "files-1.corp.example."));
+    assert_false(scope_never_name(&scope, "files-10.corp.example"));
+    assert_true(scope_never_name(&scope, "till.shop.example"));
+    assert_true(scope_never_name(&scope, "till.shop.example."));
+    assert_false(scope_never_name(&scope, "till"));
     assert_true(scope_never_name(&scope, "10.1.9.1"));
     assert_false(scope_never_name(&scope, "pc-1"));
     scope_release(&scope);

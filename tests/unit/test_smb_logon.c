@@ -501,6 +501,8 @@ static void negotiate_contexts_out_of_order_are_refused(void **state)
         script.context_offset = cases[i].offset;
         expect(&script, &usual, SMB_FAILURE_PROTOCOL);
     }
+    const struct smb_config without_gcm = {.refuse_gcm = true};
+    expect(&good, &without_gcm, SMB_FAILURE_PROTOCOL); /* a cipher that was not offered */
 }
 
 static void negotiate_tiny_sizes_are_refused(void **state)

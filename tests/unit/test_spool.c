@@ -263,6 +263,16 @@ static void journal_of_format_2_is_migrated(void **state)
     }
 }
 
+static void journal_of_a_newer_program_refused(void **state)
+{
+    struct place *place = *state;
+    struct err err = {0};
+    take_back(place, "PRAGMA user_version = 99;");
+    assert_int_equal(spool_open(&place->spool, place->path, &err), -1);
+    assert_non_null(strstr(err.text, "format 99"));
+    place->spool = NULL;
+}
+
 static void site_counter_is_kept_per_site(void **state)
 {
     struct place *place = *state;
@@ -318,6 +328,42 @@ static void forget_leaves_the_closed_job(void **state)
     assert_int_equal(spool_get_job(place->spool, &job, &found, NULL), 0);
     assert_true(found);
     assert_int_equal(spool_prune(place->spool, 5001, NULL), 0);
+    assert_int_equal(spool_get_job(place->spool, &job, &found, NULL), 0);
+    assert_false(found);
+}
+
+/* CLOSE of one generation says nothing of the next. */
+static void forget_leaves_other_generations(void **state)
+{
+    struct place *place = *state;
+    struct agent_ref next = ref_of(2, 1);
+    struct outcome outcome = outcome_of("x");
+    put_intent(place, 1);
+    put_outcome(place, 2, "x");
+    next.generation = 2;
+    assert_int_equal(spool_put_outcome(place->spool, &next, &outcome, NULL), 0);
+    next.target_no = 1;
+    assert_int_equal(spool_put_intent(place->spool, &next, NULL), 0);
+    assert_int_equal(spool_forget(place->spool, &next.push, 1, NULL), 0);
+    struct seen seen = look(place);
+    assert_int_equal(seen.intents, 1);
+    assert_int_equal(seen.last_intent.generation, 2);
+    assert_int_equal(seen.outcomes, 1);
+    assert_int_equal(seen.last_outcome.generation, 2);
+}
+
+/* Else an old copy of it would be new. 30 days on nobody will close it any more. */
+static void prune_leaves_a_job_that_nobody_closed(void **state)
+{
+    struct place *place = *state;
+    const int64_t month_s = INT64_C(30) * 24 * 3600;
+    struct spool_job job = {{{1, 2, 3}}, 1, 7, 5000, false};
+    bool found = false;
+    assert_int_equal(spool_put_job(place->spool, &job, NULL), 0);
+    assert_int_equal(spool_prune(place->spool, 5000 + month_s, NULL), 0);
+    assert_int_equal(spool_get_job(place->spool, &job, &found, NULL), 0);
+    assert_true(found);
+    assert_int_equal(spool_prune(place->spool, 5001 + month_s, NULL), 0);
     assert_int_equal(spool_get_job(place->spool, &job, &found, NULL), 0);
     assert_false(found);
 }
@@ -418,9 +464,12 @@ int main(void)
         CASE(output_kept_until_acknowledged),
         CASE(journal_of_format_1_is_migrated),
         CASE(journal_of_format_2_is_migrated),
+        CASE(journal_of_a_newer_program_refused),
         CASE(site_counter_is_kept_per_site),
         CASE(newest_generation_is_remembered),
         CASE(forget_leaves_the_closed_job),
+        CASE(forget_leaves_other_generations),
+        CASE(prune_leaves_a_job_that_nobody_closed),
         CASE(second_opener_refused),
         CASE(damaged_page_refused_and_kept),
         CASE(damaged_header_refused),

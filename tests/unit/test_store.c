@@ -633,6 +633,8 @@ static void close_drops_credential_and_resume_brings_new_job(void **state)
     summary = summary_of(place, key);
     assert_int_equal(summary.state, PUSH_CLOSED);
     assert_int_equal(summary.closed_unix_ms, 55);
+    OK(store_push_resume(place->store, key, &again, &place->err));
+    assert_int_equal(summary_of(place, key).state, PUSH_CLOSED);
     buf_reset(&credential);
     OK(store_push_blobs(place->store, key, NULL, &credential, &place->err));
     assert_int_equal(credential.size, 0);

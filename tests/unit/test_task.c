@@ -133,6 +133,7 @@ static void definition_is_what_the_schema_wants(void **state)
     assert_contains(text, "<DisallowStartIfOnBatteries>false</DisallowStartIfOnBatteries>");
     assert_contains(text, "<StopIfGoingOnBatteries>false</StopIfGoingOnBatteries>");
     assert_contains(text, "<StartWhenAvailable>true</StartWhenAvailable>");
+    assert_contains(text, "<AllowStartOnDemand>false</AllowStartOnDemand>");
     assert_contains(text, "<MultipleInstancesPolicy>IgnoreNew</MultipleInstancesPolicy>");
     assert_contains(text, "<DeleteExpiredTaskAfter>P7D</DeleteExpiredTaskAfter>");
     assert_contains(text, "<ExecutionTimeLimit>PT2H</ExecutionTimeLimit>");

@@ -25,6 +25,8 @@ struct place {
     struct job job;
     struct buf signed_job, sealed;
     struct vetted_job vetted;
+    struct policy policy; /* version 0: private mode */
+    struct certificate certificate;
 };
 
 static int setup(void **state)
@@ -105,8 +107,11 @@ static void seal_for(struct place *place, const struct key_pair *key, uint64_t c
 
 static int vet(struct place *place)
 {
-    struct vet_config config = {
-        .operators = place->folder, .seal = &place->seal, .now_unix_s = NOW_S};
+    struct vet_config config = {.operators = place->folder,
+                                .policy = place->policy.version > 0 ? &place->policy : NULL,
+                                .certificate = &place->certificate,
+                                .seal = &place->seal,
+                                .now_unix_s = NOW_S};
     struct message_job message = {place->signed_job.data, place->signed_job.size,
                                   place->sealed.data, place->sealed.size};
     vetted_job_release(&place->vetted);
@@ -294,6 +299,63 @@ static void package_name_of_a_device_refused(void **state)
     expect_refused(place, "CON");
 }
 
+static void command_that_a_shell_takes_apart_refused(void **state)
+{
+    struct place *place = *state;
+    (void)snprintf(place->job.package_name, sizeof place->job.package_name, "x.cmd");
+    (void)snprintf(place->job.command, sizeof place->job.command, "cmd.exe");
+    (void)snprintf(place->job.arguments, sizeof place->job.arguments,
+                   "/d /s /c \"\"C:\\SPDISTRO\\x.cmd\" & net user\"");
+    make_good(place);
+    expect_refused(place, "cmd");
+}
+
+/* A relay that is enrolled, under policy 3 with one operator. */
+static void enrol(struct place *place)
+{
+    place->policy = (struct policy){.version = 3, .operator_count = 1};
+    memcpy(place->policy.operators[0], place->operator_key.public_key, LIMIT_KEY_BYTES);
+    place->certificate =
+        (struct certificate){.serial = 1, .not_before_unix_s = 1, .not_after_unix_s = NOW_S + 1};
+    place->job.policy_version = 3;
+}
+
+static void enrolled_relay_obeys_the_operators_of_its_policy_only(void **state)
+{
+    struct place *place = *state;
+    struct key_pair stranger = {0};
+    enrol(place);
+    make_good(place);
+    assert_int_equal(vet(place), 0);
+    assert_true(place->vetted.accepted);
+    key_pair_generate(&stranger, KEY_OPERATOR);
+    sign(place, &stranger);
+    seal_for(place, &stranger, place->job.counter);
+    expect_refused(place, "signed by nobody that policy version 3 names");
+    key_pair_release(&stranger);
+    place->job.policy_version = 0;
+    make_good(place);
+    expect_refused(place, "private mode");
+    place->job.policy_version = 2; /* the newest one counts */
+    make_good(place);
+    assert_int_equal(vet(place), 0);
+    assert_true(place->vetted.accepted);
+    place->certificate.not_after_unix_s = NOW_S;
+    expect_refused(place, "certificate has expired");
+}
+
+static void job_of_a_policy_still_to_come_is_owed(void **state)
+{
+    struct place *place = *state;
+    enrol(place);
+    place->job.policy_version = 4;
+    make_good(place);
+    assert_int_equal(vet(place), 0);
+    assert_true(place->vetted.owed);
+    assert_false(place->vetted.accepted);
+    assert_null(place->vetted.credential);
+}
+
 static void credential_missing_refused(void **state)
 {
     struct place *place = *state;
@@ -340,6 +402,9 @@ int main(void)
         CASE(job_that_waits_without_terms_refused),
         CASE(cleanup_of_no_push_refused),
         CASE(package_name_of_a_device_refused),
+        CASE(command_that_a_shell_takes_apart_refused),
+        CASE(enrolled_relay_obeys_the_operators_of_its_policy_only),
+        CASE(job_of_a_policy_still_to_come_is_owed),
         CASE(credential_missing_refused),
         CASE(credential_of_other_job_refused),
         CASE(credential_of_other_operator_refused),

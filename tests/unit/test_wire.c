@@ -273,7 +273,9 @@ static void decode_longer_than_any_message_is_refused(void **state)
     (void)state;
     uint8_t *bytes = mem_new(LIMIT_MESSAGE_BYTES_MAX + 1, 1);
     struct message message;
-    assert_int_equal(wire_decode(bytes, LIMIT_MESSAGE_BYTES_MAX + 1, &message, NULL), -1);
+    struct err err = {0};
+    assert_int_equal(wire_decode(bytes, LIMIT_MESSAGE_BYTES_MAX + 1, &message, &err), -1);
+    assert_non_null(strstr(err.text, "too long"));
     free(bytes);
 }
 
@@ -323,6 +325,58 @@ static void decode_text_with_nul_or_broken_utf8_is_refused(void **state)
     assert_non_null(strstr(err.text, "not UTF-8"));
 }
 
+/* StatusGet with a prefix of that many characters. */
+static int decode_prefix_of(size_t length)
+{
+    struct message message;
+    struct buf bytes;
+    buf_init(&bytes, 1000);
+    buf_u16be(&bytes, 0xfa02); /* Message.status_get */
+    put_varint(&bytes, length + 2);
+    buf_u8(&bytes, 0x0a); /* StatusGet.prefix */
+    put_varint(&bytes, length);
+    for (size_t i = 0; i < length; i++)
+        buf_u8(&bytes, 'a');
+    int result = wire_decode(bytes.data, bytes.size, &message, NULL);
+    if (result == 0)
+        message_release(&message);
+    buf_release(&bytes);
+    return result;
+}
+
+static void decode_text_as_long_as_its_field_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(decode_prefix_of(PUSH_ID_TEXT_SIZE - 1), 0);
+    assert_int_equal(decode_prefix_of(PUSH_ID_TEXT_SIZE), -1); /* no room for the NUL */
+}
+
+/* LEASE with that many entries. */
+static int decode_lease_of(uint32_t count)
+{
+    struct message message;
+    struct buf bytes;
+    buf_init(&bytes, 10000);
+    buf_u16be(&bytes, 0xba01); /* Message.lease */
+    put_varint(&bytes, 2 + PUSH_ID_BYTES + 2 * count);
+    buf_u16be(&bytes, 0x1200 + PUSH_ID_BYTES); /* Lease.push */
+    buf_zero(&bytes, PUSH_ID_BYTES);
+    for (uint32_t i = 0; i < count; i++)
+        buf_u16be(&bytes, 0x2200); /* Lease.entries, empty */
+    int result = wire_decode(bytes.data, bytes.size, &message, NULL);
+    if (result == 0)
+        message_release(&message);
+    buf_release(&bytes);
+    return result;
+}
+
+static void decode_more_rows_than_a_message_may_have_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(decode_lease_of(LIMIT_ROWS_PER_MESSAGE), 0);
+    assert_int_equal(decode_lease_of(LIMIT_ROWS_PER_MESSAGE + 1), -1);
+}
+
 static void encode_text_that_nobody_would_accept_is_refused(void **state)
 {
     (void)state;
@@ -362,6 +416,9 @@ static void decode_chunk_beyond_its_limit_is_refused(void **state)
 static void fill_job(struct job *job)
 {
     FILL(job);
+    memset(job->package_digest, 1, sizeof job->package_digest); /* of one length with the roots */
+    memset(job->targets_root, 2, sizeof job->targets_root);
+    memset(job->pool_root, 3, sizeof job->pool_root);
     FILL_TEXT(job->package_name);
     job->package_bytes = LIMIT_PACKAGE_BYTES_MAX;
     FILL_TEXT(job->command);
@@ -404,6 +461,22 @@ static void job_round_trips_and_survives_mutations(void **state)
     before.target_count--;
     before.run_as = RUN_AS_COUNT;
     assert_int_equal(wire_encode_job(&before, &bytes, NULL), -1);
+    buf_release(&bytes);
+}
+
+static void job_with_more_success_codes_than_there_is_room_for_is_refused(void **state)
+{
+    (void)state;
+    struct job job;
+    struct job after;
+    struct err err = {0};
+    struct buf bytes;
+    fill_job(&job);
+    buf_init(&bytes, 65536);
+    assert_int_equal(wire_encode_job(&job, &bytes, NULL), 0);
+    buf_u32be(&bytes, 0xba010105); /* Job.success_codes: one more, 5 */
+    assert_int_equal(wire_decode_job(bytes.data, bytes.size, &after, &err), -1);
+    assert_non_null(strstr(err.text, "success codes: too many"));
     buf_release(&bytes);
 }
 
@@ -504,9 +577,12 @@ int main(void)
         cmocka_unit_test(decode_longer_than_any_message_is_refused),
         cmocka_unit_test(decode_unknown_kind_is_refused_and_unknown_field_skipped),
         cmocka_unit_test(decode_text_with_nul_or_broken_utf8_is_refused),
+        cmocka_unit_test(decode_text_as_long_as_its_field_is_refused),
+        cmocka_unit_test(decode_more_rows_than_a_message_may_have_is_refused),
         cmocka_unit_test(encode_text_that_nobody_would_accept_is_refused),
         cmocka_unit_test(decode_chunk_beyond_its_limit_is_refused),
         cmocka_unit_test(job_round_trips_and_survives_mutations),
+        cmocka_unit_test(job_with_more_success_codes_than_there_is_room_for_is_refused),
         cmocka_unit_test(job_bytes_are_the_same_each_time),
         cmocka_unit_test(credential_round_trips_and_errors_do_not_quote_it),
         cmocka_unit_test(outcome_alone_round_trips_and_unknown_values_are_refused),
