@@ -34,6 +34,7 @@ void relay_start(struct world *w, uint16_t number)
     relay->agent = agent_new(&config);
     relay->life++;
     relay->timer_ms = w->now_ms + 1;
+    relay->started_ms = w->now_ms;
     relay->intake_closed = relay->urgent = relay->plight.rest = false;
     relay->plight.paused_until_ms = 0;
     memset(relay->running, 0, sizeof relay->running);

@@ -84,7 +84,7 @@ struct relay {
     struct agent *agent; /* NULL: down */
     struct agent_effects effects;
     uint32_t life;
-    uint64_t timer_ms, up_at_ms;
+    uint64_t timer_ms, up_at_ms, started_ms;
     struct journal journal;
     uint64_t running[SLOTS][TARGETS]; /* key in the runner; 0: none */
     bool kill;                        /* a story wants it dead before its next effect */

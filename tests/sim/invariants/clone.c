@@ -4,6 +4,7 @@
 #include "tests/sim/invariants/invariants.h"
 
 #define NAME "clone.noticed"
+enum { NOTICED_MS = 60000 };
 
 void clone_standing(struct world *w, const struct dispatch_effect *e)
 {
@@ -11,9 +12,24 @@ void clone_standing(struct world *w, const struct dispatch_effect *e)
             e->relay);
 }
 
+/* Since when the process has been able to speak and to be heard. */
+static uint64_t well_since_ms(const struct world *w, uint16_t process)
+{
+    const struct relay *relay = &w->relays[process];
+    uint64_t since_ms = w->options.chaos_ms;
+    if (relay->agent == NULL)
+        return w->now_ms;
+    if (relay->started_ms > since_ms)
+        since_ms = relay->started_ms;
+    if (relay->plight.paused_until_ms > since_ms)
+        since_ms = relay->plight.paused_until_ms;
+    return w->core_plight.paused_until_ms > since_ms ? w->core_plight.paused_until_ms : since_ms;
+}
+
 void clone_end(struct world *w)
 {
-    if (!w->clone_runs)
+    if (!w->clone_runs || w->now_ms < well_since_ms(w, w->clone_of) + NOTICED_MS ||
+        w->now_ms < well_since_ms(w, w->options.relay_count) + NOTICED_MS)
         return;
     enum relay_standing standing = w->store.standing[w->clone_of];
     REQUIRE(w, standing == RELAY_CLONED || standing == RELAY_REVOKED, NAME,
