@@ -190,8 +190,9 @@ static int fill(struct coordinator *c, const struct dispatch_effect *effect,
     switch (effect->kind) {
     case DISPATCH_SEND_WELCOME:
         message->kind = MESSAGE_WELCOME;
-        message->welcome = (struct message_welcome){effect->epoch, c->options.lease_ms,
-                                                    c->options.heartbeat_ms, effect->instance};
+        message->welcome =
+            (struct message_welcome){effect->epoch, c->options.lease_ms, c->options.heartbeat_ms,
+                                     effect->instance, effect->sent_boottime_ms};
         return 0;
     case DISPATCH_SEND_HEARTBEAT_ACK:
         message->kind = MESSAGE_HEARTBEAT_ACK;

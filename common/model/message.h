@@ -101,6 +101,7 @@ struct message_hello {
     char serve[LIMIT_ENDPOINT_SIZE];       /* where peers of its site fetch packages; "": nowhere */
     uint64_t epoch; /* newest that this process was given; 0: none. A coordinator that never gave
                        out one as high has an old copy for its store */
+    uint64_t sent_boottime_ms; /* relay's CLOCK_BOOTTIME when sent */
 };
 
 /* A relay that isn't known yet, on a connection made with a token's key. */
@@ -161,6 +162,7 @@ struct message_welcome {
     uint32_t lease_ms;     /* leases last this long from the relay's last acknowledged heartbeat */
     uint32_t heartbeat_ms; /* how often to send one */
     uint64_t instance; /* of the HELLO that it answers: who came back as another hears no other */
+    uint64_t sent_boottime_ms; /* as that one said: the lease begins then. 0: it isn't known */
 };
 
 struct message_heartbeat {

@@ -18,6 +18,7 @@ void *put_hello(struct coder *c, const struct message *message)
     to->certificate_serial = from->certificate_serial;
     to->serve = put_text(c, from->serve, sizeof from->serve, "serve");
     to->epoch = from->epoch;
+    to->sent_boottime_ms = from->sent_boottime_ms;
     return to;
 }
 
@@ -34,6 +35,7 @@ void take_hello(struct coder *c, const void *body, struct message *message)
     to->certificate_serial = from->certificate_serial;
     take_text(c, from->serve, to->serve, sizeof to->serve, "serve");
     to->epoch = from->epoch;
+    to->sent_boottime_ms = from->sent_boottime_ms;
 }
 
 void *put_welcome(struct coder *c, const struct message *message)
@@ -45,6 +47,7 @@ void *put_welcome(struct coder *c, const struct message *message)
     to->lease_ms = message->welcome.lease_ms;
     to->heartbeat_ms = message->welcome.heartbeat_ms;
     to->instance = message->welcome.instance;
+    to->sent_boottime_ms = message->welcome.sent_boottime_ms;
     return to;
 }
 
@@ -56,6 +59,7 @@ void take_welcome(struct coder *c, const void *body, struct message *message)
     message->welcome.lease_ms = from->lease_ms;
     message->welcome.heartbeat_ms = from->heartbeat_ms;
     message->welcome.instance = from->instance;
+    message->welcome.sent_boottime_ms = from->sent_boottime_ms;
 }
 
 void *put_heartbeat(struct coder *c, const struct message *message)

@@ -157,7 +157,7 @@ enum dispatch_effect_kind {
     DISPATCH_PERSIST_EPOCH,    /* relay, epoch */
     DISPATCH_PERSIST_STANDING, /* relay, standing: RELAY_CLONED; the core holds it for out */
     DISPATCH_PERSIST_CLOSED,   /* push_key: every row is terminal, the credential may go */
-    DISPATCH_SEND_WELCOME,     /* relay, epoch, instance */
+    DISPATCH_SEND_WELCOME,     /* relay, epoch, instance, sent_boottime_ms */
     DISPATCH_SEND_HEARTBEAT_ACK, /* relay, epoch, sent_boottime_ms */
     DISPATCH_SEND_JOB,           /* relay, push_key */
     DISPATCH_SEND_LEASE,         /* relay, epoch, push_key, leases, counter */
@@ -193,7 +193,7 @@ struct dispatch_effect {
     size_t lease_first;              /* SEND_LEASE: index into dispatch_effects.leases ... */
     uint32_t lease_count;            /* ... 1 to LIMIT_ROWS_PER_MESSAGE, ascending target_no */
     uint64_t sequence;               /* SEND_RESULTS_ACK */
-    uint64_t sent_boottime_ms;       /* SEND_HEARTBEAT_ACK */
+    uint64_t sent_boottime_ms;       /* SEND_HEARTBEAT_ACK, SEND_WELCOME */
     uint64_t at_ms;                  /* ARM_TIMER */
 };
 

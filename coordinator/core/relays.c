@@ -290,7 +290,9 @@ void on_hello(struct dispatch_turn *turn, uint16_t relay_no, const struct messag
     set_credit(relay, hello->credit);
     if (!reconnect)
         new_epoch(turn, relay_no, hello->instance);
-    turn_to_relay(turn, DISPATCH_SEND_WELCOME, relay_no)->instance = hello->instance;
+    struct dispatch_effect *welcome = turn_to_relay(turn, DISPATCH_SEND_WELCOME, relay_no);
+    welcome->instance = hello->instance;
+    welcome->sent_boottime_ms = hello->sent_boottime_ms;
     send_ended(turn, relay_no);
     if (reconnect)
         lease_repeat(turn, relay_no, UINT32_MAX);

@@ -39,6 +39,7 @@ static void say_hello(struct agent *agent)
     effect->hello.protocol_version = MESSAGE_PROTOCOL_VERSION;
     effect->hello.credit = note_credit(agent);
     effect->hello.epoch = agent->epoch_newest;
+    effect->hello.sent_boottime_ms = agent->now_ms;
 }
 
 static void say_heartbeat(struct agent *agent)
@@ -94,10 +95,18 @@ static uint32_t clamp(uint32_t value, uint32_t min, uint32_t max)
     return value > max ? max : value;
 }
 
+/* Of a HELLO that it has answered already, or gave up: it lay somewhere while this process stood
+ * still, and says nothing of what the coordinator thinks now. */
+static bool welcome_is_stale(const struct agent *agent, const struct message_welcome *welcome)
+{
+    return welcome->sent_boottime_ms != 0 && (welcome->sent_boottime_ms < agent->hello_first_ms ||
+                                              welcome->sent_boottime_ms > agent->now_ms);
+}
+
 void on_welcome(struct agent *agent, const struct message_welcome *welcome)
 {
     if (!agent->hello_out || welcome->epoch == 0 ||
-        welcome->instance != agent->config.hello.instance) {
+        welcome->instance != agent->config.hello.instance || welcome_is_stale(agent, welcome)) {
         agent->ignored++;
         return;
     }
@@ -110,8 +119,9 @@ void on_welcome(struct agent *agent, const struct message_welcome *welcome)
     agent->hello_out = false;
     agent->lease_ms = clamp(welcome->lease_ms, 0, LEASE_MAX_MS);
     agent->heartbeat_ms = clamp(welcome->heartbeat_ms, HEARTBEAT_MIN_MS, HEARTBEAT_MAX_MS);
-    /* Which of several HELLOs is answered cannot be told: the first is the safe one. */
-    agent->lease_from_ms = agent->hello_first_ms;
+    /* When it isn't said which of several HELLOs is answered, the first is the safe one. */
+    agent->lease_from_ms =
+        welcome->sent_boottime_ms != 0 ? welcome->sent_boottime_ms : agent->hello_first_ms;
     agent->lease_valid = agent->now_ms < lease_stop_ms(agent);
     agent->heard_ms = agent->now_ms;
     say_heartbeat(agent);

@@ -206,7 +206,7 @@ void pass_live_ms(struct world *world, uint64_t ms)
 void welcome(struct world *world, uint64_t epoch)
 {
     struct agent_event event = {.kind = AGENT_WELCOME,
-                                .welcome = {epoch, LEASE_MS, HEARTBEAT_MS, world->instance}};
+                                .welcome = {epoch, LEASE_MS, HEARTBEAT_MS, world->instance, 0}};
     world->epoch = epoch;
     step(world, &event);
 }

@@ -501,7 +501,7 @@ static void on_hello(struct sim *sim, const struct message_hello *hello)
     sim->heard_ms = sim->now_ms;
     struct item *item = draft(MESSAGE_WELCOME);
     item->message.welcome =
-        (struct message_welcome){sim->epoch, LEASE_MS, HEARTBEAT_MS, hello->instance};
+        (struct message_welcome){sim->epoch, LEASE_MS, HEARTBEAT_MS, hello->instance, 0};
     post(sim, item, ITEM_TO_RELAY);
     send_leases(sim, true);
     if (sim->closed)

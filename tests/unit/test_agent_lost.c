@@ -97,6 +97,56 @@ static void hello_names_the_newest_epoch(void **state)
     world_release(&world);
 }
 
+static void welcome_to(struct world *world, uint64_t epoch, uint64_t sent_ms)
+{
+    struct agent_event event = {
+        .kind = AGENT_WELCOME,
+        .welcome = {epoch, LEASE_MS, HEARTBEAT_MS, world->instance, sent_ms}};
+    world->epoch = epoch;
+    step(world, &event);
+}
+
+/* Two WELCOMEs answered two HELLOs, and one of them lay in a queue while the relay stood still: the
+ * coordinator has given its targets away by now. */
+static void welcome_of_a_hello_before_is_no_lease(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    world.quiet = true;
+    step_kind(&world, AGENT_LINK_UP);
+    uint64_t sent_ms = world.now_ms;
+    world.now_ms += 100;
+    welcome_to(&world, 60, sent_ms);
+    world.now_ms += 2 * LEASE_MS;
+    step_kind(&world, AGENT_TICK);
+    forget_trace(&world);
+    uint64_t ignored = agent_counters(world.agent).ignored;
+    welcome_to(&world, 60, sent_ms);
+    assert_int_equal(agent_counters(world.agent).ignored, ignored + 1);
+    lease(&world, &push_a, 0, 1, 1);
+    saw(&world, "");
+    world_release(&world);
+}
+
+/* Of several HELLOs the one that was answered counts. */
+static void lease_begins_when_the_answered_hello_was_sent(void **state)
+{
+    (void)state;
+    struct world world;
+    world_default(&world);
+    world.quiet = true;
+    step_kind(&world, AGENT_LINK_UP);
+    pass_ms(&world, LEASE_MS);
+    uint64_t sent_ms = world.now_ms;
+    world.now_ms += 10;
+    welcome_to(&world, 60, sent_ms);
+    forget_trace(&world);
+    lease(&world, &push_a, 0, 1, 1);
+    saw(&world, "run At0 resolve\n");
+    world_release(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -104,6 +154,8 @@ int main(void)
         cmocka_unit_test(lease_of_a_stopped_job_starts_nothing_without_its_stop),
         cmocka_unit_test(job_of_a_closed_push_leaves_its_targets_unknown),
         cmocka_unit_test(hello_names_the_newest_epoch),
+        cmocka_unit_test(welcome_of_a_hello_before_is_no_lease),
+        cmocka_unit_test(lease_begins_when_the_answered_hello_was_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
