@@ -50,7 +50,8 @@ static void carry_out(struct world *w, const struct dispatch_effect *e)
     struct message message = {.kind = MESSAGE_NONE};
     if (e->kind == DISPATCH_SEND_WELCOME) {
         message.kind = MESSAGE_WELCOME;
-        message.welcome = (struct message_welcome){e->epoch, LEASE_MS, HEARTBEAT_MS, e->instance};
+        message.welcome = (struct message_welcome){e->epoch, LEASE_MS, HEARTBEAT_MS, e->instance,
+                                                   e->sent_boottime_ms};
     } else if (e->kind == DISPATCH_SEND_HEARTBEAT_ACK) {
         message.kind = MESSAGE_HEARTBEAT_ACK;
         message.heartbeat_ack = (struct message_heartbeat_ack){e->epoch, e->sent_boottime_ms};

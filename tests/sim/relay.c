@@ -13,7 +13,7 @@
 #include "tests/sim/trace.h"
 
 enum { REBUILD_STEPS = 61 }; /* so often the journal is compared with the live core */
-enum { LAZY_MS = 1000, HELD_UP_MS = 2000 };
+enum { LAZY_MS = 1000 };
 
 void relay_start(struct world *w, uint16_t number)
 {
@@ -196,17 +196,6 @@ static bool commit(struct world *w, uint16_t number)
     return !failed;
 }
 
-/* What was decided long ago isn't begun any more: others may have been at it since. */
-static void say_held_up(struct world *w, uint16_t number, const struct agent_effect *e)
-{
-    struct item *item = later(w, STAGE_END, number, 1);
-    target_note_run(w, number, e);
-    item->done.key = e->run.key;
-    item->done.stage = e->run.stage;
-    item->done.verdict = AGENT_EFFECT_UNKNOWN;
-    item->done.reason = REASON_CONN_LOST;
-}
-
 /* The effects from `next` on that persist nothing, `until` of all. */
 static void carry_out_rest(struct world *w, uint16_t number, size_t next, size_t until)
 {
@@ -220,11 +209,7 @@ static void carry_out_rest(struct world *w, uint16_t number, size_t next, size_t
             relay->plight.rest = true;
             return;
         }
-        bool late = w->now_ms > relay->plight.decided_ms + HELD_UP_MS;
-        if (late && e->kind == AGENT_RUN_STAGE)
-            say_held_up(w, number, e);
-        else
-            carry_out(w, number, e);
+        carry_out(w, number, e);
     }
 }
 
@@ -265,6 +250,7 @@ void relay_step(struct world *w, uint16_t number, struct agent_event *event)
     event->now_ms = world_boot_ms(w);
     event->now_unix_ms = world_unix_ms(w, number);
     relay->plight.decided_ms = w->now_ms;
+    relay->plight.decided_unix_ms = event->now_unix_ms;
     agent_step(relay->agent, event, &relay->effects);
     w->events++;
     size_t until = relay->effects.count;

@@ -186,17 +186,6 @@ void target_run_stage(struct world *w, uint16_t relay, const struct agent_effect
     }
 }
 
-void target_note_run(struct world *w, uint16_t relay, const struct agent_effect *e)
-{
-    int slot = 0;
-    uint32_t no = 0;
-    if (!find_run(w, e, &slot, &no))
-        return;
-    TRACE(w, relay_word(relay), "is too late to run %s at %s t%u", stage_word(e->run.stage),
-          slot_word(slot), no);
-    w->relays[relay].running[slot][no] = e->run.key;
-}
-
 /* Whose key it is. */
 static bool find_key(const struct world *w, uint16_t relay, uint64_t key, int *slot, uint32_t *no)
 {

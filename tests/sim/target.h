@@ -9,8 +9,6 @@
 
 /* RUN_STAGE: the stage's end is drawn now, a task is there from the moment the call is made. */
 void target_run_stage(struct world *world, uint16_t relay, const struct agent_effect *effect);
-/* RUN_STAGE that comes to nothing: the runner only knows its key. */
-void target_note_run(struct world *world, uint16_t relay, const struct agent_effect *effect);
 /* LOGON of a target that was connected. */
 void target_log_on(struct world *world, uint16_t relay, uint64_t key);
 

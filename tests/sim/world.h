@@ -76,6 +76,7 @@ struct plight {
     size_t rest_from;         /* the first effect of its last step that is not carried out yet */
     bool rest;                /* there are such */
     uint64_t decided_ms;      /* when that step was */
+    uint64_t decided_unix_ms; /* ... by its wall clock */
     int64_t clock_ms;         /* how far its wall clock is ahead */
     bool full, spent;         /* its disk is nearly full; nothing can be written */
 };

@@ -12,7 +12,7 @@ void deadline_run(struct world *w, uint16_t relay, int slot, uint32_t no,
     bool registers =
         e->run.stage == STAGE_SCHEDULE && !e->run.hold_logon && !e->run.look_only && !e->run.await;
     /* By the relay's own clock, when it decided. */
-    int64_t by_ms = (int64_t)w->relays[relay].plight.decided_ms + w->relays[relay].plight.clock_ms;
-    REQUIRE(w, by_ms < (int64_t)w->options.not_after_ms || (intent && !registers), NAME,
+    uint64_t by_ms = w->relays[relay].plight.decided_unix_ms;
+    REQUIRE(w, by_ms < UNIX_START_MS + w->options.not_after_ms || (intent && !registers), NAME,
             "r%u runs %s at %s t%u", relay, stage_word(e->run.stage), slot_word(slot), no);
 }

@@ -13,9 +13,10 @@ void stop_kept_register(struct world *w, uint16_t relay, int slot, uint32_t no)
     bool stopped = (state == PUSH_STOPPED || state == PUSH_CANCELLING) &&
                    !w->stop_missed[slot][relay_of(w, relay)];
     uint64_t since_ms = w->stopped_ms[slot];
-    REQUIRE(w, !stopped || w->now_ms <= since_ms + LEASE_MS, NAME,
+    uint64_t decided_ms = w->relays[relay].plight.decided_ms;
+    REQUIRE(w, !stopped || decided_ms <= since_ms + LEASE_MS, NAME,
             "r%u registers %s t%u %llu ms after the operator's word", relay, slot_word(slot), no,
-            (unsigned long long)(w->now_ms - since_ms));
+            (unsigned long long)(decided_ms - since_ms));
 }
 
 void stop_kept_missed(struct world *w, uint16_t relay, const struct message *message)
