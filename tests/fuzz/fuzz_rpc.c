@@ -128,13 +128,17 @@ static void put_response(struct cursor *c, struct buf *out)
     buf_patch_u16le(out, 8, (uint16_t)(out->size + SEAL_SIGNATURE_SIZE));
     if ((how & 0x10) != 0)
         spoil(c, out, 1 + how % 3);
+    /* What stands there now is what the client shall read: less or more of it when the padding's
+     * size was spoilt. */
+    size_t body = (size_t)size + pad;
+    uint8_t padding = out->data[PDU_REQUEST_SIZE + body + 2];
+    if (padding <= body)
+        buf_bytes(&world.stub, out->data + PDU_REQUEST_SIZE, body - padding);
     uint8_t signature[SEAL_SIGNATURE_SIZE];
-    seal_fragment(&world.seal, out->data, out->size, PDU_REQUEST_SIZE, (size_t)size + pad,
-                  signature);
+    seal_fragment(&world.seal, out->data, out->size, PDU_REQUEST_SIZE, body, signature);
     buf_bytes(out, signature, sizeof signature);
     if ((how & 0x20) != 0)
         spoil(c, out, 1 + how % 3);
-    buf_bytes(&world.stub, data, size);
 }
 
 static void say(struct cursor *c)
