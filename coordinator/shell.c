@@ -230,11 +230,12 @@ static int note_target(void *context, uint32_t target_no, const char *name, uint
     return 0;
 }
 
-static int note_doubted(void *context, uint32_t target_no)
+static int note_doubted(void *context, uint32_t target_no, enum target_state counts_as)
 {
     const struct dispatch_push_opened *opened = context;
     if (target_no < opened->target_count)
-        ((uint8_t *)(uintptr_t)opened->states)[target_no] = DISPATCH_STATE_DOUBTED;
+        ((uint8_t *)(uintptr_t)opened->states)[target_no] =
+            counts_as == TARGET_FAILED ? DISPATCH_STATE_DOUBTED_FAILED : DISPATCH_STATE_DOUBTED;
     return 0;
 }
 

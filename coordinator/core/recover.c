@@ -61,18 +61,24 @@ static uint32_t highest_attempt(const struct dispatch_push_opened *opened,
     return attempt;
 }
 
+static bool is_doubted(uint8_t state)
+{
+    return state == DISPATCH_STATE_DOUBTED || state == DISPATCH_STATE_DOUBTED_FAILED;
+}
+
 static void recover_settled(struct ledger *ledger, uint32_t no, uint8_t state)
 {
-    bool doubted = state == DISPATCH_STATE_DOUBTED;
+    bool doubted = is_doubted(state);
     ledger_settle(ledger, no, doubted || state == TARGET_UNKNOWN_EFFECT);
     if (doubted)
         ledger_doubt(ledger, no, true);
+    ledger->targets[no].would_fail = state == DISPATCH_STATE_DOUBTED_FAILED;
     ledger->failed_count += state == TARGET_FAILED;
 }
 
 static bool is_settled(const struct ledger *ledger, uint8_t state)
 {
-    if (state == DISPATCH_STATE_DOUBTED || state == DISPATCH_STATE_OLD)
+    if (is_doubted(state) || state == DISPATCH_STATE_OLD)
         return true;
     return target_state_terminal((enum target_state)state) &&
            !(ledger->wait && state == TARGET_SCHEDULED);

@@ -134,6 +134,13 @@ int store_outcome(struct store *store, uint64_t key, uint32_t target_no, uint16_
     return 0;
 }
 
+/* What a failure for that reason counts as. */
+static enum target_state state_of_reason(const char *word)
+{
+    enum reason reason = reason_from_word(word);
+    return reason < REASON_COUNT ? reason_state(reason) : TARGET_FAILED;
+}
+
 int store_outcome_certain(struct store *store, uint64_t key, uint32_t target_no, const char *ending,
                           struct err *err)
 {
@@ -145,8 +152,7 @@ int store_outcome_certain(struct store *store, uint64_t key, uint32_t target_no,
     int got = sqlite_next(store, read, "read row", err);
     if (got <= 0)
         return got;
-    enum reason reason = reason_from_word(sqlite_text(read, 0));
-    enum target_state state = reason < REASON_COUNT ? reason_state(reason) : TARGET_FAILED;
+    enum target_state state = state_of_reason(sqlite_text(read, 0));
     char detail[LIMIT_DETAIL_SIZE];
     (void)text_copy(detail, sizeof detail, sqlite_text(read, 1));
     sqlite_done(read);
@@ -236,15 +242,22 @@ static int each_number(struct store *store, sqlite3_stmt *read,
 }
 
 int store_doubted_each(struct store *store, uint64_t key, const char *ending,
-                       int (*each)(void *context, uint32_t target_no), void *context,
-                       struct err *err)
+                       int (*each)(void *context, uint32_t target_no, enum target_state counts_as),
+                       void *context, struct err *err)
 {
+    int got;
     sqlite3_stmt *read = sqlite_read(store, SQL_DOUBTED_EACH, err);
     if (read == NULL)
         return -1;
     sqlite_bind_u64(read, 1, key);
     sqlite_bind_blob(read, 2, ending, strlen(ending));
-    return each_number(store, read, each, context, err);
+    while ((got = sqlite_next(store, read, "read targets", err)) == 1) {
+        if (each(context, sqlite_u32(read, 0), state_of_reason(sqlite_text(read, 1))) != 0) {
+            sqlite_done(read);
+            return 0;
+        }
+    }
+    return got;
 }
 
 int store_old_each(struct store *store, uint64_t key,

@@ -321,10 +321,11 @@ int store_target_each(struct store *store, uint64_t key,
                                   uint16_t site, enum target_state state),
                       void *context, struct err *err);
 
-/* ... for every unknown_effect row whose detail ends so. */
+/* ... for every unknown_effect row whose detail ends so. `counts_as`: the state that its reason
+ * gives it once it is certain. */
 int store_doubted_each(struct store *store, uint64_t key, const char *ending,
-                       int (*each)(void *context, uint32_t target_no), void *context,
-                       struct err *err);
+                       int (*each)(void *context, uint32_t target_no, enum target_state counts_as),
+                       void *context, struct err *err);
 /* ... for every row of an older generation than the push's. */
 int store_old_each(struct store *store, uint64_t key,
                    int (*each)(void *context, uint32_t target_no), void *context, struct err *err);

@@ -82,6 +82,12 @@ bool store_slot_open(const struct world *w, int slot)
     return false;
 }
 
+static uint8_t doubted_state(enum reason reason)
+{
+    return reason_state(reason) == TARGET_FAILED ? DISPATCH_STATE_DOUBTED_FAILED
+                                                 : DISPATCH_STATE_DOUBTED;
+}
+
 void store_open(const struct world *w, int slot, struct store_opened *opened)
 {
     const struct store *store = &w->store;
@@ -107,7 +113,7 @@ void store_open(const struct world *w, int slot, struct store_opened *opened)
     };
     for (uint32_t no = 0; no < o->target_count; no++)
         opened->states[no] = store->old[slot][no]       ? (uint8_t)DISPATCH_STATE_OLD
-                             : store->doubted[slot][no] ? (uint8_t)DISPATCH_STATE_DOUBTED
+                             : store->doubted[slot][no] ? doubted_state(store->reasons[slot][no])
                                                         : (uint8_t)store->rows[slot][no];
     for (uint16_t relay = 0; relay < o->relay_count; relay++)
         if (store->history[slot][relay].mark > 0)

@@ -252,6 +252,34 @@ static void doubt_is_found_again_after_a_restart(void **state)
     story_end(&story);
 }
 
+/* Whether a doubted failure counts for --max-fail once it is certain, the store knows. */
+static void doubted_failure_counts_for_the_threshold_after_a_restart(void **state)
+{
+    (void)state;
+    struct story story = story_new();
+    know_relay(&story, 0, 0);
+    const struct dispatch_history history[] = {{0, 1, 1}};
+    const uint8_t states[] = {DISPATCH_STATE_DOUBTED_FAILED, TARGET_QUEUED};
+    struct dispatch_event event = {.kind = DISPATCH_PUSH_OPENED};
+    event.push_opened = (struct dispatch_push_opened){.key = 1,
+                                                      .push = id_of(1),
+                                                      .generation = 1,
+                                                      .not_after_unix_s = NOT_AFTER_S,
+                                                      .counter = 1,
+                                                      .fail_stop_count = 1,
+                                                      .target_count = 2,
+                                                      .states = states,
+                                                      .history = history,
+                                                      .history_count = 1};
+    step(&story, event);
+    hello(&story, 0, 1000000000, 1);
+    forget(&story);
+    fails(&story, 0, 0, 2, STAGE_COUNT, REASON_EXPIRED);
+    expect(&story, "certain p1/0\nr0 RESULTS_ACK 5\nrow p1/1 never_attempted MAX_FAIL\n"
+                   "closed p1\nr0 CLOSE p1\n");
+    story_end(&story);
+}
+
 /* ---- who may work ---- */
 
 static void stand(struct story *story, uint16_t relay, enum relay_standing standing)
@@ -388,6 +416,7 @@ int main(void)
         cmocka_unit_test(failure_of_the_first_says_nothing_of_what_the_second_cannot_tell),
         cmocka_unit_test(failure_of_the_first_says_nothing_of_what_the_second_was_not_heard_of),
         cmocka_unit_test(doubt_is_found_again_after_a_restart),
+        cmocka_unit_test(doubted_failure_counts_for_the_threshold_after_a_restart),
         cmocka_unit_test(draining_relay_finishes_and_gets_nothing_new),
         cmocka_unit_test(revoked_relay_loses_its_leases_and_is_not_heard),
         cmocka_unit_test(relay_without_the_account_gets_nothing_until_it_has_it),

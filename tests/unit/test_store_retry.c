@@ -70,6 +70,14 @@ static uint64_t closed_push(struct store_place *place)
     return key;
 }
 
+static int note_doubted(void *context, uint32_t target_no, enum target_state counts_as)
+{
+    char *text = context;
+    size_t used = strlen(text);
+    (void)snprintf(text + used, 32 - used, "%u %s ", target_no, target_state_word(counts_as));
+    return 0;
+}
+
 static int note_number(void *context, uint32_t target_no)
 {
     char *text = context;
@@ -170,8 +178,8 @@ static void doubted_failure_counts_when_it_is_certain(void **state)
     struct store_place *place = *state;
     uint64_t key = closed_push(place);
     char doubted[32] = "";
-    OK(store_doubted_each(place->store, key, ending, note_number, doubted, failed));
-    assert_string_equal(doubted, "3 ");
+    OK(store_doubted_each(place->store, key, ending, note_doubted, doubted, failed));
+    assert_string_equal(doubted, "3 unreachable ");
     OK(store_outcome_certain(place->store, key, 3, ending, failed));
     OK(store_outcome_certain(place->store, key, 1, ending, failed)); /* known: left alone */
     OK(store_commit(place->store, failed));

@@ -5,8 +5,7 @@
  * standings are equal. Where the live core knows more (leases aren't stored) the new one errs on
  * the safe side: what it takes for never leased never was, its attempts aren't lower, and who owes
  * a word to the live one owes it to the new one, and a doubt that a relay's word has ended is back
- * until that relay says it again. A failure that was in doubt when the live one started, and counts
- * since, it hasn't counted among those that --max-fail allows; the new one has.
+ * until that relay says it again.
  *
  * Not looked at once a deadline has passed: a core that starts would settle rows at once. */
 #include "coordinator/core/dispatch_state.h"
@@ -81,7 +80,7 @@ static void compare_pushes(struct world *w, int slot, const struct ledger *live,
     REQUIRE(w,
             live->generation == again->generation &&
                 (live->state == again->state || closes(again)) && live->counter == again->counter &&
-                live->failed_count <= again->failed_count &&
+                live->failed_count == again->failed_count &&
                 live->settled_count == again->settled_count,
             NAME,
             "%s: generation, state, counter, failed, settled: %u %d %llu %u %u, "
