@@ -41,8 +41,7 @@
 /* In dispatch_push_opened.states beside enum target_state ... */
 #define DISPATCH_STATE_DOUBTED (TARGET_STATE_COUNT) /* unknown_effect, with that detail */
 #define DISPATCH_STATE_OLD (TARGET_STATE_COUNT + 1) /* of an older generation: settled */
-#define DISPATCH_STATE_DOUBTED_FAILED (TARGET_STATE_COUNT + 2) /* doubted; would count as FAILED   \
-                                                                */
+#define DISPATCH_STATE_DOUBTED_FAILED (TARGET_STATE_COUNT + 2) /* ... that would be FAILED */
 
 struct dispatch;
 
