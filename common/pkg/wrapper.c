@@ -304,3 +304,23 @@ int job_command_check(const struct job *job, struct err *err)
     buf_release(&script);
     return status;
 }
+
+bool wrapper_end_read(const uint8_t *bytes, size_t size, uint32_t *code)
+{
+    size_t at = 0;
+    bool negative = size > 0 && bytes[0] == '-';
+    uint64_t value = 0;
+    size_t digits = 0;
+    for (at = negative ? 1 : 0; at < size && bytes[at] >= '0' && bytes[at] <= '9'; at++, digits++) {
+        value = value * 10 + (uint64_t)(bytes[at] - '0');
+        if (value > UINT32_MAX)
+            return false;
+    }
+    if (digits == 0 || (negative && value > 0x80000000U))
+        return false;
+    for (; at < size; at++)
+        if (bytes[at] != '\r' && bytes[at] != '\n' && bytes[at] != ' ')
+            return false;
+    *code = negative ? (uint32_t)-value : (uint32_t)value;
+    return true;
+}

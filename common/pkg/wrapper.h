@@ -10,6 +10,8 @@
 #ifndef PUSHER_PKG_WRAPPER_H
 #define PUSHER_PKG_WRAPPER_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/base/buf.h"
@@ -46,5 +48,8 @@ int wrapper_build(const struct job *job, struct buf *out, struct err *err);
  * never removed. Errors: as
  * wrapper_build. */
 int job_command_check(const struct job *job, struct err *err);
+/* Reads WRAPPER_END's bytes, which are the target's: what `echo %errorlevel%` writes, a 32-bit
+ * number, signed, and a line end. */
+bool wrapper_end_read(const uint8_t *bytes, size_t size, uint32_t *code);
 
 #endif

@@ -341,27 +341,6 @@ static void end_opened(struct session *session, const struct smb_reply *reply)
     file_read(session, AWAIT_END_READ, 0, END_BYTES);
 }
 
-/* What `echo %errorlevel%` writes: a 32-bit number, signed, and a line end. */
-static bool end_parse(const uint8_t *bytes, size_t size, uint32_t *code)
-{
-    size_t at = 0;
-    bool negative = size > 0 && bytes[0] == '-';
-    uint64_t value = 0;
-    size_t digits = 0;
-    for (at = negative ? 1 : 0; at < size && bytes[at] >= '0' && bytes[at] <= '9'; at++, digits++) {
-        value = value * 10 + (uint64_t)(bytes[at] - '0');
-        if (value > UINT32_MAX)
-            return false;
-    }
-    if (digits == 0 || (negative && value > 0x80000000U))
-        return false;
-    for (; at < size; at++)
-        if (bytes[at] != '\r' && bytes[at] != '\n' && bytes[at] != ' ')
-            return false;
-    *code = negative ? (uint32_t)-value : (uint32_t)value;
-    return true;
-}
-
 static void end_read(struct session *session, const struct smb_reply *reply)
 {
     struct await_state *await = session->schedule->await;
@@ -370,7 +349,7 @@ static void end_read(struct session *session, const struct smb_reply *reply)
         return;
     }
     if (!ntstatus_is_error(reply->status))
-        await->has_end = end_parse(reply->data, reply->data_size, &await->end);
+        await->has_end = wrapper_end_read(reply->data, reply->data_size, &await->end);
     if (file_close(session))
         file_open(session, WRAPPER_OUTPUT, AWAIT_OUTPUT_OPEN);
 }

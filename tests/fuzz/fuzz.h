@@ -21,8 +21,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Ends the process when `promise` does not hold. */
-#define FUZZ_CHECK(promise) fuzz_check((promise), #promise, __FILE__, __LINE__)
-void fuzz_check(bool promise, const char *text, const char *file, int line);
+#define FUZZ_CHECK(promise) ((promise) ? (void)0 : fuzz_broken(#promise, __FILE__, __LINE__))
+void fuzz_broken(const char *promise, const char *file, int line) __attribute__((noreturn));
 
 /* An error after -1: a code, and a sentence without control characters. */
 void fuzz_check_error(const struct err *err);

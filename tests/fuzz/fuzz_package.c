@@ -1,9 +1,11 @@
 /* common/pkg: folders as one blob, package names, and the script through which a package that is
- * waited for runs: what an operator's tool that was taken over could have signed.
+ * waited for runs, which an operator's tool that was taken over could have signed; and the exit
+ * code, which the target writes.
  *
  * Input: which, then bytes. Holds: a folder's head that is taken is the only one of its content,
  * its files fill the blob, and every path stays inside the folder on Windows; a name that is taken
  * has nothing in it that Windows reads as a path; no command line adds a line to the script. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -30,6 +32,13 @@ static void check_component(const char *name, size_t length)
     FUZZ_CHECK(length < 8 || strncasecmp(name, ".pusher-", 8) != 0);
 }
 
+/* Windows would take both for the same, or one for a folder that holds the other. */
+static bool clash(const char *left, const char *right)
+{
+    size_t size = strlen(left);
+    return strncasecmp(left, right, size) == 0 && (right[size] == '\0' || right[size] == '/');
+}
+
 static void check_folder(const struct folder *folder, const uint8_t *head, uint64_t bytes)
 {
     struct buf again;
@@ -52,7 +61,10 @@ static void check_folder(const struct folder *folder, const uint8_t *head, uint6
                 break;
             at += part + 1;
         }
+        for (uint32_t j = 0; j < folder->count && j < 100; j++)
+            FUZZ_CHECK(j == i || !clash(file->path, folder->files[j].path));
         FUZZ_CHECK(i == 0 || file->offset == end);
+        FUZZ_CHECK(file->size <= bytes && file->offset <= bytes - file->size);
         end = file->offset + file->size;
     }
     FUZZ_CHECK(folder->files[0].offset == again.size && end == bytes);
@@ -134,15 +146,34 @@ static void try_wrapper(struct cursor *in)
     buf_release(&script);
 }
 
+/* The file comes from the target. */
+static void try_end(struct cursor *in)
+{
+    char again[24];
+    uint32_t code = 0;
+    uint32_t code_again = 0;
+    size_t size = cursor_left(in);
+    const uint8_t *bytes = cursor_bytes(in, size);
+    if (!wrapper_end_read(bytes, size, &code))
+        return;
+    (void)snprintf(again, sizeof again, "%d\r\n", (int32_t)code);
+    FUZZ_CHECK(wrapper_end_read((const uint8_t *)again, strlen(again), &code_again));
+    FUZZ_CHECK(code_again == code);
+    for (size_t i = 0; i < size; i++)
+        FUZZ_CHECK(bytes[i] != '\0' && strchr("-0123456789 \r\n", bytes[i]) != NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct cursor in = cursor_of(data, size);
-    uint8_t what = cursor_u8(&in) % 3;
+    uint8_t what = cursor_u8(&in) % 4;
     if (what == 0)
         try_folder(&in);
     else if (what == 1)
         try_name(&in);
-    else
+    else if (what == 2)
         try_wrapper(&in);
+    else
+        try_end(&in);
     return 0;
 }

@@ -82,6 +82,13 @@ static void seed_objects(const struct signed_world *world)
                              : wire_encode_outcome(&outcome, &bytes, NULL)) == 0);
         seed("objects", name, bytes.data, bytes.size);
     }
+    for (int i = 0; i < 2; i++) { /* a policy with one pattern or subnet too many */
+        buf_reset(&bytes);
+        buf_u8(&bytes, 1);
+        for (unsigned entry = 0; entry <= LIMIT_NEVER_ENTRIES; entry++)
+            buf_bytes(&bytes, i == 0 ? "\x2a\0" : "\x32\0", 2);
+        seed("objects", i == 0 ? "many-patterns" : "many-subnets", bytes.data, bytes.size);
+    }
     buf_release(&bytes);
 }
 
@@ -90,7 +97,7 @@ static void seed_signed(const struct signed_world *world)
 {
     struct buf bytes;
     buf_init(&bytes, 1 << 20);
-    for (uint8_t kind = SIGNED_JOB; kind < SIGNED_KIND_COUNT; kind++) {
+    for (uint8_t kind = SIGNED_JOB; kind < (uint8_t)SIGNED_KIND_COUNT; kind++) {
         const struct buf *object = &world->objects[kind];
         for (uint8_t how = 0; how < 4; how++) {
             char name[32];
@@ -108,6 +115,26 @@ static void seed_signed(const struct signed_world *world)
             seed("signed", name, bytes.data, bytes.size);
         }
     }
+    for (unsigned i = 0; i < 15; i++) { /* one byte other than it was: of the content, or behind */
+        const uint8_t changed[] = {3, (uint8_t)(i % 5), 2, (uint8_t)(58 + i / 5 * 8), 0, 1};
+        char name[32];
+        (void)snprintf(name, sizeof name, "changed-%u-%u", 1 + i % 5, 58 + i / 5 * 8);
+        seed("signed", name, changed, sizeof changed);
+    }
+    for (unsigned pair = 0; pair < 25; pair++) { /* signed as one kind, offered as another */
+        unsigned right = pair % 5;
+        unsigned wrong = pair / 5;
+        const struct buf *object = &world->objects[right + 1];
+        char name[32];
+        (void)snprintf(name, sizeof name, "kinds-%u-%u", wrong, right);
+        buf_reset(&bytes);
+        buf_u8(&bytes, 1);
+        buf_u8(&bytes, (uint8_t)(right * 16 + (wrong + 5 - right * 16 % 5) % 5));
+        buf_bytes(&bytes, object->data + SIGNED_OVERHEAD_BYTES - LIMIT_SIGNATURE_BYTES,
+                  object->size - SIGNED_OVERHEAD_BYTES);
+        if (right != wrong)
+            seed("signed", name, bytes.data, bytes.size);
+    }
     for (uint8_t file = 1; file < 3; file++) {
         const struct buf *object = &world->objects[file == 1 ? SIGNED_POLICY : SIGNED_CERTIFICATE];
         seed_text("state", file == 1 ? "policy" : "certificate", file, (const char *)object->data,
@@ -116,23 +143,46 @@ static void seed_signed(const struct signed_world *world)
     buf_release(&bytes);
 }
 
-static void seed_folder(void)
+struct folder_seed {
+    const char *name;
+    uint64_t contents; /* bytes behind the head, modulo 2^64 */
+    struct {
+        const char *path;
+        uint64_t size;
+    } files[2];
+};
+
+static void seed_folders(void)
 {
-    struct buf bytes;
-    buf_init(&bytes, 4096);
-    buf_u8(&bytes, 0);
-    buf_u16le(&bytes, 16 + 2 * 10 + 9 + 14 + 5); /* size of the whole blob */
-    buf_bytes(&bytes, "PUSHFLDR", 8);
-    buf_u32le(&bytes, 1);
-    buf_u32le(&bytes, 2);
-    buf_u16le(&bytes, 9);
-    buf_bytes(&bytes, "a/b/c.dll", 9);
-    buf_u64le(&bytes, 5);
-    buf_u16le(&bytes, 14);
-    buf_bytes(&bytes, "setup \xc3\xa9t\xc3\xa9.exe", 14);
-    buf_u64le(&bytes, 0);
-    seed("package", "folder", bytes.data, bytes.size);
-    buf_release(&bytes);
+    static const struct folder_seed folders[] = {
+        {"folder", 5, {{"a/b/c.dll", 5}, {"setup \xc3\xa9t\xc3\xa9.exe", 0}}},
+        {"folder-wraps", 5, {{"a", UINT64_MAX}, {"b", 6}}},
+        {"folder-case", 0, {{"A.dll", 0}, {"a.DLL", 0}}},
+        {"folder-file-and-folder", 0, {{"A", 0}, {"a/b", 0}}},
+        {"folder-dots", 0, {{"a/../b", 0}, {"c", 0}}},
+        {"folder-gap", 1, {{"a", 0}, {"c", 0}}},
+        {"folder-order", 0, {{"b", 0}, {"a", 0}}},
+    };
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        struct buf bytes;
+        uint64_t whole = 16 + folders[i].contents;
+        buf_init(&bytes, 4096);
+        for (int file = 0; file < 2; file++)
+            whole += 10 + strlen(folders[i].files[file].path);
+        buf_u8(&bytes, 0);
+        buf_u16le(&bytes, (uint16_t)whole);
+        buf_bytes(&bytes, "PUSHFLDR", 8);
+        buf_u32le(&bytes, 1);
+        buf_u32le(&bytes, 2);
+        for (int file = 0; file < 2; file++) {
+            const char *path = folders[i].files[file].path;
+            buf_u16le(&bytes, (uint16_t)strlen(path));
+            buf_text(&bytes, path);
+            buf_u64le(&bytes, folders[i].files[file].size);
+        }
+        seed("package", folders[i].name, bytes.data, bytes.size);
+        buf_release(&bytes);
+    }
 }
 
 struct text_seed {
@@ -186,6 +236,8 @@ static const struct text_seed texts[] = {
     {"values", 10, "\x1b]0;x\x07\nsecond line"},
     {"package", 1, "setup \xc3\xa9t\xc3\xa9.exe"},
     {"package", 1, "com1.txt"},
+    {"package", 3, "-2147024894\r\n"},
+    {"package", 3, "3010 \r\n"},
     {"state", 0,
      "pusher-enrolled 1\nname paris-1\nsite paris\ncoordinator tcp://10.0.0.1:1\npackages "
      "tcp://10.0.0.1:2\n"},
@@ -257,7 +309,7 @@ int main(int argc, char **argv)
     seed_objects(signed_world());
     seed_signed(signed_world());
     seed_token();
-    seed_folder();
+    seed_folders();
     seed_report();
     seed_texts();
     return 0;
