@@ -5,6 +5,7 @@
 #include "tests/sim/invariants/invariants.h"
 #include "tests/sim/network.h"
 #include "tests/sim/store.h"
+#include "tests/sim/story.h"
 #include "tests/sim/trace.h"
 
 enum { REBUILD_STEPS = 61 }; /* so often the store is compared with the live core */
@@ -140,12 +141,15 @@ static bool step(struct world *w, struct dispatch_event *event)
     bool failed = any_persists(&w->effects) && fault_disk(w, COORDINATOR, &kept);
     if (dies && !failed)
         kept = chance(w, w->options.core_kept_percent);
+    story_core(w, &dies, &kept);
     for (size_t i = 0; kept && i < w->effects.count; i++)
         if (sane(w, &w->effects.items[i]))
             store_persist(w, &w->effects.items[i]);
     size_t sent = !kept || failed ? 0
                   : dies          ? below(w, (uint32_t)w->effects.count + 1)
                                   : w->effects.count;
+    if (dies && w->story != NULL)
+        sent = 0;
     carry_out_rest(w, 0, sent, told && !dies);
     if (dies || failed)
         TRACE(w, "coordinator", "dies %s its commit", kept ? "after" : "before");

@@ -8,13 +8,23 @@
 
 #include "common/base/mem.h"
 #include "tests/sim/runner.h"
+#include "tests/sim/story.h"
 
-enum { OPTION_SEEDS = 256, OPTION_SEED, OPTION_TRACE, OPTION_LIST, OPTION_STOP, OPTION_CLASSIC };
+enum {
+    OPTION_SEEDS = 256,
+    OPTION_SEED,
+    OPTION_TRACE,
+    OPTION_LIST,
+    OPTION_STOP,
+    OPTION_CLASSIC,
+    OPTION_STORY
+};
 
 struct arguments {
     struct runner runner;
     bool seeds_given;
     const char *list;
+    const char *story;
 };
 
 static const struct argp_option known[] = {
@@ -24,6 +34,7 @@ static const struct argp_option known[] = {
     {"trace", OPTION_TRACE, NULL, 0, "print one line for each thing that happens", 0},
     {"list", OPTION_LIST, "FILE", 0, "the seeds in FILE, one a line", 0},
     {"classic", OPTION_CLASSIC, NULL, 0, "the worlds that old seeds were found in", 0},
+    {"story", OPTION_STORY, "NAME", 0, "tell a story; \"list\": their names", 0},
     {"stop", OPTION_STOP, NULL, 0, "stop at the first violation", 0},
     {0}};
 
@@ -59,6 +70,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
         return 0;
     case OPTION_LIST:
         arguments->list = text;
+        return 0;
+    case OPTION_STORY:
+        arguments->story = text;
         return 0;
     case OPTION_CLASSIC:
         runner->classic = true;
@@ -107,6 +121,21 @@ static struct runner_case *read_list(const char *path, uint64_t *count)
     return cases;
 }
 
+static int tell(const char *name)
+{
+    const struct story *story = NULL;
+    if (strcmp(name, "list") == 0) {
+        for (uint32_t i = 0; (story = story_at(i)) != NULL; i++)
+            printf("%s\n", story->name);
+        return 0;
+    }
+    story = story_find(name);
+    if (story != NULL)
+        return story_tell(story, stdout);
+    (void)fprintf(stderr, "no such story: %s\n", name);
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     static const char doc[] =
@@ -123,6 +152,8 @@ int main(int argc, char **argv)
     runner->name = program_invocation_short_name;
     if (runner->trace && !arguments.seeds_given)
         runner->count = 1;
+    if (arguments.story != NULL)
+        return tell(arguments.story);
     struct runner_case *cases = NULL;
     if (arguments.list != NULL) {
         cases = read_list(arguments.list, &runner->count);

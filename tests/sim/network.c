@@ -7,7 +7,10 @@
 #include "common/wire/wire.h"
 #include "tests/sim/flow.h"
 #include "tests/sim/invariants/invariants.h"
+#include "tests/sim/story.h"
 #include "tests/sim/trace.h"
+
+enum { TALE_MS = 20 }; /* in a story messages keep their order, unless it says otherwise */
 
 /* What a dead process said comes within a heartbeat's time: a connection keeps the order. */
 static bool is_pulse(const struct message *message)
@@ -24,6 +27,8 @@ static bool cut(const struct world *w, enum item_kind kind, uint16_t process)
 
 static uint32_t copies_of(struct world *w)
 {
+    if (story_loses(w))
+        return 0;
     if (w->healed)
         return 1;
     if (chance(w, w->options.lost_percent))
@@ -41,6 +46,8 @@ static void missed(struct world *w, enum item_kind kind, uint16_t relay,
 static uint64_t delay_of(struct world *w, enum item_kind kind, uint16_t relay,
                          const struct message *message)
 {
+    if (w->story != NULL)
+        return TALE_MS;
     uint64_t delay_ms = 1 + below(w, 40);
     uint32_t late_ms = w->options.late_ms;
     if (is_pulse(message) && late_ms > HEARTBEAT_MS - 100)

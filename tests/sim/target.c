@@ -3,6 +3,7 @@
 
 #include "tests/sim/flow.h"
 #include "tests/sim/invariants/invariants.h"
+#include "tests/sim/story.h"
 #include "tests/sim/trace.h"
 
 bool target_success_code(uint32_t code)
@@ -173,7 +174,7 @@ void target_run_stage(struct world *w, uint16_t relay, const struct agent_effect
     item->done.key = e->run.key;
     item->done.stage = e->run.stage;
     item->done.tries = 1;
-    if (e->run.stage != STAGE_RESOLVE && away(w, no)) {
+    if (story_fails(w) || (e->run.stage != STAGE_RESOLVE && away(w, no))) {
         nobody_answers(e->run.stage, &item->done);
     } else if (e->run.hold_logon) {
         item->kind = PORT_ANSWERED;

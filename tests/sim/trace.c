@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "tests/sim/story.h"
+
 enum { LINE_SIZE = 1024, SAID_MAX = 8 }; /* SAID_MAX: rows of a message that are told one by one */
 
 const char *relay_word(uint16_t relay)
@@ -46,8 +48,10 @@ void trace_line(struct world *w, const char *who, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(line + size, sizeof line - (size_t)size, format, args);
     va_end(args);
-    if (w->trace != NULL)
+    bool dull = w->story != NULL && strstr(line, "heartbeat") != NULL;
+    if (w->trace != NULL && !dull)
         (void)fprintf(w->trace, "%s\n", line);
+    story_hears(w, line + strlen("   0.000 "));
 }
 
 static void add(char text[LINE_SIZE], const char *format, ...)

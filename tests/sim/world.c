@@ -10,6 +10,7 @@
 #include "tests/sim/invariants/invariants.h"
 #include "tests/sim/operator.h"
 #include "tests/sim/relay.h"
+#include "tests/sim/story.h"
 #include "tests/sim/trace.h"
 
 #define MORE_MS UINT64_C(60000)
@@ -314,6 +315,8 @@ static void turn(struct world *w)
     bool there = w->core != NULL && w->core_plight.paused_until_ms <= w->now_ms;
     if (!w->healed && there && one_in(w, w->options.operator_one_in))
         operator_acts(w);
+    if (w->story != NULL)
+        story_acts(w);
     if (w->options.settled_ms > 0 && w->now_ms >= w->options.settled_ms && !w->looked) {
         w->looked = true;
         progress_look(w);

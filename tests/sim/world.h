@@ -184,10 +184,13 @@ struct world {
     bool clock_wrong;              /* some wall clock was */
     int64_t clock_ahead_ms;        /* the furthest that any wall clock was */
 
-    FILE *trace;          /* NULL: none */
-    bool listened;        /* somebody wants trace lines */
-    const char *violated; /* name of the first invariant that broke; NULL: none */
-    char violation[512];  /* what it says */
+    const struct story *story; /* NULL: none; and where it is */
+    uint32_t beat;
+    const struct beat *deed; /* of the last beat, to be done */
+    FILE *trace;             /* NULL: none */
+    bool listened;           /* somebody wants trace lines */
+    const char *violated;    /* name of the first invariant that broke; NULL: none */
+    char violation[512];     /* what it says */
     uint64_t violated_ms;
 };
 
