@@ -22,9 +22,9 @@ BROKEN_MACHINES = "host-down*3,port-closed*4,no-share*3,read-only*2"
 OPEN_PUSHES = 3
 FOLDER = "\\Pusher\\"
 TICK_S = 0.03
-PAUSE_S = (0.4, 2.2)  # from one fault to the next
+PAUSE_S = (0.3, 1.9)  # from one fault to the next
 FAULTS_AT_ONCE = 3
-QUICK_FROM = 0.75  # of the cycles: later pushes don't wait for the packages' ends, or the run would
+QUICK_FROM = 0.6  # of the cycles: later pushes don't wait for the packages' ends, or the run would
 LAST_LOOKED_AT = 50  # pushes whose reports are held against the machines once more at the very end
 PATIENCE_S = 600  # for everything to come to its end once all is well, on any machine
 
