@@ -16,6 +16,10 @@ STATES = ("queued", "running", "scheduled", "succeeded", "failed", "unreachable"
 SLOWNESS = ("NO_REPLY", "DNS_TIMEOUT", "CONNECT_TIMEOUT", "CONN_LOST")
 
 
+# What a relay says that has taken a target and finds no room for the package on its own disk.
+NO_ROOM = ("the relay's disk has no room", "No space left", "no space left", "disk full")
+
+
 class Truth:
     """Keeps what was once said, and finds what isn't so."""
 
@@ -28,7 +32,7 @@ class Truth:
         self.lost = self.duplicate = self.double = 0
         self.unknown = set()  # (push id, target): nobody could tell until the end
         self.slow = collections.Counter()
-        self.acknowledged = 0
+        self.acknowledged = self.refused = 0
 
     # -- while a push is open -------------------------------------------------------------------------------------
 
@@ -100,6 +104,9 @@ class Truth:
         if expected:
             same = (expected["stage"], expected["reason"]) == (row["stage"], row["reason"])
             return None if same else f"must be {expected}, is {state} at {row['stage']}, {row['reason']}"
+        if row["reason"] == "INTERNAL" and any(words in (row["detail"] or "") for words in NO_ROOM):
+            self.refused += 1  # it says whose disk it was, and can be retried
+            return None
         if row["reason"] in SLOWNESS:
             self.slow[row["reason"]] += 1
             return None

@@ -230,4 +230,5 @@ class World:
                 f"{truth.lost if truth else 0} lost, {truth.duplicate if truth else 0} duplicate, "
                 f"{truth.double if truth else 0} double start"
                 + (f", {unknown} unknown" if unknown else "")
+                + (f", {truth.refused} without room at their relay" if truth and truth.refused else "")
                 + f", {time.monotonic() - self.started_at:.0f} s")
