@@ -196,6 +196,8 @@ bool fault_pauses(struct world *w, uint16_t process)
     if (w->healed || !one_in(w, w->options.pause_one_in))
         return false;
     plight->paused_until_ms = w->now_ms + 1 + below(w, w->options.pause_ms);
+    if (plight->paused_until_ms > w->options.chaos_ms)
+        plight->paused_until_ms = w->options.chaos_ms + 1; /* then all is well */
     TRACE(w, word_of(process), "stands still for %llu ms",
           (unsigned long long)(plight->paused_until_ms - w->now_ms));
     return true;

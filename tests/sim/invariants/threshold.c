@@ -25,13 +25,14 @@ void threshold_outcome(struct world *w, int slot, const struct dispatch_effect *
 {
     if (e->outcome->reason != REASON_MAX_FAIL && e->outcome->state != TARGET_NEVER_ATTEMPTED)
         return;
+    bool excused = fault_excuses(w, slot, e->target_no);
     REQUIRE(w,
             e->outcome->state == TARGET_NEVER_ATTEMPTED &&
                 w->store.rows[slot][e->target_no] == TARGET_QUEUED && over(w, slot) &&
-                !w->tasks[slot][e->target_no].registered,
+                (excused || !w->tasks[slot][e->target_no].registered),
             NAME, "%s t%u is %s %s", slot_word(slot), e->target_no,
             target_state_word(e->outcome->state), reason_word(e->outcome->reason));
-    if (fault_excuses(w, slot, e->target_no))
+    if (excused)
         return;
     for (uint16_t r = 0; r < w->options.relay_count; r++)
         REQUIRE(w, !touched(w, slot, e->target_no, r), NAME,
