@@ -127,22 +127,44 @@ static int pragma_number(struct spool *spool, const char *sql, int64_t *value)
     return code == SQLITE_ROW ? 0 : -1;
 }
 
+/* What could not be read isn't damaged for that: who is told so moves the journal away, and it
+ * knows what was started. */
+static int unreadable(const struct spool *spool, const char *what, struct err *err)
+{
+    int code = sqlite3_extended_errcode(spool->db) & 0xff;
+    if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_ERROR ||
+        code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE)
+        return damaged(spool, what, err);
+    return db_fail(spool, err);
+}
+
+/* Whether it says that a page couldn't be read, which is a row of the check's answer like any
+ * other.
+ */
+static bool says_unread(const char *verdict)
+{
+    static const char unread[] = "error code=";
+    const char *at = strstr(verdict, unread);
+    long code = at ? strtol(at + sizeof unread - 1, NULL, 10) & 0xff : SQLITE_CORRUPT;
+    return code != SQLITE_CORRUPT && code != SQLITE_NOTADB;
+}
+
 static int check_sound(struct spool *spool, struct err *err)
 {
     sqlite3_stmt *statement = NULL;
-    bool sound = false;
+    const char *verdict = NULL;
+    int failed = 0;
     int code = sqlite3_prepare_v2(spool->db, "PRAGMA quick_check(1)", -1, &statement, NULL);
-    if (code == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
-        const unsigned char *text = sqlite3_column_text(statement, 0);
-        sound = text && strcmp((const char *)text, "ok") == 0;
-    }
-    code = sqlite3_extended_errcode(spool->db);
+    if (code == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
+        verdict = (const char *)sqlite3_column_text(statement, 0);
+    if (!verdict)
+        failed = unreadable(spool, "its pages do not hold together", err);
+    else if (says_unread(verdict))
+        failed = err_set(err, ERR_IO, "journal %s: %s", spool->path, verdict);
+    else if (strcmp(verdict, "ok") != 0)
+        failed = damaged(spool, "its pages do not hold together", err);
     (void)sqlite3_finalize(statement);
-    if (sound)
-        return 0;
-    if ((code & 0xff) == SQLITE_BUSY)
-        return db_fail(spool, err);
-    return damaged(spool, "its pages do not hold together", err);
+    return failed;
 }
 
 static int check_kind(struct spool *spool, struct err *err)
@@ -150,11 +172,8 @@ static int check_kind(struct spool *spool, struct err *err)
     int64_t application = 0;
     int64_t version = 0;
     if (pragma_number(spool, "PRAGMA application_id", &application) != 0 ||
-        pragma_number(spool, "PRAGMA user_version", &version) != 0) {
-        if ((sqlite3_extended_errcode(spool->db) & 0xff) == SQLITE_BUSY)
-            return db_fail(spool, err);
-        return damaged(spool, sqlite3_errmsg(spool->db), err);
-    }
+        pragma_number(spool, "PRAGMA user_version", &version) != 0)
+        return unreadable(spool, sqlite3_errmsg(spool->db), err);
     if (application != APPLICATION_ID)
         return damaged(spool, "no journal", err);
     /* Journals of before there was output, or sites: they only lack the tables. */
@@ -241,7 +260,7 @@ static int prepare(struct spool *spool, struct err *err)
     for (int i = 0; i < STATEMENT_COUNT; i++) {
         if (sqlite3_prepare_v3(spool->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
                                &spool->statements[i], NULL) != SQLITE_OK)
-            return damaged(spool, sqlite3_errmsg(spool->db), err);
+            return unreadable(spool, sqlite3_errmsg(spool->db), err);
     }
     return 0;
 }
@@ -321,7 +340,7 @@ static sqlite3_stmt *bind_push(struct spool *spool, enum statement which,
                                const struct push_id *push, uint32_t generation)
 {
     sqlite3_stmt *statement = spool->statements[which];
-    (void)sqlite3_bind_blob(statement, 1, push->bytes, PUSH_ID_BYTES, SQLITE_TRANSIENT);
+    (void)sqlite3_bind_blob(statement, 1, push->bytes, PUSH_ID_BYTES, SQLITE_STATIC);
     (void)sqlite3_bind_int64(statement, 2, generation);
     return statement;
 }
@@ -360,7 +379,7 @@ int spool_put_outcome(struct spool *spool, const struct agent_ref *ref,
         failed = begin(spool, err);
     if (!failed) {
         sqlite3_stmt *statement = bind_ref(spool, STATEMENT_PUT_OUTCOME, ref);
-        (void)sqlite3_bind_blob(statement, 5, body.data, (int)body.size, SQLITE_TRANSIENT);
+        (void)sqlite3_bind_blob(statement, 5, body.data, (int)body.size, SQLITE_STATIC);
         failed = run(spool, STATEMENT_PUT_OUTCOME, err);
     }
     buf_release(&body);
@@ -375,7 +394,7 @@ int spool_put_output(struct spool *spool, const struct agent_ref *ref, const uin
     if (begin(spool, err) != 0)
         return -1;
     sqlite3_stmt *statement = bind_ref(spool, STATEMENT_PUT_OUTPUT, ref);
-    (void)sqlite3_bind_blob(statement, 4, output, (int)output_size, SQLITE_TRANSIENT);
+    (void)sqlite3_bind_blob(statement, 4, output, (int)output_size, SQLITE_STATIC);
     return run(spool, STATEMENT_PUT_OUTPUT, err);
 }
 
@@ -476,7 +495,7 @@ int spool_newest_generation(struct spool *spool, const struct push_id *push, uin
 {
     sqlite3_stmt *statement = spool->statements[STATEMENT_NEWEST_GENERATION];
     int64_t value = 0;
-    (void)sqlite3_bind_blob(statement, 1, push->bytes, PUSH_ID_BYTES, SQLITE_TRANSIENT);
+    (void)sqlite3_bind_blob(statement, 1, push->bytes, PUSH_ID_BYTES, SQLITE_STATIC);
     int failed = read_number(spool, STATEMENT_NEWEST_GENERATION, &value, err);
     *generation = (uint32_t)value;
     return failed;
@@ -487,7 +506,7 @@ int spool_get_site_counter(struct spool *spool, const char *site, uint64_t *coun
 {
     sqlite3_stmt *statement = spool->statements[STATEMENT_GET_SITE_COUNTER];
     int64_t value = 0;
-    (void)sqlite3_bind_text(statement, 1, site, -1, SQLITE_TRANSIENT);
+    (void)sqlite3_bind_text(statement, 1, site, -1, SQLITE_STATIC);
     int failed = read_number(spool, STATEMENT_GET_SITE_COUNTER, &value, err);
     *counter = (uint64_t)value;
     return failed;
@@ -498,7 +517,7 @@ int spool_put_site_counter(struct spool *spool, const char *site, uint64_t count
     if (begin(spool, err) != 0)
         return -1;
     sqlite3_stmt *statement = spool->statements[STATEMENT_PUT_SITE_COUNTER];
-    (void)sqlite3_bind_text(statement, 1, site, -1, SQLITE_TRANSIENT);
+    (void)sqlite3_bind_text(statement, 1, site, -1, SQLITE_STATIC);
     /* SQLite's integers are signed; the bits come back as they went in. */
     (void)sqlite3_bind_int64(statement, 2, (int64_t)counter);
     return run(spool, STATEMENT_PUT_SITE_COUNTER, err);

@@ -423,25 +423,34 @@ void package_store_touch(struct package_store *store, const uint8_t digest[LIMIT
     (void)utimensat(store->folder_fd, name, NULL, AT_SYMLINK_NOFOLLOW);
 }
 
-/* Whether the file is one of ours. */
-static bool read_entry(const struct package_store *store, const char *name,
-                       struct package_entry *entry)
+/* Whether the name is one of ours. */
+static bool read_name(const char *name, struct package_entry *entry)
 {
-    struct stat st;
     char hex[2 * LIMIT_DIGEST_BYTES + 1];
     size_t length = strlen(name);
-    bool part = length == NAME_SIZE - 1 && strcmp(name + sizeof hex - 1, ".part") == 0;
-    if (!part && length != sizeof hex - 1)
+    entry->whole = length == sizeof hex - 1;
+    if (!entry->whole && (length != NAME_SIZE - 1 || strcmp(name + sizeof hex - 1, ".part") != 0))
         return false;
     memcpy(hex, name, sizeof hex - 1);
     hex[sizeof hex - 1] = '\0';
-    if (hex_decode(hex, entry->digest, sizeof entry->digest) != 0 ||
-        fstatat(store->folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
-        return false;
+    return hex_decode(hex, entry->digest, sizeof entry->digest) == 0;
+}
+
+/* 1: a package, 0: something else, or gone meanwhile. One that can't be looked at is no small thing
+ * to leave out: its bytes would be missing where room is made. */
+static int read_entry(const struct package_store *store, const char *name,
+                      struct package_entry *entry, struct err *err)
+{
+    struct stat st;
+    if (!read_name(name, entry))
+        return 0;
+    if (fstatat(store->folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT
+                   ? 0
+                   : err_set_errno(err, errno, "cannot look at %s/%s", store->folder, name);
     entry->bytes = (uint64_t)st.st_size;
     entry->used_unix_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
-    entry->whole = !part;
-    return true;
+    return S_ISREG(st.st_mode) ? 1 : 0;
 }
 
 int package_store_list(struct package_store *store, struct package_entry **entries, size_t *count,
@@ -456,17 +465,25 @@ int package_store_list(struct package_store *store, struct package_entry **entri
         return err_set_errno(err, why, "cannot read folder %s", store->folder);
     }
     size_t capacity = 16;
-    *entries = mem_new(capacity, sizeof **entries);
-    *count = 0;
-    for (const struct dirent *file = readdir(folder); file != NULL; file = readdir(folder)) {
-        if (*count == capacity) {
+    size_t used = 0;
+    int got = 0;
+    struct package_entry *found = mem_new(capacity, sizeof *found);
+    for (const struct dirent *file = readdir(folder); got >= 0 && file != NULL;
+         file = readdir(folder)) {
+        if (used == capacity) {
             capacity *= 2;
-            *entries = mem_resize(*entries, capacity, sizeof **entries);
+            found = mem_resize(found, capacity, sizeof *found);
         }
-        if (read_entry(store, file->d_name, &(*entries)[*count]))
-            (*count)++;
+        got = read_entry(store, file->d_name, &found[used], err);
+        used += got > 0;
     }
     (void)closedir(folder);
+    if (got < 0) {
+        free(found);
+        return -1;
+    }
+    *entries = found;
+    *count = used;
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -368,6 +369,16 @@ static int inspect(const char *path, struct err *err)
     return create(path, err);
 }
 
+/* A page that couldn't be read is a row of the check's answer like any other. A file isn't damaged
+ * for that: nobody shall be told to begin with an empty one. */
+static int verdict_code(const char *verdict)
+{
+    static const char unread[] = "error code=";
+    const char *at = strstr(verdict, unread);
+    long code = at != NULL ? strtol(at + sizeof unread - 1, NULL, 10) : 0;
+    return code > 0 && code <= INT_MAX ? (int)code : SQLITE_CORRUPT;
+}
+
 static int check(struct store *store, struct err *err)
 {
     sqlite3_int64 application = 0;
@@ -389,7 +400,7 @@ static int check(struct store *store, struct err *err)
         if (query(store, "PRAGMA quick_check(1)", NULL, verdict, sizeof verdict, err) != 0)
             return -1;
         if (strcmp(verdict, "ok") != 0)
-            return fail_code(store->path, SQLITE_CORRUPT, verdict, "check", err);
+            return fail_code(store->path, verdict_code(verdict), verdict, "check", err);
     }
     if (version < 2 && execute(store, migration_1, "migrate", err) != 0)
         return -1;
