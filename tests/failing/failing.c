@@ -8,6 +8,7 @@
  *   - say what is wrong (err has a code and a sentence, and doesn't call damaged what is whole), or
  * end the process with "out of memory" as common/base/mem says, or come through with the right
  * result;
+ *   - have said so when a sync, rename or write failed;
  *   - have read nothing else than the run without failure did, up to where it ended;
  *   - leave no memory, no descriptor and no child behind (unless the process ended);
  *   - leave files that open again, and that hold what was acknowledged and nothing of what was not:
@@ -261,8 +262,20 @@ static void forget(struct expected *expected)
         free(expected->look[step]);
 }
 
+/* Bytes that may not be on the disk. */
+static bool must_be_noticed(enum fault_kind kind)
+{
+    static const char *const calls[] = {"fsync", "fdatasync", "rename", "renameat",
+                                        "write", "pwrite",    "link"};
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        if (strcmp(run->where, calls[i]) == 0)
+            return kind == FAULT_CALL_IO || kind == FAULT_CALL_FULL;
+    return false;
+}
+
 /* What is wrong with the run; NULL: nothing. */
-static const char *flaw(const struct expected *expected, int status, const char *said)
+static const char *flaw(const struct expected *expected, enum fault_kind kind, int status,
+                        const char *said)
 {
     bool end = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT &&
                strstr(said, "pusher: out of memory\n") != NULL && strstr(said, "ERROR") == NULL;
@@ -276,6 +289,8 @@ static const char *flaw(const struct expected *expected, int status, const char 
         return "it calls damaged what can't be read or written";
     if (run->result == 0 && run->done != expected->steps)
         return "it says that all is well before the end";
+    if (run->hit && run->result == 0 && must_be_noticed(kind))
+        return "it took no notice";
     if (run->leaked)
         return "memory leaks";
     if (run->descriptors != 0)
@@ -310,7 +325,7 @@ static bool try_one(const struct scenario *scenario, const struct expected *expe
     begin_run(0);
     make_folder(folder);
     int status = do_run(scenario, folder, kind, nth, on, false, said);
-    const char *wrong = flaw(expected, status, said);
+    const char *wrong = flaw(expected, kind, status, said);
     bool ended = run->ended;
     bool hit = run->hit || !ended;
     if (wrong == NULL && scenario->look != NULL) {

@@ -215,6 +215,12 @@ static int each_number(void *context, uint32_t target_no)
     return 0;
 }
 
+static int each_doubted(void *context, uint32_t target_no, enum target_state counts_as)
+{
+    run_saw(context, "doubted %u as %d\n", target_no, (int)counts_as);
+    return 0;
+}
+
 static int each_target(void *context, uint32_t target_no, const char *name, uint16_t site,
                        enum target_state state)
 {
@@ -294,28 +300,28 @@ static int read_packages(struct run *run, struct store *store, struct err *err)
     return 0;
 }
 
-static int read_rows(struct run *run, struct store *store, uint64_t key, struct err *err)
+static void see_row(struct run *run, struct report_row *row)
 {
-    struct report_row rows[3];
+    run_saw(run, "row %u %s %s %s %d %s %s printed %zu\n", row->target_no, row->target, row->site,
+            row->relay, (int)row->outcome.state, reason_word(row->outcome.reason),
+            row->outcome.detail, row->output_size);
+    free(row->target);
+    free(row->output);
+    row->target = NULL;
+    row->output = NULL;
+}
+
+static int read_rows(struct run *run, struct store *store, uint64_t key, const char *target,
+                     struct err *err)
+{
+    struct report_row rows[3] = {0};
     struct report_filter filter = {.stage = STAGE_COUNT, .output = true};
     struct store_page page = {.rows = rows, .row_max = 3};
+    (void)snprintf(filter.target, sizeof filter.target, "%s", target);
     while (!page.end) {
         TRY(store_report(store, key, &filter, &page, err));
-        for (uint32_t i = 0; i < page.row_count; i++) {
-            run_saw(run, "row %u %s %s %s %d %s %s\n", rows[i].target_no, rows[i].target,
-                    rows[i].site, rows[i].relay, (int)rows[i].outcome.state,
-                    reason_word(rows[i].outcome.reason), rows[i].outcome.detail);
-            free(rows[i].target);
-            free(rows[i].output);
-        }
-    }
-    (void)snprintf(filter.target, sizeof filter.target, "pc-0");
-    page = (struct store_page){.rows = rows, .row_max = 1};
-    TRY(store_report(store, key, &filter, &page, err));
-    for (uint32_t i = 0; i < page.row_count; i++) {
-        run_saw(run, "row %s printed %zu\n", rows[i].target, rows[i].output_size);
-        free(rows[i].target);
-        free(rows[i].output);
+        for (uint32_t i = 0; i < page.row_count; i++)
+            see_row(run, &rows[i]);
     }
     return 0;
 }
@@ -386,14 +392,15 @@ static int read_push(struct run *run, struct store *store, uint64_t key, struct 
     run_saw(run, "push %s state %d generation %u\n", summary.package_name, (int)summary.state,
             summary.generation);
     TRY(store_target_each(store, key, each_target, run, err));
-    TRY(store_doubted_each(store, key, ending, each_number, run, err));
+    TRY(store_doubted_each(store, key, ending, each_doubted, run, err));
     TRY(store_old_each(store, key, each_number, run, err));
     TRY(store_retry_each(store, key, &failed, each_number, run, err));
     TRY(store_credential_each(store, key, each_relay, run, err));
     TRY(read_unrouted(run, store, key, err));
     TRY(read_parts(run, store, key, err));
     TRY(read_blobs(run, store, key, err));
-    return read_rows(run, store, key, err);
+    TRY(read_rows(run, store, key, "", err));
+    return read_rows(run, store, key, "pc-0", err);
 }
 
 static int read_all(struct run *run, struct store *store, struct err *err)
