@@ -16,14 +16,11 @@ STATES = ("queued", "running", "scheduled", "succeeded", "failed", "unreachable"
 SLOWNESS = ("NO_REPLY", "DNS_TIMEOUT", "CONNECT_TIMEOUT", "CONN_LOST")
 
 
-# What a relay says that has taken a target and finds no room for the package on its own disk.
-NO_ROOM = ("the relay's disk has no room", "No space left", "no space left", "disk full")
-
-
 class Truth:
     """Keeps what was once said, and finds what isn't so."""
 
-    def __init__(self, house):
+    def __init__(self, house, disks_fail):
+        self.disks_fail = disks_fail
         self.house, self.sites = house, house.sites
         self.expected = {}
         for branch in self.sites:
@@ -101,12 +98,12 @@ class Truth:
             return None
         if push.cancelled and state in ("cancelled", "expired") or state in SUCCESS and not expected:
             return None
+        if self.disks_fail and (row["stage"], row["reason"]) == ("copy", "INTERNAL"):
+            self.refused += 1  # the relay could not keep the package on its own disk: it says so, and can be retried
+            return None
         if expected:
             same = (expected["stage"], expected["reason"]) == (row["stage"], row["reason"])
             return None if same else f"must be {expected}, is {state} at {row['stage']}, {row['reason']}"
-        if row["reason"] == "INTERNAL" and any(words in (row["detail"] or "") for words in NO_ROOM):
-            self.refused += 1  # it says whose disk it was, and can be retried
-            return None
         if row["reason"] in SLOWNESS:
             self.slow[row["reason"]] += 1
             return None

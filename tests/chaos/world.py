@@ -63,7 +63,7 @@ class World:
         except BaseException:
             self.__exit__()
             raise
-        self.truth = Truth(self.house)
+        self.truth = Truth(self.house, disks_fail=bool({"full", "fsync"} & set(self.kinds)))
         self.names = [target for branch in self.sites for target in branch.targets]
         self.note("the organisation is up")
         return self
@@ -230,5 +230,5 @@ class World:
                 f"{truth.lost if truth else 0} lost, {truth.duplicate if truth else 0} duplicate, "
                 f"{truth.double if truth else 0} double start"
                 + (f", {unknown} unknown" if unknown else "")
-                + (f", {truth.refused} without room at their relay" if truth and truth.refused else "")
+                + (f", {truth.refused} that their relay's disk failed" if truth and truth.refused else "")
                 + f", {time.monotonic() - self.started_at:.0f} s")
