@@ -296,19 +296,24 @@ static void start_clone(struct world *w, uint16_t relay)
     disk_commit(&w->relays[relay].disk); /* it is copied as it stands */
     w->relays[clone].journal = w->relays[relay].journal;
     w->clone_runs = true;
+    for (int slot = 0; slot < SLOTS; slot++)
+        for (uint32_t no = 0; no < w->options.target_count; no++)
+            if (w->relays[relay].journal.rows[slot][no].intent ||
+                w->relays[relay].journal.rows[slot][no].outcome)
+                fault_note_begun(w, relay, slot, no);
     TRACE(w, relay_word(clone), "is a copy of %s", relay_word(relay));
     relay_start(w, clone);
 }
 
+void fault_note_begun(struct world *w, uint16_t process, int slot, uint32_t no)
+{
+    if (w->clone_runs && relay_of(w, process) == w->clone_of)
+        w->unproven[slot][no] = true;
+}
+
 bool fault_excuses(const struct world *w, int slot, uint32_t no)
 {
-    if (w->unproven[slot][no])
-        return true;
-    if (!w->clone_runs)
-        return false;
-    const struct journal_row *one = &w->relays[w->clone_of].journal.rows[slot][no];
-    const struct journal_row *other = &w->relays[w->options.relay_count].journal.rows[slot][no];
-    return one->intent || one->outcome || other->intent || other->outcome;
+    return w->unproven[slot][no];
 }
 
 /* ---- at its time ---- */

@@ -25,6 +25,8 @@ struct plight *plight_of(struct world *world, uint16_t process);
 bool fault_pauses(struct world *world, uint16_t process);
 /* Whether a commit now fails; the process has to end at once. *durable: all of it is there. */
 bool fault_disk(struct world *world, uint16_t process, bool *durable);
+/* A process journals something of that target: of two clones neither knows what the other did. */
+void fault_note_begun(struct world *world, uint16_t process, int slot, uint32_t target_no);
 /* A row of that target may say that nothing was registered, or be another's. */
 bool fault_excuses(const struct world *world, int slot, uint32_t target_no);
 

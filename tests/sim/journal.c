@@ -1,6 +1,7 @@
 /* See journal.h. */
 #include "tests/sim/journal.h"
 
+#include "tests/sim/fault.h"
 #include "tests/sim/invariants/invariants.h"
 #include "tests/sim/network.h"
 #include "tests/sim/target.h"
@@ -16,6 +17,7 @@ static struct journal_row *change(struct world *w, uint16_t relay, const struct 
 {
     struct journal_row *row = row_of(w, relay, ref);
     disk_write(&w->relays[relay].disk, row, sizeof *row);
+    fault_note_begun(w, relay, slot_of(&ref->push, ref->generation), ref->target_no);
     return row;
 }
 
