@@ -26,12 +26,22 @@ static uint64_t well_since_ms(const struct world *w, uint16_t process)
     return w->core_plight.paused_until_ms > since_ms ? w->core_plight.paused_until_ms : since_ms;
 }
 
+/* A coordinator with an old copy of its store, and a wall clock behind the one before, gives one of
+ * them the epoch that the other has: two faults at once that nothing in a heartbeat tells apart. */
+static bool same_epoch(const struct world *w)
+{
+    return agent_counters(w->relays[w->clone_of].agent).epoch ==
+           agent_counters(w->relays[w->options.relay_count].agent).epoch;
+}
+
 void clone_end(struct world *w)
 {
     if (w->clock_wrong && w->restored)
         return; /* both may have one epoch: see epoch.c */
     if (!w->clone_runs || w->now_ms < well_since_ms(w, w->clone_of) + NOTICED_MS ||
         w->now_ms < well_since_ms(w, w->options.relay_count) + NOTICED_MS)
+        return;
+    if (w->restored && w->clock_wrong && same_epoch(w))
         return;
     enum relay_standing standing = w->store.standing[w->clone_of];
     REQUIRE(w, standing == RELAY_CLONED || standing == RELAY_REVOKED, NAME,
