@@ -247,6 +247,10 @@ void relay_goes_on(struct world *w, uint16_t number)
 void relay_step(struct world *w, uint16_t number, struct agent_event *event)
 {
     struct relay *relay = &w->relays[number];
+    if (relay->plight.rest) /* what its last step asked for comes first */
+        relay_goes_on(w, number);
+    if (relay->agent == NULL || relay->plight.rest)
+        return;
     event->now_ms = world_boot_ms(w);
     event->now_unix_ms = world_unix_ms(w, number);
     relay->plight.decided_ms = w->now_ms;

@@ -157,7 +157,7 @@ void world_free(struct world *w)
     if (w == NULL)
         return;
     flow_release(&w->flow);
-    for (uint16_t r = 0; r < PROCESSES; r++) {
+    for (int r = 0; r < PROCESSES; r++) {
         agent_free(w->relays[r].agent);
         agent_effects_release(&w->relays[r].effects);
         disk_release(&w->relays[r].disk);
