@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing, builds, and runs every test. Ends with ctest's summary.
+# Installs what is missing, builds, and runs every test; then what tries to break it. Ends with a table of that.
 # Usage: deploy/test.sh [--quick]     --quick: unit tests and tree rules of the sanitized build only
 set -eu
 cd "$(dirname "$0")/.."
@@ -33,3 +33,8 @@ tests/unit/valgrind build/plain
 
 part 'all tests, sanitized build'
 ctest --preset dev
+
+part 'what tries to break it (docs/TESTING.md)'
+tests/prove commit --only simulation mutants fuzzing kills chaos
+
+part 'done'
