@@ -276,8 +276,8 @@ static int read_relays(struct run *run, struct store *store, struct err *err)
         why = (struct err){0};
         there = store_policy_get(store, 1, &out, &why) == 0 && there;
     }
-    run_saw(run, why.code == ERR_NONE || why.code == ERR_NOT_FOUND ? "%d objects of %zu\n" : "",
-            there, out.size);
+    if (why.code == ERR_NONE || why.code == ERR_NOT_FOUND)
+        run_saw(run, "%d objects of %zu\n", there, out.size);
     buf_release(&out);
     if (why.code != ERR_NONE && why.code != ERR_NOT_FOUND) {
         *err = why;
@@ -455,9 +455,8 @@ static int run_store(struct run *run, const char *folder, struct err *err)
             failed = store_open(&store, path, err);
         }
     }
-    if (store != NULL)
-        run_saw(run, failed == 0 ? "dirty %d failed %d\n" : "", store_dirty(store),
-                store_failed(store));
+    if (store != NULL && failed == 0)
+        run_saw(run, "dirty %d failed %d\n", store_dirty(store), store_failed(store));
     store_close(store);
     return failed;
 }

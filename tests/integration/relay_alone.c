@@ -92,7 +92,7 @@ static void on_hello(struct fake *fake, const struct message_hello *hello)
     fake->hellos++;
     memcpy(fake->relay_seal_key, hello->seal_key, LIMIT_KEY_BYTES);
     struct message message = {.kind = MESSAGE_WELCOME,
-                              .welcome = {fake->epoch, 60000, 1000, hello->instance}};
+                              .welcome = {fake->epoch, 60000, 1000, hello->instance, 0}};
     send_to_relay(fake, &message);
 }
 

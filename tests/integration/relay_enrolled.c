@@ -128,7 +128,7 @@ static void on_hello(struct fake *fake, const struct message_hello *hello)
     if (!fake->keep_back)
         send_object(fake, &fake->certificate);
     struct message message = {.kind = MESSAGE_WELCOME,
-                              .welcome = {fake->epoch, 60000, 1000, hello->instance}};
+                              .welcome = {fake->epoch, 60000, 1000, hello->instance, 0}};
     send_to_relay(fake, &message);
 }
 

@@ -242,7 +242,7 @@ void lease(struct world *world, const struct push_id *push, uint32_t first, uint
     }
     struct agent_event event = {
         .kind = AGENT_LEASE,
-        .lease = {world->epoch, *push, 1, true, entries, count},
+        .lease = {world->epoch, *push, 1, true, entries, count, 0},
     };
     step(world, &event);
 }

@@ -294,7 +294,7 @@ static void lease_without_proof_answers_job_refused(void **state)
     world_default(&world);
     char name[] = "stranger";
     struct lease_entry entry = {0, 1, name};
-    struct agent_event event = {.kind = AGENT_LEASE, .lease = {1, push_a, 1, false, &entry, 1}};
+    struct agent_event event = {.kind = AGENT_LEASE, .lease = {1, push_a, 1, false, &entry, 1, 0}};
     step(&world, &event);
     saw(&world, "outcome A/1 #0.1 failed - JOB_REFUSED\nresults A#0.1\n");
     world_release(&world);

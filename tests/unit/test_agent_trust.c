@@ -171,7 +171,7 @@ static void lease_of_empty_name_refused(void **state)
     char some[] = "At1";
     struct lease_entry entries[] = {{0, 1, none}, {1, 1, some}};
     struct agent_event event = {.kind = AGENT_LEASE,
-                                .lease = {world.epoch, push_a, 1, true, entries, 2}};
+                                .lease = {world.epoch, push_a, 1, true, entries, 2, 0}};
     step(&world, &event);
     saw(&world, "outcome A/1 #0.1 failed - JOB_REFUSED\nrun At1 resolve\nresults A#0.1\n");
     world_release(&world);
