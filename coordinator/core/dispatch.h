@@ -36,6 +36,9 @@
 
 #define DISPATCH_RELAY_NONE UINT16_MAX
 #define DISPATCH_CREDIT_MAX 65536U /* a relay that claims more gets this */
+/* An unknown_effect row is left at that so long after its job allows anything: by then its task is
+ * gone from the target, too, and relays needn't remember the push any more. */
+#define DISPATCH_UNKNOWN_KEPT_S (30U * 86400U)
 /* What the detail of a row ends with whose failure doesn't count yet: see Doubt. */
 #define DISPATCH_DOUBT_TEXT " (another relay had this target before, and hasn't come back)"
 /* In dispatch_push_opened.states beside enum target_state ... */

@@ -333,20 +333,28 @@ static uint64_t unix_ms(int64_t unix_s)
     return unix_s > 0 ? (uint64_t)unix_s * 1000 : UINT64_MAX;
 }
 
+/* When the job allows nothing any more, not even waiting. */
+static uint64_t last_moment_ms(const struct ledger *ledger)
+{
+    uint64_t deadline_ms = unix_ms(ledger->not_after_unix_s);
+    uint64_t wait_ms = unix_ms(ledger->wait_until_unix_s);
+    return ledger->wait && wait_ms > deadline_ms ? wait_ms : deadline_ms;
+}
+
+static bool time_since(const struct dispatch_turn *turn, uint64_t last_ms, uint64_t time_ms)
+{
+    return turn->now_unix_ms >= last_ms && turn->now_unix_ms - last_ms >= time_ms;
+}
+
 void settle_due(struct dispatch_turn *turn, struct ledger *ledger)
 {
     uint32_t budget = DISPATCH_SETTLE_MAX;
     if (ledger->state == PUSH_CLOSED)
         return;
     settle_threshold(turn, ledger);
-    uint64_t deadline_ms = unix_ms(ledger->not_after_unix_s);
-    bool expired = turn->now_unix_ms >= deadline_ms;
+    bool expired = turn->now_unix_ms >= unix_ms(ledger->not_after_unix_s);
     /* Until then relays are owed the time to say how it ended. */
-    uint64_t last_ms = deadline_ms;
-    if (ledger->wait && unix_ms(ledger->wait_until_unix_s) > last_ms)
-        last_ms = unix_ms(ledger->wait_until_unix_s);
-    bool grace_over = turn->now_unix_ms >= last_ms &&
-                      turn->now_unix_ms - last_ms >= turn->core->config.grace_ms &&
+    bool grace_over = time_since(turn, last_moment_ms(ledger), turn->core->config.grace_ms) &&
                       turn->now_ms >= ledger->lost_not_before_ms;
     bool stop_over = turn->now_ms >= ledger->settle_at_ms;
 
@@ -404,8 +412,10 @@ bool settle_close(struct dispatch_turn *turn, struct ledger *ledger)
         ledger->state = PUSH_CLOSED;
         (void)turn_of_push(turn, DISPATCH_PERSIST_CLOSED, ledger);
     }
-    /* The relay that holds the truth about an unknown row must not be told to forget it. */
-    if (ledger->unknown_count > 0)
+    /* The relay that holds the truth about an unknown row must not be told to forget it; but each
+     * push that nobody ever knows all about would take room at relays for good. */
+    if (ledger->unknown_count > 0 &&
+        !time_since(turn, last_moment_ms(ledger), UINT64_C(1000) * DISPATCH_UNKNOWN_KEPT_S))
         return false;
     settle_end(turn, ledger);
     return true;

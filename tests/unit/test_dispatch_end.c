@@ -361,6 +361,29 @@ static void ended_push_is_closed_again_at_hello(void **state)
     story_end(&story);
 }
 
+static void unknown_row_is_left_at_that_after_a_month(void **state)
+{
+    (void)state;
+    struct story story = story_of_one_push(1, 1);
+    story.now_ms += 3600 * 1000 + GRACE_MS;
+    tick(&story);
+    expect(&story, "row p1/0 unknown_effect RELAY_LOST\n"
+                   "closed p1\n");
+    hello(&story, 0, 12, 5);
+    forget(&story);
+    story.now_ms = START_MS + UINT64_C(1000) * (3600 + DISPATCH_UNKNOWN_KEPT_S) - 1;
+    heartbeat(&story, 0, 5);
+    forget(&story);
+    tick(&story);
+    expect(&story, "");
+    story.now_ms += 1;
+    tick(&story);
+    expect(&story, "r0 CLOSE p1\n");
+    scheduled(&story, 0, 1, 0, 1); /* too late: acknowledged, so that the relay forgets it */
+    expect(&story, "r0 RESULTS_ACK 5\n");
+    story_end(&story);
+}
+
 static void closed_push_with_unknown_rows_still_listens(void **state)
 {
     (void)state;
@@ -421,6 +444,7 @@ int main(void)
         cmocka_unit_test(relay_that_gives_back_again_is_asked_after_a_while),
         cmocka_unit_test(restart_keeps_apart_what_was_leased),
         cmocka_unit_test(ended_push_is_closed_again_at_hello),
+        cmocka_unit_test(unknown_row_is_left_at_that_after_a_month),
         cmocka_unit_test(closed_push_with_unknown_rows_still_listens),
         cmocka_unit_test(million_targets_take_bounded_steps),
     };
