@@ -54,7 +54,7 @@ static void note_hello(struct coordinator *c, struct relay_slot *slot,
                     hello->protocol_version, MESSAGE_PROTOCOL_VERSION);
         return;
     }
-    if (hello->epoch > stored->epoch)
+    if (hello->epoch > stored->epoch && !c->options.restored)
         log_error("relay %u was given an epoch that the store doesn't know: the store is an old "
                   "copy. Rows that ended since this start may be wrong: see --restored",
                   stored->relay);

@@ -149,10 +149,10 @@ class SiteDesk:
         for name in self.processes:
             self.kill(name)
 
-    def start_coordinator(self):
+    def start_coordinator(self, *options):
         self.start("coordinator", self.place,
                    [self.bin / "pusher-coordinator", "run", "--state", self.folder / "coordinator", "--control", self.control,
-                    "--relays", self.relays_at, "--packages", self.packages_at, *self.timing])
+                    "--relays", self.relays_at, "--packages", self.packages_at, *self.timing, *options])
         path = pathlib.Path(self.control.removeprefix("ipc://"))
         wait_for(lambda: not self.alive("coordinator") or (path.exists() and self.run("list").returncode == 0), self.trouble)
         if not self.alive("coordinator"):

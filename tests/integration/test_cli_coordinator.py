@@ -13,6 +13,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+from branchtruth import Machines, row_untruth  # noqa: E402
 from pushing import PushCase, conserved, rows_by_name  # noqa: E402
 from sitecase import desk_for, wait_for  # noqa: E402
 
@@ -118,6 +119,43 @@ class Coordinator(PushCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("is over", done.stderr)
         self.assertEqual(self.desk.run("pause", push).returncode, 2)
+
+    def test_store_put_back_denies_nothing_that_was_done(self):
+        """After the copy was made the relay registered everything, and may have been told to forget it."""
+        package = self.package(name="put-back.exe")
+        self.without_relay()
+        push = self.detached(package, self.names(), *self.account)
+        self.desk.kill("coordinator")
+        state = self.desk.folder / "coordinator"
+        copy = {path.name: path.read_bytes() for path in state.glob("store.db*")}
+        self.assertIn("store.db", copy)
+        self.desk.start_coordinator()
+        self.with_relay()
+        self.wait_state(push, "closed")
+
+        self.desk.kill("coordinator")
+        for path in state.glob("store.db*"):
+            path.unlink()
+        for name, content in copy.items():
+            (state / name).write_bytes(content)
+            (state / name).chmod(0o600)
+        self.desk.start_coordinator("--restored")
+        self.desk.wait_live("lyon-1")
+        self.assertIn("the store is an old copy", self.desk.said("coordinator"))
+        self.assertIn(f"push {push} is stopped", self.desk.said("coordinator"))
+        self.assertNotIn("see --restored", self.desk.said("coordinator"))
+        done = self.desk.run("resume", push, *self.account, "--deadline", "1h", "--detach", *self.desk.sign)
+        if done.returncode != 0:  # what had been registered was known before
+            self.assertIn("is over", done.stderr)
+        self.wait_state(push, "closed")
+        report = self.desk.report(push)
+        self.assertEqual(conserved(report), [])
+        machines = Machines([self.lab], report["push"]["id"])
+        rows = rows_by_name(report)
+        for target in self.lab.targets:
+            row = rows[target["host"]]
+            self.assertIn(row["state"], ("scheduled", "unknown_effect"), row)
+            self.assertIsNone(row_untruth(row, machines.tasks(target), machines.registered(target), machines.runs(target)))
 
     def test_interrupted_push_goes_on_without_the_command(self):
         package = self.package(name="interrupted.exe")
