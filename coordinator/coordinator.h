@@ -1,7 +1,8 @@
 /* The coordinator's shell: one loop that owns the core, the store and the links.
  *
  * Called by main.c; the rest is shared by the shell's own files:
- *   shell.c           start, recovery, the loop turn (commit, then send), effects
+ *   shell.c           start, the loop turn (commit, then send), effects
+ *   shell_recover.c   what the store knows, told to the core
  *   book.c            what open pushes need in memory: Merkle trees
  *   relay_link.c      messages of relays in, messages to relays out
  *   package_server.h  packages' bytes to relays
@@ -186,6 +187,8 @@ const char *shell_start_until(const struct job *job, char text[SHELL_TIME_SIZE])
 /* Keys of a kind, at most `max` of them, to be freed; NULL on failure. */
 uint64_t *shell_push_keys(struct coordinator *c, enum store_which which, uint32_t max,
                           uint32_t *count, struct err *err);
+/* Everything that the store knows, at the start. */
+int shell_recover(struct coordinator *c, struct err *err);
 /* Tells the core of a push that the store has. */
 int shell_open_push(struct coordinator *c, uint64_t key, struct err *err);
 
