@@ -31,8 +31,12 @@ cmake --preset plain >/dev/null
 cmake --build --preset plain
 tests/unit/valgrind build/plain
 
-part 'all tests, sanitized build'
-ctest --preset dev
+# What needs nothing but a processor runs beside each other; what brings up machines, alone.
+part 'quick tests, sanitized build'
+ctest --preset dev -L 'quick|failing|model' -j "$(nproc)"
+
+part 'all other tests, sanitized build'
+ctest --preset dev -LE 'quick|failing|model' --fixture-exclude-setup reasons
 
 part 'what tries to break it (docs/TESTING.md)'
 tests/prove commit --only simulation mutants fuzzing kills chaos

@@ -71,7 +71,7 @@ struct tally {
 };
 
 static struct run *run;
-static uint32_t runs_max; /* of a scenario and kind, spread evenly; 0: every call */
+static uint32_t runs_max; /* of SQLite's own allocations, spread evenly; 0: every one */
 static uint32_t seed;     /* which ones */
 static const struct scenario *const scenarios[] = {
     &scenario_dispatch, &scenario_agent,     &scenario_wire,    &scenario_store,    &scenario_spool,
@@ -364,7 +364,8 @@ static void try_kind(const struct scenario *scenario, const struct expected *exp
                      enum fault_kind kind, struct tally *all)
 {
     struct tally tally = {.points = count_points(scenario, kind)};
-    uint32_t stride = runs_max == 0 ? 1 : (tally.points + runs_max - 1) / runs_max;
+    bool many = kind == FAULT_SQLITE_ALLOC; /* ten times all others together */
+    uint32_t stride = !many || runs_max == 0 ? 1 : (tally.points + runs_max - 1) / runs_max;
     stride = stride == 0 ? 1 : stride;
     bool twice = kind != FAULT_CALL_SIGNAL && kind != FAULT_CALL_SHORT;
     for (uint32_t nth = 1 + seed % stride; nth <= tally.points; nth += stride) {
