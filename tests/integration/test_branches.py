@@ -216,7 +216,7 @@ class Standing(BranchCase):
     def test_revoked_relay_registers_nothing_more_and_its_twin_does_the_rest(self):
         push = self.in_the_middle(self.push())
         relay = self.relay("lyon-1")
-        self.organisation.must("relay", "revoke", relay.name, "-y")
+        self.organisation.must("relay", "revoke", relay.name, "-y", *self.organisation.sign)
         report = push.wait_closed()
         self.assert_true(report, push)
         self.assertEqual(report["totals"]["succeeded"], len(push.names), report["reasons"])
