@@ -20,8 +20,9 @@
  *
  * An old copy. When the store was put back to an earlier state, what it says was never leased may
  * have been. The caller says so (PUSH_OPENED's `restored`), or a relay shows it: its HELLO names an
- * epoch that this store never gave out. From then on every relay of a site that was let in may have
- * had each target of the site that has no terminal row; PERSIST_LEASE makes that durable.
+ * epoch that this store never gave out, which counts for its own site. From then on every relay of
+ * the site that was let in may have had each target of it that has no terminal row; PERSIST_LEASE
+ * makes that durable.
  */
 #ifndef PUSHER_COORDINATOR_CORE_DISPATCH_H
 #define PUSHER_COORDINATOR_CORE_DISPATCH_H

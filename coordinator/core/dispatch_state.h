@@ -122,9 +122,9 @@ uint16_t relay_first_of_site(const struct dispatch *core, uint16_t site);
 /* recover.c: a ledger as the event describes it. */
 struct ledger *recover_ledger(struct dispatch_turn *turn,
                               const struct dispatch_push_opened *opened);
-/* The store that the ledger came from is an old copy: whatever has no terminal row may have been
- * leased to any relay of its site. Once a ledger. */
-void recover_suspect(struct dispatch_turn *turn, struct ledger *ledger);
+/* The store that the ledger came from is an old copy: whatever of this site has no terminal row may
+ * have been leased to any relay of it. Once a ledger and site. */
+void recover_suspect(struct dispatch_turn *turn, struct ledger *ledger, uint16_t site);
 /* When what it schedules starts, as the job says. */
 void recover_start_until(struct ledger *ledger, const char *start_until);
 
@@ -142,6 +142,8 @@ void lease_compare_awaited(struct dispatch_turn *turn, uint16_t relay);
 void lease_revoke(struct dispatch_turn *turn, uint16_t relay);
 /* Takes back what relays hold of one push. */
 void lease_revoke_push(struct dispatch_turn *turn, struct ledger *ledger);
+/* ... of one site alone. */
+void lease_revoke_site(struct dispatch_turn *turn, struct ledger *ledger, uint16_t site);
 /* Tells the relay to stop, when it has the job and wasn't told. */
 void lease_stop(struct dispatch_turn *turn, struct ledger *ledger, uint16_t relay);
 /* ... again and again while it holds targets of pushes that are stopped. */

@@ -328,6 +328,14 @@ void lease_revoke_push(struct dispatch_turn *turn, struct ledger *ledger)
         revoke_share(turn, ledger, relay);
 }
 
+void lease_revoke_site(struct dispatch_turn *turn, struct ledger *ledger, uint16_t site)
+{
+    const struct dispatch *core = turn->core;
+    for (uint16_t relay = 0; relay < ledger->share_count && relay < core->relay_count; relay++)
+        if (core->relays[relay].site == site)
+            revoke_share(turn, ledger, relay);
+}
+
 /* ---- doubt ---- */
 
 void lease_ask_of(struct dispatch_turn *turn, struct ledger *ledger, uint32_t no)

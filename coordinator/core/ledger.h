@@ -59,6 +59,7 @@ struct ledger_queue {
     struct ledger_list returned; /* in the order they came back */
     uint32_t live;               /* relays of the site that are live ... */
     uint32_t holders;            /* ... and that hold targets */
+    bool suspect;                /* the store is an old copy: see ledger_suspect */
 };
 
 /* What one relay has to do with this push. */
@@ -103,7 +104,6 @@ struct ledger {
     uint32_t failed_count;       /* of settled: FAILED */
     uint32_t fail_stop_count;    /* nothing fresh is leased once so many failed; 0: no threshold */
     bool starts_later;           /* wait: what is registered starts at a set time, not at once */
-    bool suspect;                /* the store is an old copy: see ledger_suspect */
     struct ledger_target *targets; /* owned; target_count */
     struct past past;              /* relays that targets were taken from */
     struct ledger_list doubted;    /* phase UNKNOWN, and doubted */

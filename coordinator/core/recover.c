@@ -120,18 +120,18 @@ static uint32_t attempt_after(const struct dispatch_turn *turn)
     return (uint32_t)(turn->now_unix_ms / 1000);
 }
 
-void recover_suspect(struct dispatch_turn *turn, struct ledger *ledger)
+void recover_suspect(struct dispatch_turn *turn, struct ledger *ledger, uint16_t site)
 {
     const struct dispatch *core = turn->core;
     uint32_t attempt = attempt_after(turn);
-    if (ledger->suspect)
+    struct ledger_queue *queue = ledger_queue_of(ledger, site);
+    if (queue == NULL || queue->suspect)
         return;
-    ledger->suspect = true;
+    queue->suspect = true;
     ledger->lost_not_before_ms = turn->now_ms + core->config.grace_ms;
     ledger->settle_at_ms = turn->now_ms + core->config.grace_ms;
     for (uint16_t relay = 0; relay < core->relay_count; relay++) {
-        if (!relay_counts(&core->relays[relay]) ||
-            ledger_queue_of(ledger, core->relays[relay].site) == NULL)
+        if (!relay_counts(&core->relays[relay]) || core->relays[relay].site != site)
             continue;
         struct ledger_share *share = ledger_share(ledger, relay);
         share->recovered_mark = share->mark = ledger->target_count;
@@ -141,7 +141,8 @@ void recover_suspect(struct dispatch_turn *turn, struct ledger *ledger)
             (struct dispatch_history){relay, share->mark, share->attempt_max};
     }
     for (uint32_t no = 0; no < ledger->target_count; no++)
-        ledger_suspect(ledger, no, attempt);
+        if (ledger->targets[no].site == site)
+            ledger_suspect(ledger, no, attempt);
 }
 
 struct ledger *recover_ledger(struct dispatch_turn *turn, const struct dispatch_push_opened *opened)
@@ -168,7 +169,7 @@ struct ledger *recover_ledger(struct dispatch_turn *turn, const struct dispatch_
     for (size_t i = 0; opened->relays != NULL && i < opened->relay_count; i++)
         if (opened->relays[i] != DISPATCH_RELAY_NONE)
             ledger_share(ledger, opened->relays[i])->barred = false;
-    if (opened->restored)
-        recover_suspect(turn, ledger);
+    for (uint16_t site = 0; opened->restored && site < ledger->site_count; site++)
+        recover_suspect(turn, ledger, site);
     return ledger;
 }

@@ -217,18 +217,24 @@ static void send_ended(struct dispatch_turn *turn, uint16_t relay)
     }
 }
 
+/* Epochs are times, or follow on them: whoever names one this far ahead was never given it. */
+#define EPOCH_AHEAD_MAX_MS (UINT64_C(366) * 86400 * 1000)
+
 /* Leases that nothing here tells of may be out: what this core has given out since it started is
- * taken back, and goes out again under attempts that are above those. */
+ * taken back, and goes out again under attempts that are above those. A relay's word counts for its
+ * own site: each has relays that say so when it is true, and one that lies harms no other. */
 static void see_old_copy(struct dispatch_turn *turn, uint16_t relay_no, uint64_t epoch)
 {
     struct dispatch *core = turn->core;
     core->relays[relay_no].epoch = epoch;
     core->counts[DISPATCH_COUNT_OLD_COPY]++;
+    uint16_t site = core->relays[relay_no].site;
     for (uint32_t i = 0; i < core->push_count; i++) {
-        if (core->pushes[i]->suspect)
+        const struct ledger_queue *queue = ledger_queue_of(core->pushes[i], site);
+        if (queue == NULL || queue->suspect)
             continue;
-        lease_revoke_push(turn, core->pushes[i]);
-        recover_suspect(turn, core->pushes[i]);
+        lease_revoke_site(turn, core->pushes[i], site);
+        recover_suspect(turn, core->pushes[i], site);
     }
 }
 
@@ -282,7 +288,7 @@ void on_hello(struct dispatch_turn *turn, uint16_t relay_no, const struct messag
         turn->core->counts[DISPATCH_COUNT_REPLACED]++;
         return;
     }
-    if (hello->epoch > relay->epoch)
+    if (hello->epoch > relay->epoch && hello->epoch <= turn->now_unix_ms + EPOCH_AHEAD_MAX_MS)
         see_old_copy(turn, relay_no, hello->epoch);
     bool reconnect = relay->live && relay->instance == hello->instance;
     relay->heard = true;

@@ -99,6 +99,29 @@ static void epoch_that_was_never_given_out_shows_an_old_copy(void **state)
     story_end(&story);
 }
 
+static void epoch_that_nobody_can_have_been_given_shows_nothing(void **state)
+{
+    (void)state;
+    struct story story = story_of_copy(false, 1);
+    hello_after(&story, 0, 1000000000, UINT64_MAX);
+    assert_int_equal(dispatch_counted(story.core, DISPATCH_COUNT_OLD_COPY), 0);
+    assert_true(epoch_of(&story, 0) == START_UNIX_MS);
+    story_end(&story);
+}
+
+static void old_copy_counts_for_the_site_of_who_shows_it(void **state)
+{
+    (void)state;
+    struct story story = story_of_copy(false, 1);
+    know_relay(&story, 7, 3); /* of a site that the push has nothing to do with */
+    hello(&story, 0, 1000000000, 1);
+    forget(&story);
+    hello_after(&story, 7, 3000000000, START_UNIX_MS + 77);
+    assert_int_equal(dispatch_counted(story.core, DISPATCH_COUNT_OLD_COPY), 1);
+    assert_null(strstr(buf_cstr(&story.trace), "mark"));
+    story_end(&story);
+}
+
 static void known_epoch_shows_nothing(void **state)
 {
     (void)state;
@@ -142,6 +165,8 @@ int main(void)
         cmocka_unit_test(result_of_a_lost_lease_counts),
         cmocka_unit_test(cancel_after_a_restore_asks_before_a_row_is_cancelled),
         cmocka_unit_test(epoch_that_was_never_given_out_shows_an_old_copy),
+        cmocka_unit_test(epoch_that_nobody_can_have_been_given_shows_nothing),
+        cmocka_unit_test(old_copy_counts_for_the_site_of_who_shows_it),
         cmocka_unit_test(known_epoch_shows_nothing),
         cmocka_unit_test(revoked_relay_owes_nothing_after_a_restore),
     };
